@@ -1,0 +1,66 @@
+//! Who holds or moves a token: the six kinds of address a ledger can name, written as strkeys (SEP-23).
+
+use std::fmt;
+
+use stellar_strkey::{Strkey, ed25519};
+
+/// A holder of tokens. Text form is the strkey of the kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Address {
+    /// A classic account, `G...`.
+    Account([u8; 32]),
+    /// A contract, `C...`.
+    Contract([u8; 32]),
+    /// A multiplexed account, `M...`: only as custom tokens emit it.
+    MuxedAccount {
+        /// The underlying account.
+        account: [u8; 32],
+        /// The multiplexing number.
+        id: u64,
+    },
+    /// A claimable balance, `B...`.
+    ClaimableBalance([u8; 32]),
+    /// A liquidity pool, `L...`.
+    LiquidityPool([u8; 32]),
+    /// A multiplexed contract address (protocol 28): only as custom tokens emit it.
+    MuxedContract {
+        /// The underlying contract.
+        contract: [u8; 32],
+        /// The multiplexing number.
+        id: u64,
+    },
+}
+
+impl Address {
+    /// The address as its strkey, for encoders that need the characters without an allocation.
+    pub fn strkey(&self) -> Strkey {
+        match *self {
+            Self::Account(key) => Strkey::PublicKeyEd25519(ed25519::PublicKey(key)),
+            Self::Contract(id) => Strkey::Contract(stellar_strkey::Contract(id)),
+            Self::MuxedAccount { account, id } => {
+                Strkey::MuxedAccountEd25519(ed25519::MuxedAccount { ed25519: account, id })
+            }
+            Self::ClaimableBalance(id) => Strkey::ClaimableBalance(stellar_strkey::ClaimableBalance::V0(id)),
+            Self::LiquidityPool(id) => Strkey::LiquidityPool(stellar_strkey::LiquidityPool(id)),
+            Self::MuxedContract { contract, id } => {
+                Strkey::MuxedContract(stellar_strkey::MuxedContract { contract_id: contract, id })
+            }
+        }
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.strkey().to_string())
+    }
+}
+
+/// A contract's identifier; its text is `C...`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ContractId(pub [u8; 32]);
+
+impl fmt::Display for ContractId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Address::Contract(self.0).fmt(f)
+    }
+}
