@@ -1,1 +1,5 @@
-//! (filled in the next commits)
+//! The data path: ledger source -> token-transfer processor -> event sinks.
+
+#![recursion_limit = "256"]
+
+pub mod ledger;
