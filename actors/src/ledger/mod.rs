@@ -1,8 +1,17 @@
 //! One ledger as bytes: where its parts lie, and what its hashes prove.
 
+pub(crate) mod changes;
 pub mod cursor;
+mod envelope;
+mod events;
 mod extent;
 mod grammar;
+mod network;
 mod view;
 
+pub(crate) use envelope::{Envelope, Memo, OperationParts, TransactionParts};
+pub(crate) use events::{EventView, for_each_event, for_each_transaction_event};
 pub use extent::{LedgerExtent, measure_ledger_close_meta, peek_sequence};
+pub(crate) use grammar::take_value;
+pub use network::Network;
+pub(crate) use view::{LedgerView, TransactionView};

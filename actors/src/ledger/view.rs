@@ -54,6 +54,15 @@ pub(crate) struct TransactionView<'a> {
     pub(crate) post_fee_changes: &'a [u8],
 }
 
+impl TransactionView<'_> {
+    /// Hash of the transaction, as the result names it.
+    pub(crate) fn hash(&self) -> [u8; 32] {
+        let mut hash = [0; 32];
+        hash.copy_from_slice(&self.result_pair[..32]);
+        hash
+    }
+}
+
 /// A `TransactionMeta` of any version.
 #[derive(Debug)]
 pub(crate) struct MetaView<'a> {

@@ -4,15 +4,15 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 /// One ledger of a fixture file.
-pub struct FixtureLedger {
+pub(crate) struct FixtureLedger {
     /// Path relative to the folder, as the golden lines name it.
-    pub file: String,
+    pub(crate) file: String,
     /// One `LedgerCloseMeta`.
-    pub xdr: Vec<u8>,
+    pub(crate) xdr: Vec<u8>,
 }
 
 /// `../shared/fixtures`, or `None` (after saying so) where it is missing and not required.
-pub fn fixtures() -> Option<PathBuf> {
+pub(crate) fn fixtures() -> Option<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/fixtures");
     if folder.is_dir() {
         return Some(folder);
@@ -23,7 +23,7 @@ pub fn fixtures() -> Option<PathBuf> {
 }
 
 /// Every ledger below `folder`, in path order.
-pub fn ledgers(folder: &Path) -> Vec<FixtureLedger> {
+pub(crate) fn ledgers(folder: &Path) -> Vec<FixtureLedger> {
     let mut paths = Vec::new();
     walk(folder, &mut paths);
     paths.sort();

@@ -35,6 +35,11 @@ pub(crate) fn take<'a, T: Grammar>(cursor: &mut Cursor<'a>) -> Result<&'a [u8], 
     cursor.span(T::skip)
 }
 
+/// Consumes one `SCVal` and returns its bytes.
+pub(crate) fn take_value<'a>(cursor: &mut Cursor<'a>) -> Result<&'a [u8], WalkError> {
+    take::<SCVal>(cursor)
+}
+
 /// No length limit in the definition: the input's own limit holds.
 pub(crate) const ANY: u32 = u32::MAX;
 
