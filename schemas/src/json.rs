@@ -12,6 +12,31 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::row_parts::{ColumnError, RowParts, ValueError};
 use crate::{Asset, Hash32, ParseError, ToMuxed, TokenTransfer};
 
+/// The keys of an event, in order; `file` comes before them where it is asked for.
+pub const JSON_KEYS: [&str; 21] = [
+    "ledger_sequence",
+    "closed_at",
+    "tx_hash",
+    "tx_index",
+    "op_index",
+    "event_index",
+    "ledger_event_index",
+    "event_id",
+    "kind",
+    "op_type",
+    "contract_id",
+    "asset",
+    "asset_code",
+    "asset_issuer",
+    "from",
+    "to",
+    "amount",
+    "to_muxed_id",
+    "to_memo_text",
+    "to_memo_hash",
+    "tx_successful",
+];
+
 /// An event as it is written: `file`, if given, is the first key.
 #[derive(Clone, Copy, Debug)]
 pub struct JsonEvent<'a> {
@@ -24,7 +49,8 @@ pub struct JsonEvent<'a> {
 impl Serialize for JsonEvent<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let event = self.event;
-        let mut object = serializer.serialize_struct("TokenTransfer", 22)?;
+        let mut object = serializer
+            .serialize_struct("TokenTransfer", JSON_KEYS.len() + usize::from(self.file.is_some()))?;
         if let Some(file) = self.file {
             object.serialize_field("file", file)?;
         }

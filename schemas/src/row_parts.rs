@@ -57,6 +57,26 @@ pub enum ValueError {
         /// Greatest value.
         max: i128,
     },
+    /// Bytes of another length than the column's.
+    #[error("{found} bytes, not {expected}")]
+    Length {
+        /// Bytes found.
+        found: usize,
+        /// Bytes expected.
+        expected: usize,
+    },
+    /// Not a close time.
+    #[error("{micros} us since 1970 is no close time: ledgers close at whole seconds from 1970 to 9999")]
+    CloseTime {
+        /// The column's value.
+        micros: i64,
+    },
+    /// Not a sum that rows can have.
+    #[error("{found} is no row digest: a column reaches the modulus")]
+    Digest {
+        /// The bytes.
+        found: Hash32,
+    },
     /// A column that follows from others says something else.
     #[error("{found} contradicts the other columns, from which {expected} follows")]
     Contradiction {

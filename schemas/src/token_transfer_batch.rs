@@ -185,7 +185,7 @@ impl TokenTransferBatchBuilder {
     }
 
     fn append_value(&mut self, row: &TokenTransfer) -> Result<(), BatchError> {
-        self.amount.append_option(Some(row.amount).filter(|amount| amount.unsigned_abs() < AMOUNT_39_DIGITS));
+        self.amount.append_option(amount_column(row.amount));
         self.amount_text.append_value(itoa::Buffer::new().format(row.amount));
         let (id, text, hash) = match &row.to_muxed {
             None => (None, None, None),
@@ -202,6 +202,11 @@ impl TokenTransferBatchBuilder {
         self.tx_successful.append_value(row.tx_successful);
         Ok(())
     }
+}
+
+/// What the `amount` column holds: `None` for a magnitude of 39 digits.
+pub(crate) fn amount_column(amount: i128) -> Option<i128> {
+    Some(amount).filter(|amount| amount.unsigned_abs() < AMOUNT_39_DIGITS)
 }
 
 /// Whether the row's positions fit their columns and its TOID names them: the reader relies on both.

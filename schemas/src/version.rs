@@ -160,3 +160,51 @@ fn is_text(found: &DataType) -> bool {
 fn is_bytes(found: &DataType) -> bool {
     matches!(found, DataType::Binary | DataType::LargeBinary | DataType::BinaryView)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::column::schema;
+
+    const fn column(name: &'static str, null: Null, since: u32) -> Column {
+        Column { name, data: Data::Int64, null, unit: "", source: "", description: "", since }
+    }
+
+    /// A table at revision 2, which added `c`.
+    const COLUMNS: [Column; 3] =
+        [column("a", Null::Never, 1), column("b", Null::Allowed, 1), column("c", Null::Allowed, 2)];
+    const TABLE: Table<'static> = Table { id: "t", version: 2, columns: &COLUMNS };
+
+    fn check(version: u32, columns: &[Column], expect: Result<Compatibility, &str>) {
+        let found = TABLE.compatibility(&schema("t", version, columns));
+        assert_eq!(found.map_err(|error| error.to_string()), expect.map_err(str::to_owned));
+    }
+
+    #[test]
+    fn an_earlier_revision_reads_as_null_where_columns_were_added() {
+        let readable = |missing, unknown: &[&str]| {
+            Ok(Compatibility::Readable {
+                missing,
+                unknown: unknown.iter().map(|&name| name.to_owned()).collect(),
+            })
+        };
+        let [a, b, c] = COLUMNS;
+        check(2, &[a, b, c], Ok(Compatibility::Same));
+        let [a, b, c] = COLUMNS;
+        check(2, &[b, a, c], readable(vec![], &[]));
+        let [a, b, _] = COLUMNS;
+        check(1, &[a, b], readable(vec!["c"], &[]));
+        let [a, b, _] = COLUMNS;
+        check(1, &[a, b, column("file", Null::Never, 1)], readable(vec!["c"], &["file"]));
+        let [a, b, _] = COLUMNS;
+        check(2, &[a, b], Err("column `c` is missing: read all columns of `t`, or write the file again"));
+        let [a, _, c] = COLUMNS;
+        check(1, &[a, c], Err("column `b` is missing: read all columns of `t`, or write the file again"));
+        let [a, b, c] = COLUMNS;
+        check(
+            3,
+            &[a, b, c],
+            Err("`t` is of revision \"3\", this release reads up to 2: read it with a later release"),
+        );
+    }
+}
