@@ -1,8 +1,9 @@
 //! Classic assets, compared by value and written as SEP-11 (`native` or `CODE:ISSUER`).
 
 use std::fmt;
+use std::str::FromStr;
 
-use crate::Address;
+use crate::{Address, ParseError};
 
 /// A classic asset. Two assets are equal when kind, code and issuer are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -51,6 +52,56 @@ impl fmt::Display for Asset {
             _ => f.write_str("native"),
         }
     }
+}
+
+/// SEP-11: `native`, or code, colon and issuer. A code of up to 4 bytes is the short kind, as the network requires.
+impl FromStr for Asset {
+    type Err = ParseError;
+
+    fn from_str(text: &str) -> Result<Self, ParseError> {
+        const EXPECTED: &str = "an asset: `native` or CODE:ISSUER with 1 to 12 characters and a G... address";
+        if text == "native" {
+            return Ok(Self::Native);
+        }
+        let parsed = text.rsplit_once(':').and_then(|(code, issuer)| {
+            let Ok(Address::Account(issuer)) = issuer.parse() else { return None };
+            let (code, length) = unescape_code(code)?;
+            Some(match code {
+                [a, b, c, d, ..] if length <= 4 => Self::Credit4 { code: [a, b, c, d], issuer },
+                _ => Self::Credit12 { code, issuer },
+            })
+        });
+        parsed.ok_or_else(|| ParseError::new(text, EXPECTED))
+    }
+}
+
+/// The code's bytes, padded with zeros, and how many the text names; `None` unless these are 1 to 12 and the last is
+/// not zero (a code would have two texts otherwise).
+fn unescape_code(text: &str) -> Option<([u8; 12], usize)> {
+    let mut code = [0; 12];
+    let mut length = 0;
+    let mut rest = text.as_bytes();
+    while let [first, after @ ..] = rest {
+        let byte;
+        (byte, rest) = match (first, after) {
+            (b'\\', [b'\\', after @ ..]) => (b'\\', after),
+            (b'\\', [b'x', high, low, after @ ..]) => (escaped_byte([*high, *low])?, after),
+            (b'\\', _) => return None,
+            (b' '..=b'~', _) => (*first, after),
+            _ => return None,
+        };
+        *code.get_mut(length)? = byte;
+        length += 1;
+    }
+    (length > 0 && code[length - 1] != 0).then_some((code, length))
+}
+
+/// Two lower-case hexadecimal digits; `None` for a byte that has a shorter form.
+fn escaped_byte(digits: [u8; 2]) -> Option<u8> {
+    let mut byte = [0];
+    hex::decode_to_slice(digits, &mut byte).ok()?;
+    let canonical = digits.iter().all(|digit| !digit.is_ascii_uppercase()) && !matches!(byte[0], b' '..=b'~');
+    canonical.then_some(byte[0])
 }
 
 /// An asset code as the ledger stores it. The network allows letters and digits only; any other byte is

@@ -1,6 +1,9 @@
 //! Positions and hashes: newtypes for every number that could be mistaken for another.
 
 use std::fmt;
+use std::str::FromStr;
+
+use crate::ParseError;
 
 /// Number of a closed ledger. The network's genesis ledger is 1; there are no gaps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -32,6 +35,12 @@ impl CloseTime {
         i64::try_from(seconds).ok().filter(|&s| s <= Self::MAX.0).map(Self)
     }
 
+    /// From the Arrow column's microseconds. `None` for fractions of a second, which no ledger has, and out of range.
+    pub fn from_unix_micros(micros: i64) -> Option<Self> {
+        let seconds = u64::try_from(micros).ok().filter(|micros| micros % 1_000_000 == 0)? / 1_000_000;
+        Self::from_unix_seconds(seconds)
+    }
+
     /// Seconds since 1970-01-01 UTC.
     pub fn unix_seconds(self) -> i64 {
         self.0
@@ -50,6 +59,17 @@ impl fmt::Display for CloseTime {
             Ok(time) => time.fmt(f),
             Err(_) => write!(f, "@{}", self.0),
         }
+    }
+}
+
+impl FromStr for CloseTime {
+    type Err = ParseError;
+
+    fn from_str(text: &str) -> Result<Self, ParseError> {
+        let time = text.parse::<jiff::Timestamp>().ok().filter(|time| time.subsec_nanosecond() == 0);
+        time.and_then(|time| u64::try_from(time.as_second()).ok())
+            .and_then(Self::from_unix_seconds)
+            .ok_or_else(|| ParseError::new(text, "a close time like 2024-09-02T10:50:19Z"))
     }
 }
 
@@ -74,6 +94,18 @@ impl Hash32 {
 impl fmt::Display for Hash32 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.encode_hex(&mut [0; 64]))
+    }
+}
+
+impl FromStr for Hash32 {
+    type Err = ParseError;
+
+    fn from_str(text: &str) -> Result<Self, ParseError> {
+        let mut bytes = [0; 32];
+        match hex::decode_to_slice(text, &mut bytes) {
+            Ok(()) => Ok(Self(bytes)),
+            Err(_) => Err(ParseError::new(text, "a hash of 64 hexadecimal digits")),
+        }
     }
 }
 
@@ -124,5 +156,20 @@ pub struct EventId {
 impl fmt::Display for EventId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:019}-{:010}", self.toid.0, self.event_index)
+    }
+}
+
+impl FromStr for EventId {
+    type Err = ParseError;
+
+    fn from_str(text: &str) -> Result<Self, ParseError> {
+        let digits =
+            |text: &str, count| text.len() == count && text.bytes().all(|byte| byte.is_ascii_digit());
+        let parsed = text.split_once('-').filter(|(toid, index)| digits(toid, 19) && digits(index, 10));
+        parsed
+            .and_then(|(toid, index)| {
+                Some(Self { toid: Toid(toid.parse().ok()?), event_index: index.parse().ok()? })
+            })
+            .ok_or_else(|| ParseError::new(text, "an event id: 19 digits, `-`, 10 digits"))
     }
 }

@@ -5,8 +5,11 @@
 //! little-endian 32-bit columns, each added modulo the largest prime below 2^32. It finds accidents, not attackers.
 
 use std::fmt;
+use std::str::FromStr;
 
 use sha2::{Digest, Sha256};
+
+use crate::{Hash32, ParseError, TokenTransfer};
 
 /// Modulus of each column: the largest prime below 2^32.
 const PRIME: u64 = 4_294_967_291;
@@ -16,6 +19,31 @@ const PRIME: u64 = 4_294_967_291;
 pub struct RowDigest([u32; 8]);
 
 impl RowDigest {
+    /// Name of the algorithm, as table metadata states it: this sum over [`TokenTransfer::digest_bytes`].
+    pub const ALGORITHM: &'static str = "setsum-sha256-v1";
+
+    /// The digest of `rows`, in any order.
+    pub fn of<'a>(rows: impl IntoIterator<Item = &'a TokenTransfer>) -> Self {
+        let mut digest = Self::default();
+        let mut bytes = Vec::new();
+        for row in rows {
+            bytes.clear();
+            row.digest_bytes(&mut bytes);
+            digest.add_row(&bytes);
+        }
+        digest
+    }
+
+    /// From [`RowDigest::to_bytes`]. `None` if a column is not below the modulus: no sum gives such bytes.
+    pub fn from_bytes(bytes: [u8; 32]) -> Option<Self> {
+        let mut columns = [0; 8];
+        for (column, chunk) in columns.iter_mut().zip(bytes.chunks_exact(4)) {
+            let value = chunk.iter().rev().fold(0u32, |value, &byte| value << 8 | u32::from(byte));
+            *column = Some(value).filter(|&value| u64::from(value) < PRIME)?;
+        }
+        Some(Self(columns))
+    }
+
     /// Adds one row, given as its canonical bytes.
     pub fn add_row(&mut self, row: &[u8]) {
         let hash = Sha256::digest(row);
@@ -48,6 +76,16 @@ fn add(column: u32, addend: u64) -> u32 {
 
 impl fmt::Display for RowDigest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(crate::Hash32(self.to_bytes()).encode_hex(&mut [0; 64]))
+        f.write_str(Hash32(self.to_bytes()).encode_hex(&mut [0; 64]))
+    }
+}
+
+impl FromStr for RowDigest {
+    type Err = ParseError;
+
+    fn from_str(text: &str) -> Result<Self, ParseError> {
+        let Hash32(bytes) = text.parse()?;
+        Self::from_bytes(bytes)
+            .ok_or_else(|| ParseError::new(text, "a row digest: a column reaches the modulus"))
     }
 }

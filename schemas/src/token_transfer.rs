@@ -1,6 +1,9 @@
 //! One token movement: the row of the `token_transfers` table.
 
-use crate::{Address, Asset, CloseTime, ContractId, EventId, Hash32, LedgerSequence, Toid};
+use std::fmt;
+use std::str::FromStr;
+
+use crate::{Address, Asset, CloseTime, ContractId, EventId, Hash32, LedgerSequence, ParseError, Toid};
 
 /// What happened to the tokens (CAP-67).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -31,6 +34,21 @@ impl Kind {
             Self::Clawback => "clawback",
             Self::Fee => "fee",
         }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl FromStr for Kind {
+    type Err = ParseError;
+
+    fn from_str(text: &str) -> Result<Self, ParseError> {
+        let kind = Self::ALL.into_iter().find(|kind| kind.as_str() == text);
+        kind.ok_or_else(|| ParseError::new(text, "a kind: transfer, mint, burn, clawback or fee"))
     }
 }
 
@@ -82,6 +100,21 @@ op_types! {
     InvokeHostFunction "invoke_host_function",
     ExtendFootprintTtl "extend_footprint_ttl",
     RestoreFootprint "restore_footprint",
+}
+
+impl fmt::Display for OpType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl FromStr for OpType {
+    type Err = ParseError;
+
+    fn from_str(text: &str) -> Result<Self, ParseError> {
+        let op_type = Self::ALL.iter().copied().find(|op_type| op_type.as_str() == text);
+        op_type.ok_or_else(|| ParseError::new(text, "an operation type, such as payment"))
+    }
 }
 
 /// What the sender attached for the receiver (CAP-67 `to_muxed_id`).
