@@ -56,13 +56,13 @@ pub(crate) struct Change<'a> {
 }
 
 /// `LedgerEntryType`: accounts.
-pub(crate) const ACCOUNT: i32 = 0;
+const ACCOUNT: i32 = 0;
 /// `LedgerEntryType`: trustlines.
-pub(crate) const TRUSTLINE: i32 = 1;
+const TRUSTLINE: i32 = 1;
 /// `LedgerEntryType`: claimable balances.
-pub(crate) const CLAIMABLE_BALANCE: i32 = 4;
+const CLAIMABLE_BALANCE: i32 = 4;
 /// `LedgerEntryType`: liquidity pools.
-pub(crate) const LIQUIDITY_POOL: i32 = 5;
+const LIQUIDITY_POOL: i32 = 5;
 /// `LedgerEntryType`: contract data.
 pub(crate) const CONTRACT_DATA: i32 = 6;
 

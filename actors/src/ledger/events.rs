@@ -27,7 +27,14 @@ impl<'a> EventView<'a> {
         &self.topics[..self.topic_count.min(TOPICS_MAX)]
     }
 
-    fn read(cursor: &mut Cursor<'a>) -> Result<Self, WalkError> {
+    /// Whether the first topic is the symbol `mint` or `burn`.
+    pub(crate) fn is_mint_or_burn(&self) -> bool {
+        const MINT: &[u8] = b"\0\0\0\x0f\0\0\0\x04mint";
+        const BURN: &[u8] = b"\0\0\0\x0f\0\0\0\x04burn";
+        self.topics().first().is_some_and(|topic| *topic == MINT || *topic == BURN)
+    }
+
+    pub(super) fn read(cursor: &mut Cursor<'a>) -> Result<Self, WalkError> {
         grammar::ExtensionPoint::skip(cursor)?;
         let contract_id = if cursor.bool()? { Some(cursor.take_32()?) } else { None };
         let kind = cursor.i32()?;

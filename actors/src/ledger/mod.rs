@@ -1,12 +1,16 @@
 //! One ledger as bytes: where its parts lie, and what its hashes prove.
 
 pub(crate) mod changes;
+pub(crate) mod contract_balances;
+mod contract_call;
 pub mod cursor;
 mod envelope;
 mod events;
 mod extent;
 mod grammar;
+pub mod integrity;
 mod network;
+mod parsed;
 mod view;
 
 pub(crate) use envelope::{Envelope, Memo, OperationParts, TransactionParts};
@@ -14,4 +18,5 @@ pub(crate) use events::{EventView, for_each_event, for_each_transaction_event};
 pub use extent::{LedgerExtent, measure_ledger_close_meta, peek_sequence};
 pub(crate) use grammar::take_value;
 pub use network::Network;
-pub(crate) use view::{LedgerView, TransactionView};
+pub use parsed::{ParseError, ParsedLedger};
+pub(crate) use view::TransactionView;

@@ -5,6 +5,7 @@ use std::fmt;
 use orrery_schemas::{Asset, Hash32};
 use thiserror::Error;
 
+use crate::ledger::ParseError;
 use crate::ledger::cursor::WalkError;
 
 /// A ledger that cannot be turned into events. Nothing of it is returned: its bytes are the evidence.
@@ -43,10 +44,7 @@ impl fmt::Display for ProcessError {
 pub enum Fault {
     /// The bytes are not a ledger.
     #[error(transparent)]
-    Structure(#[from] WalkError),
-    /// There are bytes behind the ledger.
-    #[error("{0} bytes follow the end of the ledger")]
-    TrailingBytes(usize),
+    Parse(#[from] ParseError),
     /// A part is not the XDR that its place demands.
     #[error("cannot decode {what}: {reason}")]
     Decode {
@@ -144,8 +142,14 @@ impl From<Fault> for ProcessError {
     }
 }
 
-impl From<WalkError> for ProcessError {
+impl From<WalkError> for Fault {
     fn from(error: WalkError) -> Self {
+        Self::Parse(error.into())
+    }
+}
+
+impl From<ParseError> for ProcessError {
+    fn from(error: ParseError) -> Self {
         Fault::from(error).into()
     }
 }

@@ -13,6 +13,7 @@
 
 mod classic_ops;
 mod contract_events;
+mod deltas;
 mod error;
 mod fees;
 mod movement;
@@ -22,16 +23,13 @@ mod reconcile;
 mod transaction;
 mod xdr;
 
-use std::collections::HashMap;
-
 use orrery_schemas::{CloseTime, Hash32, Ledger, LedgerSequence, RowDigest, TokenTransfer};
 use sha2::{Digest, Sha256};
-use stellar_xdr::LedgerHeader;
 
+pub use deltas::{DeltaMismatch, check_deltas};
 pub use error::{Fault, ProcessError};
 
-use crate::ledger::cursor::Cursor;
-use crate::ledger::{Envelope, LedgerView, Network};
+use crate::ledger::{Network, ParsedLedger};
 
 /// Where events are read from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -54,33 +52,27 @@ pub struct LedgerEvents {
     pub rows: Vec<TokenTransfer>,
 }
 
-/// Processes the bytes of exactly one `LedgerCloseMeta`.
+/// Processes the bytes of exactly one `LedgerCloseMeta`, without checking its hashes.
 ///
 /// # Errors
 ///
 /// Names ledger, transaction and operation, and what is wrong there. Damaged bytes are an error, never a panic.
 pub fn process(network: &Network, mode: Mode, xdr: &[u8]) -> Result<LedgerEvents, ProcessError> {
-    let mut cursor = Cursor::new(xdr);
-    let view = LedgerView::read(&mut cursor)?;
-    if !cursor.is_at_end() {
-        return Err(Fault::TrailingBytes(xdr.len() - cursor.position()).into());
-    }
-    let header: LedgerHeader = xdr::decode("LedgerHeader", view.header)?;
-    derive(network, mode, &view, &header)
-        .map_err(|error| ProcessError { ledger_sequence: Some(header.ledger_seq), ..error })
+    derive(&ParsedLedger::read(network, xdr)?, mode)
 }
 
-fn derive(
-    network: &Network,
-    mode: Mode,
-    view: &LedgerView<'_>,
-    header: &LedgerHeader,
-) -> Result<LedgerEvents, ProcessError> {
-    let mut envelopes = HashMap::with_capacity(view.tx_set.envelopes.len());
-    for bytes in &view.tx_set.envelopes {
-        let envelope = Envelope::read(network, bytes)?;
-        envelopes.insert(envelope.hash, envelope);
-    }
+/// The events of a ledger.
+///
+/// # Errors
+///
+/// As [`process`].
+pub fn derive(ledger: &ParsedLedger<'_>, mode: Mode) -> Result<LedgerEvents, ProcessError> {
+    events(ledger, mode)
+        .map_err(|error| ProcessError { ledger_sequence: Some(ledger.header.ledger_seq), ..error })
+}
+
+fn events(parsed: &ParsedLedger<'_>, mode: Mode) -> Result<LedgerEvents, ProcessError> {
+    let ParsedLedger { network, view, header, envelopes, .. } = parsed;
     let context = transaction::Context { network, protocol: header.ledger_version, mode };
     let mut transactions = Vec::with_capacity(view.transactions.len());
     for (tx_index, transaction) in view.transactions.iter().enumerate() {
@@ -115,7 +107,7 @@ fn derive(
         base_fee: header.base_fee,
         base_reserve: header.base_reserve,
         max_tx_set_size: header.max_tx_set_size,
-        row_digest: RowDigest::default(),
+        row_digest: RowDigest::of(&rows),
     };
     Ok(LedgerEvents { ledger, rows })
 }
