@@ -1,1 +1,4 @@
-//! (filled in the next commits)
+//! The data path: ledgers come in, token-transfer events go out.
+
+pub mod ledger;
+pub mod source;
