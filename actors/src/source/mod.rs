@@ -16,6 +16,9 @@ mod error;
 mod files;
 mod form;
 mod inputs;
+mod lake;
+mod lake_config;
+mod lake_layout;
 mod peek;
 mod progress;
 mod range;
@@ -30,6 +33,9 @@ use orrery_schemas::LedgerSequence;
 
 pub use error::{SourceError, SourceErrorClass, SourceErrorKind};
 pub use inputs::open;
+pub use lake::{Lake, LakeLedgers};
+pub use lake_config::LakeConfig;
+pub use lake_layout::{LakeLayout, NamedRange, ObjectExtension};
 pub use progress::{Progress, ProgressUnit};
 pub use range::{LedgerBound, LedgerRange};
 pub use reader::LedgerReader;
@@ -58,7 +64,7 @@ pub struct RawLedger {
     /// The input as given, or its key inside a lake or directory.
     pub file: Arc<str>,
     /// Ledgers with equal numbers come from one file, stream or lake and claim to be consecutive; a new number starts
-    /// a new chain. Dense from 0 within a source.
+    /// a new chain.
     pub chain: u32,
     /// Where `xdr` begins in the decompressed content of `file`.
     pub offset: u64,

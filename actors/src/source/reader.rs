@@ -44,6 +44,11 @@ impl<R: Read> LedgerReader<R> {
         Self { file: file.into(), chain, state: State::Unopened(input) }
     }
 
+    /// The input's name.
+    pub fn name(&self) -> &str {
+        &self.file
+    }
+
     /// First and last ledger if the content is a batch, from its header; `None` in other forms. Skips no ledger.
     pub fn peek_batch_range(&mut self) -> Result<Option<(LedgerSequence, LedgerSequence)>, SourceError> {
         let file = self.file.clone();
