@@ -55,7 +55,7 @@ fn fixture_lake_is_one_ascending_chain_of_its_network() {
     let Some(root) = fixtures() else { return };
     let path = root.join("lake/ledgers/pubnet");
     for url in [SourceUrl::Lake(path.clone()), SourceUrl::Path(path.to_str().unwrap().to_owned())] {
-        let source = open(&[url.clone()], LedgerRange::default()).unwrap();
+        let source = open(std::slice::from_ref(&url), LedgerRange::default()).unwrap();
         assert_eq!(source.network_passphrase(), Some("Public Global Stellar Network ; September 2015"));
         assert_eq!((source.progress().unit(), source.progress().total()), (ProgressUnit::Ledgers, Some(12)));
         let ledgers = read(&url);

@@ -7,3 +7,4 @@ mod forms;
 mod inputs;
 mod lakes;
 mod made;
+mod prefetch;
