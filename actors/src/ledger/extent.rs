@@ -1,5 +1,7 @@
 //! Where one ledger ends in a run of bytes, and which ledger it is.
 
+use orrery_schemas::LedgerSequence;
+
 use super::cursor::{Cursor, WalkError};
 use super::grammar::{self, Grammar};
 
@@ -7,9 +9,9 @@ use super::grammar::{self, Grammar};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LedgerExtent {
     /// Length of its `LedgerCloseMeta` in bytes.
-    pub length: usize,
+    pub len: usize,
     /// Its number, from the header.
-    pub sequence: u32,
+    pub sequence: LedgerSequence,
 }
 
 /// Finds the end of the `LedgerCloseMeta` that `bytes` begin with; validates its structure, allocates nothing.
@@ -21,15 +23,17 @@ pub struct LedgerExtent {
 pub fn measure_ledger_close_meta(bytes: &[u8]) -> Result<LedgerExtent, WalkError> {
     let mut cursor = Cursor::new(bytes);
     grammar::LedgerCloseMeta::skip(&mut cursor)?;
-    Ok(LedgerExtent { length: cursor.position(), sequence: peek_sequence(bytes)? })
+    let len = cursor.position();
+    Ok(LedgerExtent { len, sequence: read_sequence(bytes)? })
 }
 
 /// The number of the ledger that `bytes` begin with, without walking further than its header.
-///
-/// # Errors
-///
-/// As [`measure_ledger_close_meta`].
-pub fn peek_sequence(bytes: &[u8]) -> Result<u32, WalkError> {
+/// `None` if the header does not parse. For messages about ledgers that are broken further on.
+pub fn peek_sequence(bytes: &[u8]) -> Option<LedgerSequence> {
+    read_sequence(bytes).ok().filter(|sequence| sequence.0 != 0)
+}
+
+fn read_sequence(bytes: &[u8]) -> Result<LedgerSequence, WalkError> {
     let mut cursor = Cursor::new(bytes);
     match cursor.i32()? {
         0 => {}
@@ -39,5 +43,5 @@ pub fn peek_sequence(bytes: &[u8]) -> Result<u32, WalkError> {
     cursor.take(32 + 4 + 32)?; // hash; version and previous hash
     grammar::StellarValue::skip(&mut cursor)?;
     cursor.take(32 + 32)?; // result hash, bucket list hash
-    cursor.u32()
+    cursor.u32().map(LedgerSequence)
 }

@@ -1,0 +1,202 @@
+//! What can go wrong while ledgers are read, and what to do about it.
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+
+use orrery_schemas::LedgerSequence;
+
+use super::{DECOMPRESSION_RATIO_MAX, LEDGER_XDR_BYTES_MAX, ZSTD_WINDOW_LOG_MAX};
+use crate::ledger::cursor::DEPTH_MAX;
+
+/// A failure to read ledgers: which input, where in it, which ledger, why, and the way out.
+#[derive(Debug)]
+pub struct SourceError {
+    /// The input as given, or its key inside a lake or directory.
+    pub file: Arc<str>,
+    /// Byte in the decompressed content of `file`, where known.
+    pub offset: Option<u64>,
+    /// The ledger that could not be read, where known.
+    pub ledger: Option<LedgerSequence>,
+    /// The reason.
+    pub kind: SourceErrorKind,
+}
+
+/// Reasons that reading fails. The text of each says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum SourceErrorKind {
+    /// The operating system refused or failed.
+    #[error("cannot read: {0}")]
+    Io(#[source] io::Error),
+    /// Nothing has this name.
+    #[error(
+        "no such file or directory; give a file, a directory, a pattern, file://LAKE, stream:FILE, stream:- or synthetic:?..."
+    )]
+    NotFound,
+    /// A pattern that no file matches.
+    #[error("no file matches this pattern")]
+    NoMatch,
+    /// The pattern does not parse.
+    #[error("not a valid pattern: {0}")]
+    BadPattern(String),
+    /// A URL scheme that names no kind of source.
+    #[error(
+        "unknown kind of source `{scheme}`; accepted are a file, a directory, a pattern, file://LAKE, stream:FILE, \
+         stream:- and synthetic:?..."
+    )]
+    UnknownScheme {
+        /// What stands before the colon.
+        scheme: String,
+    },
+    /// A URL scheme that Orrery knows and this build cannot read.
+    #[error(
+        "this build does not read `{scheme}` sources; copy the ledgers to a directory and give file://LAKE, or use a file, \
+         stream:FILE, stream:- or synthetic:?..."
+    )]
+    UnsupportedScheme {
+        /// What stands before the colon.
+        scheme: String,
+    },
+    /// The range asked for cannot be met by this kind of source, or is empty.
+    #[error("{0}")]
+    BadRange(String),
+    /// `.config.json` of a lake is missing, unreadable or contradicts itself.
+    #[error("bad lake configuration: {0}")]
+    BadConfig(String),
+    /// No bytes, or a lake without ledgers.
+    #[error("empty: no ledger in it")]
+    EmptyInput,
+    /// The content is no form of ledgers that we know.
+    #[error(
+        "not ledgers: expected a LedgerCloseMeta, a LedgerCloseMetaBatch or a framed stream of LedgerCloseMeta, each \
+         optionally compressed with zstd; found {found}"
+    )]
+    Unrecognised {
+        /// The first bytes, in hexadecimal, or what they look like.
+        found: String,
+    },
+    /// The input ends inside a ledger, a record or a compressed frame.
+    #[error("truncated: {0}; fetch the file again")]
+    Truncated(&'static str),
+    /// One ledger is larger than we hold in memory.
+    #[error("larger than the limit of {LEDGER_XDR_BYTES_MAX} bytes for one ledger")]
+    TooLarge,
+    /// XDR nests deeper than any ledger may.
+    #[error("XDR nested deeper than {DEPTH_MAX} levels")]
+    TooDeep,
+    /// The content contradicts the format.
+    #[error("malformed: {0}")]
+    Malformed(String),
+    /// Decompression yields implausibly much.
+    #[error(
+        "decompresses to more than {DECOMPRESSION_RATIO_MAX} times its size, as no ledgers do; if you trust it, decompress \
+         it first"
+    )]
+    RatioExceeded,
+    /// A zstd frame asks for more window memory than we grant.
+    #[error(
+        "compressed with a zstd window above {} MiB; compress it again without --long and --ultra",
+        (1u64 << ZSTD_WINDOW_LOG_MAX) >> 20
+    )]
+    WindowTooLarge,
+    /// The checksum of a zstd frame does not fit its content.
+    #[error("zstd checksum mismatch: the file is damaged; fetch it again")]
+    Checksum,
+    /// A ledger stands where another was due.
+    #[error("holds ledger {found} where ledger {expected} is due")]
+    WrongSequence {
+        /// The ledger that was due.
+        expected: LedgerSequence,
+        /// The ledger that was found.
+        found: LedgerSequence,
+    },
+    /// A lake lacks a ledger inside the range asked for.
+    #[error("lake {lake} lacks this ledger (object {key}); fill the gap or narrow --from and --to")]
+    MissingLedger {
+        /// Root of the lake.
+        lake: String,
+        /// Object that should hold the ledger.
+        key: String,
+    },
+}
+
+/// Who can mend a failure; the command line maps it to its exit code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SourceErrorClass {
+    /// What was asked for makes no sense: exit code 2.
+    Usage,
+    /// The input is damaged or is not what it claims to be; trying again cannot help: exit code 65.
+    Data,
+    /// The input is not there or cannot be read now: exit code 69.
+    Unavailable,
+}
+
+impl SourceError {
+    /// A failure of a whole input, at no particular place in it.
+    pub fn new(file: impl Into<Arc<str>>, kind: SourceErrorKind) -> Self {
+        Self { file: file.into(), offset: None, ledger: None, kind }
+    }
+
+    pub(crate) fn io(file: impl Into<Arc<str>>, error: io::Error) -> Self {
+        let kind = match error.kind() {
+            io::ErrorKind::NotFound => SourceErrorKind::NotFound,
+            _ => SourceErrorKind::Io(error),
+        };
+        Self::new(file, kind)
+    }
+
+    /// Who can mend it.
+    pub fn class(&self) -> SourceErrorClass {
+        use SourceErrorKind as Kind;
+        match self.kind {
+            Kind::UnknownScheme { .. }
+            | Kind::UnsupportedScheme { .. }
+            | Kind::BadPattern(_)
+            | Kind::BadRange(_) => SourceErrorClass::Usage,
+            Kind::Io(_) | Kind::NotFound | Kind::NoMatch | Kind::MissingLedger { .. } => {
+                SourceErrorClass::Unavailable
+            }
+            Kind::BadConfig(_)
+            | Kind::EmptyInput
+            | Kind::Unrecognised { .. }
+            | Kind::Truncated(_)
+            | Kind::TooLarge
+            | Kind::TooDeep
+            | Kind::Malformed(_)
+            | Kind::RatioExceeded
+            | Kind::WindowTooLarge
+            | Kind::Checksum
+            | Kind::WrongSequence { .. } => SourceErrorClass::Data,
+        }
+    }
+
+    /// True if the input itself is bad, so that reading it again gives the same error.
+    pub fn is_bad_data(&self) -> bool {
+        self.class() == SourceErrorClass::Data
+    }
+}
+
+/// `FILE: byte N: ledger N: reason`. Control characters of a file name are escaped: the text goes to terminals and logs.
+impl fmt::Display for SourceError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for character in self.file.chars() {
+            match character.is_control() {
+                true => write!(f, "{}", character.escape_default())?,
+                false => write!(f, "{character}")?,
+            }
+        }
+        if let Some(offset) = self.offset {
+            write!(f, ": byte {offset}")?;
+        }
+        if let Some(ledger) = self.ledger {
+            write!(f, ": ledger {ledger}")?;
+        }
+        write!(f, ": {}", self.kind)
+    }
+}
+
+impl std::error::Error for SourceError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.kind.source()
+    }
+}

@@ -1,0 +1,10 @@
+//! Reading ledgers: every form, every kind of source, and whatever is wrong with them.
+
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "a test panics and prints")]
+
+mod fixtures;
+mod forms;
+mod inputs;
+mod lakes;
+mod made;
+mod prefetch;
