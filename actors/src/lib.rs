@@ -1,1 +1,3 @@
-//! (filled in the next commits)
+//! The data path: ledgers in, token-transfer events out.
+
+pub mod sink;
