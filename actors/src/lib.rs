@@ -1,7 +1,11 @@
-//! The data path: ledger source -> token-transfer processor -> event sinks.
+//! The data path: ledger source -> token-transfer processor -> event sink.
+//!
+//! [`source`] finds ledgers and hands on their bytes; [`ledger`] reads those bytes and proves them; [`processor`] turns
+//! them into rows; [`sink`] makes rows durable.
 
 #![recursion_limit = "256"]
 
+pub mod source;
 pub mod ledger;
 pub mod processor;
-pub mod source;
+pub mod sink;
