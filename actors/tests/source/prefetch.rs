@@ -1,7 +1,7 @@
 //! The ordered parallel map: order, bounds, and every way it can end early.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, channel, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
@@ -78,7 +78,7 @@ fn drain<T>(prefetch: &mut Prefetch<T>) -> (Vec<T>, Option<PrefetchError>) {
 #[test]
 fn results_come_in_order_although_work_ends_out_of_order() {
     // Each odd ledger is done only after the even one that follows it.
-    let (done_in, done): (Vec<_>, Vec<_>) = (0..101).map(|_| channel::<()>()).unzip();
+    let (done_in, done): (Vec<_>, Vec<_>) = (0..101).map(|_| sync_channel::<()>(1)).unzip();
     let (done_in, done) = (Mutex::new(done_in), done.into_iter().map(Mutex::new).collect::<Vec<_>>());
     let source = source(|next| (next <= 200).then(|| ledger(next, 10)).flatten());
     let mut prefetch = start(source, limits(2, 8, 1 << 20), move |ledger| {
@@ -203,7 +203,7 @@ fn cancel_flag_ends_it_and_its_threads() {
 #[test]
 fn cancel_flag_ends_it_while_the_source_waits_for_input() {
     let cancel = not_cancelled();
-    let (_never, wait) = channel::<()>();
+    let (_never, wait) = sync_channel::<()>(0);
     let raised = cancel.clone();
     let source = source(move |next| {
         if next > 3 {
