@@ -47,10 +47,12 @@ fn every_format_gives_its_rows_back() {
 #[test]
 fn equal_rows_give_equal_bytes_however_they_come() {
     let folder = tempdir().unwrap();
-    let all = rows::ledger(5, ROW_GROUP_ROWS as u32 + 70_000);
+    let all = rows::ledger(5, ROW_GROUP_ROWS as u32 + 20_000);
     for format in Format::ALL {
+        // Text has neither batches nor groups: a part is enough.
+        let all = if matches!(format, Format::Parquet) { &all[..] } else { &all[..40_000] };
         let (once, pieces) = (folder.path().join("once"), folder.path().join("pieces"));
-        write_file(format, &once, FileColumn::Absent, std::slice::from_ref(&all));
+        write_file(format, &once, FileColumn::Absent, &[all.to_vec()]);
         let chunks: Vec<_> = all.chunks(881).map(<[_]>::to_vec).collect();
         write_file(format, &pieces, FileColumn::Absent, &chunks);
         assert!(

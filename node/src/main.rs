@@ -1,1 +1,38 @@
-fn main() {}
+//! `orrery`: the command line. Boot order only; each command is a file in `commands/`.
+
+mod cli;
+mod commands;
+mod console;
+mod exit;
+mod interrupt;
+mod network;
+mod progress;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::cli::{Cli, Command};
+use crate::console::Console;
+use crate::exit::Failure;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let console = Console::new(cli.output);
+    match run(cli, &console) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            console.failure(&failure);
+            failure.exit_code()
+        }
+    }
+}
+
+fn run(cli: Cli, console: &Console) -> Result<(), Failure> {
+    match cli.command {
+        Command::Events(args) => commands::events::run(&args, console),
+        Command::Verify(args) => commands::verify::run(&args, console),
+        Command::Version => commands::version::run(console),
+        Command::Completions(args) => commands::completions::run(&args),
+    }
+}

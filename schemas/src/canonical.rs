@@ -105,3 +105,69 @@ fn tagged(bytes: &mut Vec<u8>, tag: u8, value: &[u8]) {
     bytes.push(tag);
     bytes.extend_from_slice(value);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{CloseTime, ContractId, Hash32, Kind, LedgerSequence, OpType, RowDigest, Toid};
+
+    /// The answers were computed from the table above, not by this code: stored digests depend on them.
+    #[test]
+    fn the_layout_is_the_one_that_stored_digests_were_made_with() {
+        let ledger_sequence = LedgerSequence(7);
+        let payment = TokenTransfer {
+            ledger_sequence,
+            closed_at: CloseTime::from_unix_seconds(1_725_274_219).unwrap(),
+            tx_hash: Hash32([1; 32]),
+            tx_index: 1,
+            op_index: Some(2),
+            event_index: 3,
+            ledger_event_index: 4,
+            toid: Toid::new(ledger_sequence, 1, Some(2)).unwrap(),
+            kind: Kind::Transfer,
+            op_type: Some(OpType::Payment),
+            contract_id: ContractId([2; 32]),
+            asset: Some(Asset::Credit4 { code: *b"USD\0", issuer: [3; 32] }),
+            from: Some(Address::MuxedAccount { account: [4; 32], id: 9 }),
+            to: Some(Address::ClaimableBalance([5; 32])),
+            amount: 10_i128.pow(38),
+            to_muxed: Some(ToMuxed::Text(b"\xffm".to_vec())),
+            tx_successful: true,
+        };
+        let fee = TokenTransfer {
+            op_index: None,
+            event_index: 0,
+            ledger_event_index: 0,
+            toid: Toid::new(ledger_sequence, 1, None).unwrap(),
+            kind: Kind::Fee,
+            op_type: None,
+            asset: Some(Asset::Native),
+            from: Some(Address::Account([4; 32])),
+            to: None,
+            amount: -100,
+            to_muxed: None,
+            tx_successful: false,
+            ..payment.clone()
+        };
+        let mut bytes = Vec::new();
+        payment.digest_bytes(&mut bytes);
+        let expect = [
+            "01000000070000000066d5986b",
+            &"01".repeat(32),
+            "0000000101000000020000000300000004000101",
+            &"02".repeat(32),
+            "0255534400",
+            &"03".repeat(32),
+            "03",
+            &"04".repeat(32),
+            "000000000000000904",
+            &"05".repeat(32),
+            "4b3b4ca85a86c47a098a2240000000000200000002ff6d01",
+        ];
+        assert_eq!(hex::encode(&bytes), expect.concat());
+        assert_eq!(
+            RowDigest::of([&fee, &payment]).to_string(),
+            "5af065c7a2157ba83a604b574477e3d315c6bf4dde8ff7cf698ff65080cce3cd"
+        );
+    }
+}

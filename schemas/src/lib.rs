@@ -16,6 +16,7 @@ mod parse_error;
 mod row_digest;
 mod row_parts;
 mod stored_column;
+mod strkey_memo;
 mod token_transfer;
 mod token_transfer_batch;
 mod token_transfer_reader;

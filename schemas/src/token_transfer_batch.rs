@@ -12,6 +12,7 @@ use arrow::datatypes::{DECIMAL128_MAX_PRECISION, Int8Type};
 
 use crate::column::Data;
 use crate::row_parts::{ColumnError, contradiction, ledger_sequence, number};
+use crate::strkey_memo::StrkeyMemo;
 use crate::{Address, Asset, BatchError, Kind, OpType, ToMuxed, Toid, TokenTransfer, token_transfers_schema};
 
 /// Most rows of one batch. Text columns have 32-bit offsets: this many rows of the longest asset (105 bytes) fit, twice
@@ -50,6 +51,7 @@ pub struct TokenTransferBatchBuilder {
     tx_successful: BooleanBuilder,
     rows: usize,
     memo_bytes: usize,
+    strkeys: StrkeyMemo,
 }
 
 impl TokenTransferBatchBuilder {
@@ -85,6 +87,7 @@ impl TokenTransferBatchBuilder {
             tx_successful: BooleanBuilder::with_capacity(rows),
             rows: 0,
             memo_bytes: 0,
+            strkeys: StrkeyMemo::new(),
         }
     }
 
@@ -170,18 +173,24 @@ impl TokenTransferBatchBuilder {
     }
 
     fn append_parties(&mut self, row: &TokenTransfer) {
-        append_address(&mut self.contract_id, Some(Address::Contract(row.contract_id.0)));
-        match row.asset {
-            Some(asset) => append_display(&mut self.asset, asset),
-            None => self.asset.append_null(),
-        }
-        match row.asset.as_ref().and_then(Asset::code) {
-            Some(code) => append_display(&mut self.asset_code, code),
-            None => self.asset_code.append_null(),
-        }
-        append_address(&mut self.asset_issuer, row.asset.as_ref().and_then(Asset::issuer));
-        append_address(&mut self.from, row.from);
-        append_address(&mut self.to, row.to);
+        self.contract_id.append_value(self.strkeys.strkey(&Address::Contract(row.contract_id.0)));
+        self.from.append_option(row.from.as_ref().map(|from| self.strkeys.strkey(from)));
+        self.to.append_option(row.to.as_ref().map(|to| self.strkeys.strkey(to)));
+        self.append_asset(row.asset.as_ref());
+    }
+
+    fn append_asset(&mut self, asset: Option<&Asset>) {
+        let credit = asset.and_then(|asset| asset.code().zip(asset.issuer()));
+        let Some((code, issuer)) = credit else {
+            self.asset.append_option(asset.map(|_| "native"));
+            self.asset_code.append_null();
+            self.asset_issuer.append_null();
+            return;
+        };
+        let issuer = self.strkeys.strkey(&issuer);
+        append_display(&mut self.asset, format_args!("{code}:{issuer}"));
+        append_display(&mut self.asset_code, code);
+        self.asset_issuer.append_value(issuer);
     }
 
     fn append_value(&mut self, row: &TokenTransfer) -> Result<(), BatchError> {
@@ -231,13 +240,6 @@ fn memo_length(row: &TokenTransfer) -> usize {
     match &row.to_muxed {
         Some(ToMuxed::Text(text)) => text.len(),
         Some(ToMuxed::Id(_) | ToMuxed::Hash(_)) | None => 0,
-    }
-}
-
-fn append_address(column: &mut StringBuilder, address: Option<Address>) {
-    match address {
-        Some(address) => column.append_value(address.strkey().to_string().as_str()),
-        None => column.append_null(),
     }
 }
 

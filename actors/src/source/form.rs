@@ -1,5 +1,7 @@
 //! Which form content has, told from its first bytes alone.
 
+use super::LEDGER_XDR_BYTES_MAX;
+
 /// Bytes that [`Form::detect`] needs; fewer only if the content is shorter.
 pub(super) const HEAD_BYTES: usize = 16;
 
@@ -31,11 +33,12 @@ impl Form {
         let first = word(head, 0)?;
         let second = word(head, 1);
         if first & LAST_FRAGMENT != 0 {
-            return is_version(second).then_some(Self::Framed);
+            return second.filter(|version| *version <= VERSION_MAX).map(|_| Self::Framed);
         }
         if let (Some(last), Some(count)) = (second, word(head, 2))
             && last >= first
-            && is_version(word(head, 3))
+            // Content may end before the version; then it is truncated rather than foreign.
+            && word(head, 3).is_none_or(|version| version <= VERSION_MAX)
             // With any other first word nothing else fits; a wrong count is then reported, not mistaken.
             && (u64::from(count) == u64::from(last - first) + 1 || first > VERSION_MAX)
         {
@@ -44,18 +47,14 @@ impl Form {
         if first <= VERSION_MAX {
             return Some(Self::Raw);
         }
-        // A record in several fragments: the first is long enough to hold the ledger's version.
-        (first >= 4 && is_version(second)).then_some(Self::Framed)
+        // A record in several fragments, the first long enough to hold the ledger's version.
+        let is_fragment = (4..=LEDGER_XDR_BYTES_MAX).contains(&(first as usize));
+        second.filter(|version| is_fragment && *version <= VERSION_MAX).map(|_| Self::Framed)
     }
 }
 
 fn word(head: &[u8], index: usize) -> Option<u32> {
     head.chunks_exact(4).nth(index).and_then(|word| word.try_into().ok()).map(u32::from_be_bytes)
-}
-
-/// Content may end before the version; then it is truncated rather than foreign.
-fn is_version(word: Option<u32>) -> bool {
-    word.is_none_or(|version| version <= VERSION_MAX)
 }
 
 #[cfg(test)]
@@ -83,8 +82,11 @@ mod tests {
         check(&[10, 12, 3, hash], None);
         check(&[0x8000_1000, 2, 0, hash], Some(Form::Framed));
         check(&[0x8000_1000, hash, 0, hash], None);
+        check(&[0x8000_1000], None);
+        check(&[0x0000_1000], None);
         check(&[0x0000_1000, 1, 0, hash], Some(Form::Framed));
         check(&[0x1f8b_0808, hash, hash, hash], None);
+        check(&[0x1f8b_0808, 0, hash, hash], None);
     }
 
     #[test]

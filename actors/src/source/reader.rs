@@ -3,7 +3,7 @@
 //! Memory: a window that grows to at most [`LEDGER_XDR_BYTES_MAX`], a zstd window of at most 16 MiB, and buffers of a few
 //! hundred KiB. A length that the content claims costs nothing until its bytes arrive.
 
-use std::io::{self, Read};
+use std::io::Read;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -11,13 +11,16 @@ use orrery_schemas::LedgerSequence;
 
 use super::content::Content;
 use super::form::{Form, HEAD_BYTES, LAST_FRAGMENT};
-use super::window::Window;
+use super::window::{Window, reserve};
 use super::{LEDGER_BYTES_FIRST_FILL, LEDGER_XDR_BYTES_MAX, RawLedger, SourceError, SourceErrorKind};
 use crate::ledger::cursor::WalkErrorKind;
 use crate::ledger::{LedgerExtent, measure_ledger_close_meta, peek_sequence};
 
 /// Bytes of a fragment that are moved at once, so that window and record are not both large.
 const FRAGMENT_STEP_BYTES: usize = 64 << 10;
+
+/// Most fragments of one record. stellar-core writes one; fragments of a few bytes would cost seconds a ledger.
+const FRAGMENTS_MAX: usize = 8192;
 
 /// Header of a `LedgerCloseMetaBatch`: first, last, count.
 const BATCH_HEADER_BYTES: usize = 12;
@@ -198,7 +201,7 @@ impl<R: Read> Reading<R> {
         if let Some(BatchRest { next, last }) = self.batch {
             return Ok(BatchHeader { first: next, last, count: last - next + 1 });
         }
-        self.fill_or_truncated(BATCH_HEADER_BYTES, None, "ends inside the header of a batch")?;
+        self.fill_or_truncated(BATCH_HEADER_BYTES, |_| None, "ends inside the header of a batch")?;
         let word = |index: usize| be_u32(&self.window.available()[index * 4..]);
         let header = BatchHeader { first: word(0), last: word(1), count: word(2) };
         let spans = i64::from(header.last) - i64::from(header.first) + 1;
@@ -222,23 +225,21 @@ impl<R: Read> Reading<R> {
                 Ok(extent) => return self.take_unframed(extent),
                 Err(walk) if walk.kind == WalkErrorKind::UnexpectedEnd => {
                     let have = available.len();
-                    let ledger = peek_sequence(available).or(expected);
+                    let ledger = |available: &[u8]| peek_sequence(available).or(expected);
                     if have >= LEDGER_XDR_BYTES_MAX {
-                        return Err(self.fault(ledger, SourceErrorKind::TooLarge));
+                        return Err(self.fault(ledger(available), SourceErrorKind::TooLarge));
                     }
                     let want = (have * 2).clamp(LEDGER_BYTES_FIRST_FILL, LEDGER_XDR_BYTES_MAX);
                     self.fill(want, ledger)?;
-                    if self.window.available().len() == have {
-                        let fault = self.fault(ledger, SourceErrorKind::Truncated("ends inside a ledger"));
-                        return Err(Fault { offset: fault.offset.map(|at| at + have as u64), ..fault });
+                    let available = self.window.available();
+                    if available.len() == have {
+                        let kind = SourceErrorKind::Truncated("ends inside a ledger");
+                        return Err(self.fault_after(have, ledger(available), kind));
                     }
                 }
                 Err(walk) => {
-                    return Err(self.walk_fault(
-                        walk.offset,
-                        source_error(walk.kind),
-                        peek_sequence(available).or(expected),
-                    ));
+                    let ledger = peek_sequence(available).or(expected);
+                    return Err(self.fault_after(walk.offset, ledger, source_error(walk.kind)));
                 }
             }
         }
@@ -247,10 +248,9 @@ impl<R: Read> Reading<R> {
     fn take_unframed(&mut self, extent: LedgerExtent) -> Result<Measured, Fault> {
         if self.window.content().is_compressed() {
             // The end of the frame follows its last byte: reading past the ledger verifies the checksum before it is given.
-            self.fill(extent.len + 1, Some(extent.sequence))?;
+            self.fill(extent.len + 1, |_| Some(extent.sequence))?;
         }
-        let xdr = Bytes::copy_from_slice(&self.window.available()[..extent.len]);
-        self.measured(xdr, extent, extent.len)
+        self.take(extent)
     }
 
     /// One record of a framed stream: a single ledger and nothing else.
@@ -264,11 +264,11 @@ impl<R: Read> Reading<R> {
         if header & LAST_FRAGMENT == 0 {
             return self.next_fragmented(length);
         }
-        self.fill_or_truncated(length, None, "ends inside a record")?;
+        self.fill_or_truncated(length, peek_sequence, "ends inside a record")?;
         let record = &self.window.available()[..length];
         let extent =
-            measure_record(record).map_err(|(at, kind)| self.walk_fault(at, kind, peek_sequence(record)))?;
-        self.measured(Bytes::copy_from_slice(record), extent, length)
+            measure_record(record).map_err(|(at, kind)| self.fault_after(at, peek_sequence(record), kind))?;
+        self.take(extent)
     }
 
     /// The rest of a record in several fragments, whose first has `length` bytes. Offsets point to its first byte, as the
@@ -276,7 +276,7 @@ impl<R: Read> Reading<R> {
     fn next_fragmented(&mut self, mut length: usize) -> Result<Measured, Fault> {
         let offset = self.window.offset();
         let mut record = Vec::new();
-        let mut is_last = false;
+        let (mut fragments, mut is_last) = (1, false);
         loop {
             self.append_fragment(&mut record, length)?;
             if is_last {
@@ -288,24 +288,24 @@ impl<R: Read> Reading<R> {
             if record.len() + length > LEDGER_XDR_BYTES_MAX {
                 return Err(self.fault(peek_sequence(&record), SourceErrorKind::TooLarge));
             }
-            if length == 0 && !is_last {
-                let reason = "an empty fragment that is not the last of its record".to_owned();
+            fragments += 1;
+            if fragments > FRAGMENTS_MAX {
+                let reason = format!("a record of more than {FRAGMENTS_MAX} fragments");
                 return Err(self.fault(peek_sequence(&record), SourceErrorKind::Malformed(reason)));
             }
             self.window.consume(4);
         }
-        let extent = measure_record(&record).map_err(|(_, kind)| Fault {
-            offset: Some(offset),
-            ..self.walk_fault(0, kind, peek_sequence(&record))
-        })?;
-        let measured = self.measured(record.into(), extent, 0)?;
-        Ok(Measured { offset, ..measured })
+        let fault = |(_, kind)| Fault { offset: Some(offset), ledger: peek_sequence(&record), kind };
+        let extent = measure_record(&record).map_err(fault)?;
+        self.check_number(extent.sequence)?;
+        Ok(Measured { offset, sequence: extent.sequence, xdr: record.into() })
     }
 
     fn append_fragment(&mut self, record: &mut Vec<u8>, mut length: usize) -> Result<(), Fault> {
         while length > 0 {
             let step = length.min(FRAGMENT_STEP_BYTES);
-            self.fill_or_truncated(step, peek_sequence(record), "ends inside a record")?;
+            self.fill_or_truncated(step, |_| peek_sequence(record), "ends inside a record")?;
+            reserve(record, step).map_err(SourceErrorKind::Io)?;
             record.extend_from_slice(&self.window.available()[..step]);
             self.window.consume(step);
             length -= step;
@@ -314,64 +314,66 @@ impl<R: Read> Reading<R> {
     }
 
     fn fragment_header(&mut self) -> Result<u32, Fault> {
-        self.fill_or_truncated(4, None, "ends inside the header of a record")?;
+        self.fill_or_truncated(4, |_| None, "ends inside the header of a record")?;
         Ok(be_u32(self.window.available()))
     }
 
-    /// Consumes `consumed` bytes and yields the ledger that began at the window's start.
-    fn measured(&mut self, xdr: Bytes, extent: LedgerExtent, consumed: usize) -> Result<Measured, Fault> {
+    /// Consumes the ledger at the window's start.
+    fn take(&mut self, extent: LedgerExtent) -> Result<Measured, Fault> {
+        self.check_number(extent.sequence)?;
         let offset = self.window.offset();
-        if extent.sequence.0 == 0 {
-            // A run of zero bytes is the valid XDR of ever more empty ledgers with this number.
-            let reason = "a ledger with number 0; a network's first is 1".to_owned();
-            return Err(self.fault(None, SourceErrorKind::Malformed(reason)));
+        Ok(Measured { offset, sequence: extent.sequence, xdr: self.window.take(extent.len) })
+    }
+
+    /// A run of zero bytes is the valid XDR of ever more empty ledgers with number 0.
+    fn check_number(&self, sequence: LedgerSequence) -> Result<(), Fault> {
+        match sequence {
+            LedgerSequence(0) => {
+                let reason = "a ledger with number 0; a network's first is 1".to_owned();
+                Err(self.fault(None, SourceErrorKind::Malformed(reason)))
+            }
+            _ => Ok(()),
         }
-        self.window.consume(consumed);
-        Ok(Measured { offset, sequence: extent.sequence, xdr })
     }
 
     fn is_exhausted(&mut self) -> Result<bool, Fault> {
-        self.window.is_exhausted().map_err(|error| self.read_fault(error, None))
+        Ok(!self.fill(1, |_| None)?)
     }
 
-    fn fill(&mut self, want: usize, ledger: Option<LedgerSequence>) -> Result<bool, Fault> {
-        self.window.fill(want).map_err(|error| self.read_fault(error, ledger))
+    /// True once `want` bytes are available, false if the content ends before. `ledger` names, from the available bytes,
+    /// the ledger that a failure belongs to.
+    fn fill(
+        &mut self,
+        want: usize,
+        ledger: impl FnOnce(&[u8]) -> Option<LedgerSequence>,
+    ) -> Result<bool, Fault> {
+        self.window.fill(want).map_err(|error| {
+            let available = self.window.available();
+            self.fault_after(available.len(), ledger(available), self.window.content().explain(error))
+        })
     }
 
     fn fill_or_truncated(
         &mut self,
         want: usize,
-        ledger: Option<LedgerSequence>,
+        ledger: impl Fn(&[u8]) -> Option<LedgerSequence>,
         reason: &'static str,
     ) -> Result<(), Fault> {
-        if self.fill(want, ledger)? {
+        if self.fill(want, &ledger)? {
             return Ok(());
         }
         let available = self.window.available();
-        Err(Fault {
-            offset: Some(self.window.offset() + available.len() as u64),
-            ledger: ledger.or_else(|| peek_sequence(available)),
-            kind: SourceErrorKind::Truncated(reason),
-        })
+        Err(self.fault_after(available.len(), ledger(available), SourceErrorKind::Truncated(reason)))
     }
 
     /// A failure at the first byte that was not consumed.
     fn fault(&self, ledger: Option<LedgerSequence>, kind: SourceErrorKind) -> Fault {
-        Fault { offset: Some(self.window.offset()), ledger, kind }
+        self.fault_after(0, ledger, kind)
     }
 
-    /// A failure to get more content: it lies after all that is available.
-    fn read_fault(&self, error: io::Error, ledger: Option<LedgerSequence>) -> Fault {
-        let available = self.window.available();
-        Fault {
-            offset: Some(self.window.offset() + available.len() as u64),
-            ledger: ledger.or_else(|| peek_sequence(available)),
-            kind: self.window.content().explain(error),
-        }
-    }
-
-    fn walk_fault(&self, at: usize, kind: SourceErrorKind, ledger: Option<LedgerSequence>) -> Fault {
-        Fault { offset: Some(self.window.offset() + at as u64), ledger, kind }
+    /// A failure `count` bytes further on.
+    fn fault_after(&self, count: usize, ledger: Option<LedgerSequence>, kind: SourceErrorKind) -> Fault {
+        Fault { offset: Some(self.window.offset() + count as u64), ledger, kind }
     }
 }
 

@@ -109,31 +109,46 @@ pub(crate) fn skippable(length: u32) -> Vec<u8> {
         .collect()
 }
 
+/// Largest block of a zstd frame.
+const BLOCK: usize = 128 << 10;
+
+/// Header of a zstd block; kind 0 holds `size` bytes as they are, kind 1 one byte that counts `size` times.
+fn block_header(is_last: bool, kind: u32, size: usize) -> Vec<u8> {
+    let header = u32::from(is_last) | kind << 1 | u32::try_from(size).unwrap() << 3;
+    header.to_le_bytes()[..3].to_vec()
+}
+
+/// Header of a zstd frame with a window of `1 << window_log` bytes, without checksum and content size.
+fn frame_header(window_log: u8) -> Vec<u8> {
+    vec![0x28, 0xB5, 0x2F, 0xFD, 0x00, (window_log - 10) << 3]
+}
+
+/// A zstd frame without end: `prefix`, then the same byte for ever, neither made smaller.
+pub(crate) fn zstd_of_raw_blocks(prefix: &[u8], byte: u8, window_log: u8) -> impl Read + Send + use<> {
+    let head = [frame_header(window_log), block_header(false, 0, prefix.len()), prefix.to_vec()].concat();
+    let block = [block_header(false, 0, BLOCK), vec![byte; BLOCK]].concat();
+    io::Cursor::new(head).chain(Repeat::new(block))
+}
+
 /// A zstd frame, written by hand, of `prefix` and `zeros` zero bytes: four bytes for each 128 KiB of them.
 pub(crate) fn zstd_of_zeros(prefix: &[u8], zeros: u64) -> Vec<u8> {
-    const BLOCK: u64 = 128 << 10;
-    let block = |is_last: bool, kind: u32, size: u64| {
-        let header = u32::from(is_last) | kind << 1 | u32::try_from(size).unwrap() << 3;
-        header.to_le_bytes()[..3].to_vec()
-    };
-    // Magic; no checksum, no content size; a window of 128 KiB.
-    let mut frame = vec![0x28, 0xB5, 0x2F, 0xFD, 0x00, 0x38];
-    for chunk in prefix.chunks(BLOCK as usize) {
-        frame.extend(block(false, 0, chunk.len() as u64));
+    let mut frame = frame_header(17);
+    for chunk in prefix.chunks(BLOCK) {
+        frame.extend(block_header(false, 0, chunk.len()));
         frame.extend(chunk);
     }
-    for _ in 0..zeros / BLOCK {
-        frame.extend(block(false, 1, BLOCK));
+    for _ in 0..zeros / BLOCK as u64 {
+        frame.extend(block_header(false, 1, BLOCK));
         frame.push(0);
     }
-    frame.extend(block(true, 1, zeros % BLOCK));
+    frame.extend(block_header(true, 1, (zeros % BLOCK as u64) as usize));
     frame.push(0);
     frame
 }
 
 /// A zstd frame that asks for a window of `1 << log` bytes and holds nothing.
 pub(crate) fn zstd_with_window(log: u8) -> Vec<u8> {
-    vec![0x28, 0xB5, 0x2F, 0xFD, 0x00, (log - 10) << 3, 0x01, 0x00, 0x00]
+    [frame_header(log), block_header(true, 0, 0)].concat()
 }
 
 /// Gives at most `step` bytes at a time, and is interrupted before each.
@@ -157,5 +172,27 @@ impl<R: Read> Read for Dribble<R> {
         }
         let step = self.step.min(buffer.len());
         self.inner.read(&mut buffer[..step])
+    }
+}
+
+/// The same bytes over and over, without end.
+pub(crate) struct Repeat {
+    pattern: Vec<u8>,
+    at: usize,
+}
+
+impl Repeat {
+    pub(crate) fn new(pattern: Vec<u8>) -> Self {
+        Self { pattern, at: 0 }
+    }
+}
+
+impl Read for Repeat {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let rest = &self.pattern[self.at..];
+        let count = rest.len().min(buffer.len());
+        buffer[..count].copy_from_slice(&rest[..count]);
+        self.at = (self.at + count) % self.pattern.len();
+        Ok(count)
     }
 }

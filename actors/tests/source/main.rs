@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "a test panics and prints")]
 
+mod bad_input;
 mod fixtures;
 mod forms;
 mod inputs;

@@ -1,0 +1,193 @@
+//! The command line, as data.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use orrery_actors::processor::ttp::Mode;
+use orrery_actors::source::{LedgerBound, LedgerRange, SourceUrl};
+
+/// Stellar ledgers into exact token-transfer events.
+#[derive(Debug, Parser)]
+#[command(name = "orrery", version, propagate_version = true, after_help = EXIT_CODES)]
+pub(crate) struct Cli {
+    /// Form of results on standard output.
+    #[arg(long, global = true, value_enum, default_value_t = Output::Table)]
+    pub(crate) output: Output,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 ok, 1 a check failed, 2 usage, 65 bad data, 69 unavailable, 70 a bug, \
+                          75 try again, 78 configuration, 130 interrupted.";
+
+/// Form of results.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Output {
+    /// For people.
+    Table,
+    /// For programs: one JSON value.
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Turn ledgers into token-transfer events.
+    Events(EventsArgs),
+    /// Prove ledgers by their own hashes, and their events by their entry changes.
+    Verify(VerifyArgs),
+    /// Print version and build.
+    Version,
+    /// Print a completion script for a shell.
+    Completions(CompletionsArgs),
+}
+
+const SOURCES: &str = "A file, a directory, a quoted pattern, file://LAKE, stream:FILE, stream:- or synthetic:?seed=1&ledgers=100.
+Files are told apart by content: LedgerCloseMeta, LedgerCloseMetaBatch or framed stream, each plain or zstd";
+
+#[derive(Debug, Args)]
+pub(crate) struct EventsArgs {
+    /// Where ledgers come from.
+    #[arg(value_name = "FILES|URL", required = true, help = SOURCES)]
+    pub(crate) sources: Vec<SourceUrl>,
+    #[command(flatten)]
+    pub(crate) network: NetworkArgs,
+    #[command(flatten)]
+    pub(crate) range: RangeArgs,
+    /// Form of the events.
+    #[arg(long, value_enum, default_value_t = EventFormat::Jsonl)]
+    pub(crate) format: EventFormat,
+    /// Write to this file instead of standard output. It appears when it is whole.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+    /// Where events are read from: stellar-core's own where the meta has them, else derived; or one of both alone.
+    #[arg(long, value_enum, default_value_t = ModeName::Auto)]
+    pub(crate) mode: ModeName,
+    /// Add the input's name to each event, as the first field, `file`. In a directory or lake: the path inside it.
+    #[arg(long)]
+    pub(crate) with_file: bool,
+    /// What to do with a ledger whose hashes do not hold: stop, say so and go on, or do not check.
+    #[arg(long, value_enum, default_value_t = Integrity::Warn)]
+    pub(crate) integrity: Integrity,
+    #[command(flatten)]
+    pub(crate) workers: WorkersArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct VerifyArgs {
+    /// Where ledgers come from.
+    #[arg(long = "source", value_name = "FILES|URL", required = true, num_args = 1.., help = SOURCES)]
+    pub(crate) sources: Vec<SourceUrl>,
+    #[command(flatten)]
+    pub(crate) network: NetworkArgs,
+    #[command(flatten)]
+    pub(crate) range: RangeArgs,
+    #[command(flatten)]
+    pub(crate) workers: WorkersArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct NetworkArgs {
+    /// The ledgers' network. A lake and a synthetic source say it themselves.
+    #[arg(long, value_enum)]
+    pub(crate) network: Option<NetworkName>,
+    /// The passphrase of any other network.
+    #[arg(long, value_name = "TEXT", conflicts_with = "network")]
+    pub(crate) passphrase: Option<String>,
+}
+
+/// Networks with a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum NetworkName {
+    Pubnet,
+    Testnet,
+    Futurenet,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RangeArgs {
+    /// First ledger: a number, `genesis` or `latest`.
+    #[arg(long, value_name = "LEDGER")]
+    from: Option<LedgerBound>,
+    /// Last ledger: a number or `latest`.
+    #[arg(long, value_name = "LEDGER")]
+    to: Option<LedgerBound>,
+}
+
+impl RangeArgs {
+    pub(crate) fn range(&self) -> LedgerRange {
+        LedgerRange { from: self.from, to: self.to }
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct WorkersArgs {
+    /// Threads that work on ledgers [default: one for each core].
+    #[arg(long, value_name = "N")]
+    workers: Option<NonZeroUsize>,
+}
+
+impl WorkersArgs {
+    pub(crate) fn count(&self) -> usize {
+        self.workers.or_else(|| std::thread::available_parallelism().ok()).map_or(1, NonZeroUsize::get)
+    }
+}
+
+/// Forms of events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum EventFormat {
+    /// One JSON object a line.
+    Jsonl,
+    /// Comma-separated values with a header.
+    Csv,
+    /// Arrow IPC: a stream on standard output, the file format in a file.
+    Arrow,
+    /// Apache Parquet.
+    Parquet,
+}
+
+impl From<EventFormat> for orrery_actors::sink::Format {
+    fn from(format: EventFormat) -> Self {
+        match format {
+            EventFormat::Jsonl => Self::Jsonl,
+            EventFormat::Csv => Self::Csv,
+            EventFormat::Arrow => Self::Arrow,
+            EventFormat::Parquet => Self::Parquet,
+        }
+    }
+}
+
+/// Where events are read from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ModeName {
+    Auto,
+    Derived,
+    Unified,
+}
+
+impl From<ModeName> for Mode {
+    fn from(mode: ModeName) -> Self {
+        match mode {
+            ModeName::Auto => Self::Auto,
+            ModeName::Derived => Self::Derived,
+            ModeName::Unified => Self::Unified,
+        }
+    }
+}
+
+/// What to do with a ledger whose hashes do not hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Integrity {
+    /// Stop with exit code 1.
+    Strict,
+    /// Say so on standard error and go on.
+    Warn,
+    /// Do not check.
+    Off,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CompletionsArgs {
+    /// The shell.
+    pub(crate) shell: clap_complete::Shell,
+}

@@ -1,0 +1,109 @@
+//! What commands say: results to standard output as a table or as JSON, everything else to standard error.
+
+use std::fmt::Display;
+use std::io::{self, Write};
+
+use serde_json::Value;
+
+use crate::cli::Output;
+use crate::exit::Failure;
+
+/// The two streams of a command.
+#[derive(Clone, Copy)]
+pub(crate) struct Console {
+    output: Output,
+}
+
+impl Console {
+    pub(crate) fn new(output: Output) -> Self {
+        Self { output }
+    }
+
+    /// A result: one line a field, or one JSON object.
+    pub(crate) fn result(&self, fields: &[(&str, Value)]) -> Result<(), Failure> {
+        let mut stdout = io::stdout().lock();
+        match self.output {
+            Output::Json => {
+                let object: serde_json::Map<_, _> =
+                    fields.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
+                writeln!(stdout, "{}", Value::Object(object))?;
+            }
+            Output::Table => {
+                let width = fields.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+                for (name, value) in fields {
+                    writeln!(stdout, "{:width$}  {}", name.replace('_', " "), cell(value))?;
+                }
+            }
+        }
+        Ok(stdout.flush()?)
+    }
+
+    /// More lines for a person; nothing in JSON.
+    pub(crate) fn text(&self, text: impl Display) -> Result<(), Failure> {
+        if self.output == Output::Table {
+            writeln!(io::stdout().lock(), "{text}")?;
+        }
+        Ok(())
+    }
+
+    /// Something that a person should know and that stops nothing.
+    pub(crate) fn warn(&self, text: impl Display) {
+        self.note("warning", text);
+    }
+
+    /// The end of a command that failed.
+    pub(crate) fn failure(&self, failure: &Failure) {
+        if !matches!(failure, Failure::OutputClosed) {
+            self.note("error", failure);
+        }
+    }
+
+    fn note(&self, label: &str, text: impl Display) {
+        // Standard error may be closed; there is nowhere left to say so.
+        let _ = writeln!(io::stderr().lock(), "{label}: {text}");
+    }
+}
+
+/// A value as a person reads it: thousands separated, lists with spaces.
+fn cell(value: &Value) -> String {
+    match value {
+        Value::Null => "-".to_owned(),
+        Value::String(text) => text.clone(),
+        Value::Number(number) => match number.as_u64() {
+            Some(number) => thousands(number),
+            None => number.to_string(),
+        },
+        Value::Object(fields) => {
+            fields.iter().map(|(name, value)| format!("{name} {}", cell(value))).collect::<Vec<_>>().join(", ")
+        }
+        Value::Array(values) => values.iter().map(cell).collect::<Vec<_>>().join(", "),
+        Value::Bool(flag) => flag.to_string(),
+    }
+}
+
+/// `1234567` as `1,234,567`.
+pub(crate) fn thousands(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index) % 3 == 0 {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_grouped_by_thousands() {
+        let check = |number, text: &str| assert_eq!(thousands(number), text);
+        check(0, "0");
+        check(999, "999");
+        check(1_000, "1,000");
+        check(12_485_688, "12,485,688");
+    }
+}
