@@ -73,9 +73,11 @@ fn cell(value: &Value) -> String {
             Some(number) => thousands(number),
             None => number.to_string(),
         },
-        Value::Object(fields) => {
-            fields.iter().map(|(name, value)| format!("{name} {}", cell(value))).collect::<Vec<_>>().join(", ")
-        }
+        Value::Object(fields) => fields
+            .iter()
+            .map(|(name, value)| format!("{name} {}", cell(value)))
+            .collect::<Vec<_>>()
+            .join(", "),
         Value::Array(values) => values.iter().map(cell).collect::<Vec<_>>().join(", "),
         Value::Bool(flag) => flag.to_string(),
     }

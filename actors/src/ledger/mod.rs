@@ -13,7 +13,7 @@ mod network;
 mod parsed;
 mod view;
 
-pub(crate) use envelope::{Envelope, Memo, OperationParts, TransactionParts};
+pub(crate) use envelope::{Envelope, Memo, MuxedAccount, OperationParts, TransactionParts};
 pub(crate) use events::{EventView, for_each_event, for_each_transaction_event};
 pub use extent::{LedgerExtent, measure_ledger_close_meta, peek_sequence};
 pub(crate) use grammar::take_value;
