@@ -1,1 +1,3 @@
-//! (filled in the next commits)
+//! The data path: ledger source, token-transfer processor, event sinks.
+
+pub mod source;
