@@ -10,7 +10,7 @@ use stellar_xdr::{
 
 use super::{
     assets::{AssetIx, Assets, CREDITS, NATIVE},
-    movement::{Emission, Movement, between, contract_event, out_of, sc_address},
+    movement::{ContractEmission, Emission, Movement, between, contract_event, out_of, sc_address},
     operation::Executor,
     random::name32,
     store::Ix,
@@ -252,7 +252,7 @@ impl Executor<'_> {
             ..23 => sac_event(&self.world.assets, asset, old_topics, i128_value(movement.amount)),
             _ => backfilled.clone(),
         };
-        self.emitted.push(Emission::Contract { emitted, backfilled, movement: Some(movement) });
+        self.emit_event(ContractEmission { emitted, backfilled, movement: Some(movement) });
     }
 
     fn sac_mint(&mut self, asset: AssetIx, to: Party) -> Call {
@@ -343,14 +343,18 @@ impl Executor<'_> {
         let event = |admin| sac_event(&self.world.assets, asset, topics(admin), ScVal::Bool(true));
         let backfilled = event(None);
         let emitted = if self.world.protocol < 23 { event(admin) } else { backfilled.clone() };
-        self.emitted.push(Emission::Contract { emitted, backfilled, movement: None });
+        self.emit_event(ContractEmission { emitted, backfilled, movement: None });
         let contract = self.world.assets.get(asset).contract;
         Call { contract, function: "set_authorized", args: vec![address_value(holder), ScVal::Bool(true)] }
     }
 
+    pub(super) fn emit_event(&mut self, event: ContractEmission) {
+        self.emitted.push(Emission::Contract(Box::new(event)));
+    }
+
     /// An event that no token-transfer processor may take for a movement.
     pub(super) fn emit_ignored(&mut self, event: ContractEvent) {
-        self.emitted.push(Emission::Contract { emitted: event.clone(), backfilled: event, movement: None });
+        self.emit_event(ContractEmission { emitted: event.clone(), backfilled: event, movement: None });
     }
 
     fn sac_call(&self, asset: AssetIx, function: &'static str, holders: &[Address], amount: i64) -> Call {

@@ -29,7 +29,7 @@ impl Executor<'_> {
     pub(super) fn invoke(&mut self) -> Performed {
         let call = if self.random.chance(1, 4) { self.call_token() } else { self.call_asset() };
         let emitted = |emission: &Emission| match emission {
-            Emission::Contract { emitted, .. } => Some(emitted.clone()),
+            Emission::Contract(event) => Some(event.emitted.clone()),
             _ => None,
         };
         let events: Vec<ContractEvent> = self.emitted.iter().filter_map(emitted).collect();

@@ -110,15 +110,15 @@ fn v4_event(world: &World, unified: bool, emission: &Emission) -> Option<Contrac
         &Emission::SetAuthorized { asset, trustor, authorized } => {
             unified.then(|| set_authorized_event(&world.assets, asset, trustor, authorized))
         }
-        Emission::Contract { .. } => emitted(emission, !unified),
+        Emission::Contract(_) => emitted(emission, !unified),
     }
 }
 
 /// A contract's event as it was emitted, or as core rewrites it for readers of newer protocols.
 fn emitted(emission: &Emission, original: bool) -> Option<ContractEvent> {
     match emission {
-        Emission::Contract { emitted, .. } if original => Some(emitted.clone()),
-        Emission::Contract { backfilled, .. } => Some(backfilled.clone()),
+        Emission::Contract(event) if original => Some(event.emitted.clone()),
+        Emission::Contract(event) => Some(event.backfilled.clone()),
         Emission::Classic(_) | Emission::SetAuthorized { .. } => None,
     }
 }

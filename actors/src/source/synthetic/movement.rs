@@ -35,9 +35,18 @@ pub(super) enum Emission {
     Classic(Movement),
     /// Authorization of a trust line was changed; token-transfer processors skip it.
     SetAuthorized { asset: AssetIx, trustor: [u8; 32], authorized: bool },
-    /// An event of a contract, in the form it was emitted in and in the form core rewrites it to when it backfills
-    /// protocols before 23; with its movement unless a processor must skip it.
-    Contract { emitted: ContractEvent, backfilled: ContractEvent, movement: Option<Movement> },
+    /// An event of a contract.
+    Contract(Box<ContractEmission>),
+}
+
+/// An event of a contract, in the form it was emitted in and in the form core rewrites it to when it backfills
+/// protocols before 23.
+#[derive(Clone, Debug)]
+pub(super) struct ContractEmission {
+    pub(super) emitted: ContractEvent,
+    pub(super) backfilled: ContractEvent,
+    /// What it says moved; `None` if a processor must skip it.
+    pub(super) movement: Option<Movement>,
 }
 
 impl Emission {
@@ -45,7 +54,7 @@ impl Emission {
         match self {
             Self::Classic(movement) => Some(movement),
             Self::SetAuthorized { .. } => None,
-            Self::Contract { movement, .. } => movement.as_ref(),
+            Self::Contract(event) => event.movement.as_ref(),
         }
     }
 }

@@ -8,7 +8,7 @@ use stellar_xdr::{
 
 use super::{
     assets::{AssetIx, CREDITS, NATIVE},
-    movement::Emission,
+    movement::{Emission, Movement},
     operation::{Executor, Performed},
     world::{AccountIx, Transient, account, sponsorship_mut},
     xdr::{account_id, key_of, list, muxed},
@@ -35,12 +35,46 @@ impl Executor<'_> {
         let (payer, payee) = (self.address(from), self.address(to));
         let label = self.label(mux);
         self.moved_with_label(asset, payer, payee, amount, label);
+        self.miscount(from);
         let destination = muxed(self.world.key(to), mux);
         Performed {
             source: source.field,
             body: OperationBody::Payment(PaymentOp { destination, asset: self.asset(asset), amount }),
             result: OperationResultTr::Payment(PaymentResult::Success),
         }
+    }
+
+    /// Before protocol 8, faults of the network made or destroyed lumens of a payment's source now and then. What no
+    /// transfer explains is a mint before all else that happened, or a burn after it.
+    fn miscount(&mut self, source: AccountIx) {
+        if self.world.protocol >= 8 || !self.random.chance(1, 20) {
+            return;
+        }
+        let change = self.random.between(1, 1_000_000) * self.random.pick(&[1, -1]);
+        self.world.add(source, NATIVE, change);
+        self.world.total_coins += change;
+        let holder = self.address(source);
+        if change > 0 {
+            let minted = self.minted(holder, change);
+            self.emitted.insert(0, minted);
+        } else {
+            self.removed(Kind::Burn, NATIVE, holder, -change);
+        }
+    }
+
+    /// Lumens that appear from nowhere.
+    fn minted(&self, to: Address, amount: i64) -> Emission {
+        let contract = self.world.assets.get(NATIVE).contract;
+        let (kind, asset, amount) = (Kind::Mint, Some(NATIVE), i128::from(amount));
+        Emission::Classic(Movement {
+            kind,
+            contract,
+            asset,
+            from: None,
+            to: Some(to),
+            amount,
+            to_muxed: None,
+        })
     }
 
     fn parties(&mut self) -> Parties {
@@ -144,17 +178,8 @@ impl Executor<'_> {
             payouts.push((winner, amount));
         }
         for &(winner, amount) in &payouts {
-            let native = self.world.assets.get(NATIVE);
-            let to = Some(self.address(winner));
-            self.emitted.push(Emission::Classic(super::movement::Movement {
-                kind: Kind::Mint,
-                contract: native.contract,
-                asset: Some(NATIVE),
-                from: None,
-                to,
-                amount: i128::from(amount),
-                to_muxed: None,
-            }));
+            let minted = self.minted(self.address(winner), amount);
+            self.emitted.push(minted);
         }
         let payouts = payouts.into_iter().map(|(winner, amount)| InflationPayout {
             destination: account_id(key_of(&self.world.store.get(winner).account_id)),

@@ -102,14 +102,10 @@ held! {
 struct Touched {
     entry_type: EntryType,
     place: u32,
-    before: Before,
-}
-
-/// What an entry was when the scope began.
-enum Before {
-    Absent,
-    Archived,
-    Live(LedgerEntry),
+    /// The entry when the scope began, if it was in the ledger.
+    before: Option<LedgerEntry>,
+    /// Whether it came out of the archive in this scope.
+    restored: bool,
 }
 
 impl Store {
@@ -127,15 +123,15 @@ impl Store {
     }
 
     pub(super) fn create<T: Held>(&mut self, value: T, sponsor: Option<AccountId>) -> Ix<T> {
-        self.insert(value, sponsor, Before::Absent)
+        self.insert(value, sponsor, false)
     }
 
     /// Brings an archived entry back (protocol 23).
     pub(super) fn restore<T: Held>(&mut self, value: T) -> Ix<T> {
-        self.insert(value, None, Before::Archived)
+        self.insert(value, None, true)
     }
 
-    fn insert<T: Held>(&mut self, value: T, sponsor: Option<AccountId>, before: Before) -> Ix<T> {
+    fn insert<T: Held>(&mut self, value: T, sponsor: Option<AccountId>, restored: bool) -> Ix<T> {
         let slot = Slot { value, live: true, modified: self.sequence, sponsor };
         let arena = T::arena_mut(self);
         let place = match arena.free.pop() {
@@ -149,7 +145,7 @@ impl Store {
             }
         };
         if self.recording {
-            self.touched.push(Touched { entry_type: T::TYPE, place, before });
+            self.touched.push(Touched { entry_type: T::TYPE, place, before: None, restored });
         }
         Ix(place, PhantomData)
     }
@@ -182,15 +178,15 @@ impl Store {
     pub(super) fn take_changes(&mut self) -> LedgerEntryChanges {
         let touched = std::mem::take(&mut self.touched);
         let mut changes = Vec::with_capacity(touched.len() * 2);
-        for Touched { entry_type, place, before } in touched {
+        for Touched { entry_type, place, before, restored } in touched {
             match (before, self.snapshot(entry_type, place)) {
-                (Before::Absent | Before::Archived, None) => {}
-                (Before::Absent, Some(after)) => changes.push(LedgerEntryChange::Created(after)),
-                (Before::Archived, Some(after)) => changes.push(LedgerEntryChange::Restored(after)),
-                (Before::Live(before), Some(after)) => {
+                (None, None) => {}
+                (None, Some(after)) if restored => changes.push(LedgerEntryChange::Restored(after)),
+                (None, Some(after)) => changes.push(LedgerEntryChange::Created(after)),
+                (Some(before), Some(after)) => {
                     changes.extend([LedgerEntryChange::State(before), LedgerEntryChange::Updated(after)]);
                 }
-                (Before::Live(before), None) => {
+                (Some(before), None) => {
                     let key = before.to_key();
                     changes.extend([LedgerEntryChange::State(before), LedgerEntryChange::Removed(key)]);
                 }
@@ -207,8 +203,8 @@ impl Store {
         {
             return;
         }
-        let before = self.snapshot(entry_type, place).map_or(Before::Absent, Before::Live);
-        self.touched.push(Touched { entry_type, place, before });
+        let before = self.snapshot(entry_type, place);
+        self.touched.push(Touched { entry_type, place, before, restored: false });
     }
 }
 

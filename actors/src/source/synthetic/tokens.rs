@@ -8,7 +8,7 @@ use stellar_xdr::{
 
 use super::{
     contracts::{Call, address_value, persistent},
-    movement::{Emission, Movement, contract_event},
+    movement::{ContractEmission, Movement, contract_event},
     operation::Executor,
     random::name32,
     store::Ix,
@@ -106,7 +106,7 @@ impl Executor<'_> {
         topics.extend(extra_topics);
         let event = contract_event(token, topics, data);
         let movement = Movement { kind, contract: token, asset: None, from, to, amount, to_muxed };
-        self.emitted.push(Emission::Contract {
+        self.emit_event(ContractEmission {
             emitted: event.clone(),
             backfilled: event,
             movement: Some(movement),

@@ -36,7 +36,7 @@ pub(super) fn transaction_set(
     if protocol < 20 {
         return legacy(previous, hashed(classic.iter().map(|tx| tx.envelope.clone())));
     }
-    let exact = |tx: &&&AppliedTx| tx.plan.bid == tx.plan.fee && transactions.len() % 8 == 0;
+    let exact = |tx: &&&AppliedTx| tx.plan.bid == tx.plan.fee && transactions.len().is_multiple_of(8);
     let at_own_bid = hashed(classic.iter().filter(exact).map(|tx| tx.envelope.clone()));
     let at_price = hashed(classic.iter().filter(|tx| !exact(tx)).map(|tx| tx.envelope.clone()));
     let soroban = hashed(soroban.iter().map(|tx| tx.envelope.clone()));

@@ -18,11 +18,11 @@ type Deltas = BTreeMap<Holding, i128>;
 #[test]
 fn event_deltas_equal_entry_deltas_in_every_transaction() {
     for form in forms() {
-        for ledger in ledgers(&format!("ledgers=3&{form}")) {
+        for ledger in ledgers(&format!("ledgers=2&{form}")) {
             check(&ledger, &form);
         }
     }
-    for ledger in ledgers("ledgers=100&seed=9") {
+    for ledger in ledgers("ledgers=40&seed=9") {
         check(&ledger, "seed 9");
     }
 }
