@@ -1,0 +1,212 @@
+//! The command line. Reports go to standard output, everything else to standard error.
+//!
+//! Exit codes: 0 every fault was found, 1 one was not, 2 usage, 65 bad data, 69 unavailable, 70 a bug.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use orrery_actors::ledger::Network;
+use orrery_actors::processor::ttp::ProcessError;
+use orrery_actors::source::{
+    LedgerBound, LedgerRange, SourceErrorClass, SourceUrl, WORKER_STACK_BYTES, open,
+};
+use serde::Serialize;
+use thiserror::Error;
+
+use crate::ledgers::{LoadError, LoadedLedger, load};
+use crate::table::{self, Reproduction};
+use crate::tamper;
+
+/// Does faults to Orrery on purpose, and judges whether it noticed.
+#[derive(Debug, Parser)]
+#[command(name = "orrery-chaos", version)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Change single bytes of ledgers and see that each change is found
+    ///
+    /// Bytes are chosen at random among those that a hash binds: header, transaction set, results, events and return
+    /// values of contract calls. Exits 1 if a change is not found, and prints the first such change.
+    Tamper(TamperArgs),
+}
+
+#[derive(Debug, Args)]
+struct TamperArgs {
+    /// Files, directories, patterns, file://LAKE, stream:FILE or stream:-
+    #[arg(required = true)]
+    sources: Vec<SourceUrl>,
+    /// The ledgers' network; lakes state their own
+    #[arg(long, conflicts_with = "passphrase")]
+    network: Option<NamedNetwork>,
+    /// Passphrase of a network without a name
+    #[arg(long)]
+    passphrase: Option<String>,
+    /// First ledger: a number, `genesis` or `latest`
+    #[arg(long)]
+    from: Option<LedgerBound>,
+    /// Last ledger: a number or `latest`
+    #[arg(long)]
+    to: Option<LedgerBound>,
+    /// How many changes
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    count: u32,
+    /// Seed of the choices: the same seed and ledgers give the same report
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Change bytes that no hash binds instead, and report what else finds them (always exits 0)
+    #[arg(long)]
+    unbound: bool,
+    /// Form of the report
+    #[arg(long, value_enum, default_value_t = Output::Table)]
+    output: Output,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum NamedNetwork {
+    Pubnet,
+    Testnet,
+    Futurenet,
+}
+
+impl NamedNetwork {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Pubnet => "pubnet",
+            Self::Testnet => "testnet",
+            Self::Futurenet => "futurenet",
+        }
+    }
+
+    const fn passphrase(self) -> &'static str {
+        match self {
+            Self::Pubnet => Network::PUBNET,
+            Self::Testnet => Network::TESTNET,
+            Self::Futurenet => Network::FUTURENET,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Output {
+    Table,
+    Json,
+}
+
+/// Why a run gave no verdict.
+#[derive(Debug, Error)]
+enum RunError {
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    #[error("these sources do not state their network; give --network or --passphrase")]
+    NoNetwork,
+    #[error("an unchanged ledger gives no events: {0}")]
+    Process(#[from] ProcessError),
+    #[error("cannot write the report: {0}")]
+    Write(#[from] io::Error),
+    #[error("cannot start threads: {0}")]
+    Threads(#[from] rayon::ThreadPoolBuildError),
+    #[error("cannot format the report: {0}")]
+    Format(#[from] serde_json::Error),
+}
+
+impl RunError {
+    fn exit_code(&self) -> u8 {
+        match self {
+            Self::NoNetwork | Self::Load(LoadError::NoLedgers | LoadError::TooMany) => 2,
+            Self::Load(LoadError::Source(error)) => match error.class() {
+                SourceErrorClass::Usage => 2,
+                SourceErrorClass::Data => 65,
+                SourceErrorClass::Unavailable => 69,
+            },
+            Self::Load(LoadError::NotALedger { .. } | LoadError::Unsound { .. }) | Self::Process(_) => 65,
+            Self::Write(_) | Self::Threads(_) => 69,
+            Self::Format(_) => 70,
+        }
+    }
+}
+
+/// Runs what the command line asks for.
+pub fn run(cli: &Cli) -> ExitCode {
+    let Command::Tamper(args) = &cli.command;
+    match run_tamper(args) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(RunError::Write(error)) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "error: {error}");
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+/// True if nothing was missed.
+fn run_tamper(args: &TamperArgs) -> Result<bool, RunError> {
+    writeln!(io::stderr(), "seed {}", args.seed)?;
+    let threads = rayon::ThreadPoolBuilder::new().stack_size(WORKER_STACK_BYTES).build()?;
+    threads.install(|| {
+        let (network, ledgers) = read(args)?;
+        let count = usize::try_from(args.count).unwrap_or(usize::MAX);
+        if args.unbound {
+            let report = tamper::unbound(&network, &ledgers, args.seed, count)?;
+            print(args, &report, |out| table::write_unbound(out, &report, &reproduction(args)))?;
+            return Ok(true);
+        }
+        let report = tamper::bound(&network, &ledgers, args.seed, count);
+        print(args, &report, |out| table::write_bound(out, &report, &reproduction(args)))?;
+        Ok(report.missed == 0)
+    })
+}
+
+fn read(args: &TamperArgs) -> Result<(Network, Vec<LoadedLedger>), RunError> {
+    let range = LedgerRange { from: args.from, to: args.to };
+    let mut source = open(&args.sources, range).map_err(LoadError::from)?;
+    let named = args.network.map(NamedNetwork::passphrase).or(args.passphrase.as_deref());
+    let passphrase = named.or(source.network_passphrase()).ok_or(RunError::NoNetwork)?;
+    let network = Network::new(passphrase);
+    let ledgers = load(&mut *source, &network)?;
+    Ok((network, ledgers))
+}
+
+fn print(
+    args: &TamperArgs,
+    report: &impl Serialize,
+    write_table: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> Result<(), RunError> {
+    let mut out = io::stdout().lock();
+    match args.output {
+        Output::Table => write_table(&mut out)?,
+        Output::Json => writeln!(out, "{}", serde_json::to_string(report)?)?,
+    }
+    Ok(out.flush()?)
+}
+
+/// Everything of the command line that chooses bytes.
+fn reproduction(args: &TamperArgs) -> Reproduction {
+    let mut words = vec!["orrery-chaos".to_owned(), "tamper".to_owned()];
+    words.extend(args.sources.iter().map(ToString::to_string));
+    let mut option = |name: &str, value: Option<String>| {
+        words.extend(value.into_iter().flat_map(|value| [format!("--{name}"), value]));
+    };
+    option("network", args.network.map(|network| network.name().to_owned()));
+    option("passphrase", args.passphrase.clone());
+    option("from", args.from.map(bound));
+    option("to", args.to.map(bound));
+    option("seed", Some(args.seed.to_string()));
+    if args.unbound {
+        words.push("--unbound".to_owned());
+    }
+    Reproduction::new(&words)
+}
+
+fn bound(bound: LedgerBound) -> String {
+    match bound {
+        LedgerBound::Number(sequence) => sequence.to_string(),
+        LedgerBound::Latest => "latest".to_owned(),
+        LedgerBound::Genesis => "genesis".to_owned(),
+    }
+}

@@ -1,0 +1,8 @@
+//! Faults: what is done to the system. In: a seeded [`Random`](crate::Random) and what is to be harmed. Out: the fault as
+//! data, so that it can be printed, repeated and undone.
+
+mod bound_fields;
+mod flip_byte;
+
+pub use bound_fields::{BoundField, BoundFields, ByteRanges};
+pub use flip_byte::FlipByte;
