@@ -10,6 +10,7 @@ mod extent;
 mod grammar;
 pub mod integrity;
 mod network;
+mod outcome;
 mod parsed;
 mod view;
 
@@ -18,5 +19,6 @@ pub(crate) use events::{EventView, for_each_event, for_each_transaction_event};
 pub use extent::{LedgerExtent, measure_ledger_close_meta, peek_sequence};
 pub(crate) use grammar::take_value;
 pub use network::Network;
+pub(crate) use outcome::Outcome;
 pub use parsed::{ParseError, ParsedLedger};
 pub(crate) use view::TransactionView;
