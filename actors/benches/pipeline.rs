@@ -14,7 +14,7 @@ use divan::{Bencher, black_box};
 use orrery_actors::ledger::{Network, ParsedLedger, integrity, measure_ledger_close_meta};
 use orrery_actors::processor::ttp::{Mode, check_deltas, derive, process};
 use orrery_actors::sink::{self, FileColumn, Format, SinkSettings, Target};
-use orrery_actors::source::{LedgerRange, LedgerSource, RawLedger, SourceUrl, open};
+use orrery_actors::source::{LedgerRange, RawLedger, SourceUrl, open};
 use orrery_schemas::TokenTransferBatchBuilder;
 use sha2::{Digest, Sha256};
 use stellar_xdr::{LedgerCloseMeta, Limits, ReadXdr};

@@ -84,8 +84,7 @@ impl Pipeline {
             ledgers_in_flight_max: settings.workers.saturating_mul(LEDGERS_IN_FLIGHT_PER_WORKER),
             xdr_bytes_in_flight_max: XDR_BYTES_IN_FLIGHT_MAX,
         };
-        let ledgers =
-            Prefetch::start(source, limits, cancel, move |raw| (raw.chain, work(&settings, &raw)))?;
+        let ledgers = Prefetch::start(source, limits, cancel, move |raw| (raw.chain, work(&settings, &raw)))?;
         Ok(Self { ledgers, last: None })
     }
 
@@ -117,21 +116,30 @@ impl ProcessedLedger {
     pub fn violations(&self) -> &[Violation] {
         self.integrity.as_ref().map_or(&[], |integrity| &integrity.violations)
     }
+
+    /// All that is wrong with the ledger, for a person.
+    pub fn problems(&self) -> impl Iterator<Item = String> {
+        let violations = self.violations().iter().map(ToString::to_string);
+        let fault = self.events.as_ref().err().map(|error| format!("events: {}", error.fault));
+        let mismatches = self.mismatches.iter().map(|mismatch| format!("deltas: {mismatch}"));
+        violations.chain(fault).chain(mismatches)
+    }
 }
 
 fn work(settings: &PipelineSettings, raw: &RawLedger) -> ProcessedLedger {
     let mut integrity = None;
     let mut mismatches = Vec::new();
-    let events = ParsedLedger::read(&settings.network, &raw.xdr).map_err(ProcessError::from).and_then(|parsed| {
-        if settings.proof >= Proof::Hashes {
-            integrity = Some(integrity::check(&parsed));
-        }
-        let events = ttp::derive(&parsed, settings.mode)?;
-        if settings.proof >= Proof::HashesAndDeltas {
-            mismatches = ttp::check_deltas(&parsed, &events.rows)?;
-        }
-        Ok(events)
-    });
+    let events =
+        ParsedLedger::read(&settings.network, &raw.xdr).map_err(ProcessError::from).and_then(|parsed| {
+            if settings.proof >= Proof::Hashes {
+                integrity = Some(integrity::check(&parsed));
+            }
+            let events = ttp::derive(&parsed, settings.mode)?;
+            if settings.proof >= Proof::HashesAndDeltas {
+                mismatches = ttp::check_deltas(&parsed, &events.rows)?;
+            }
+            Ok(events)
+        });
     ProcessedLedger {
         file: raw.file.clone(),
         offset: raw.offset,

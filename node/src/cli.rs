@@ -32,8 +32,12 @@ pub(crate) enum Output {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Show what Orrery does: synthetic ledgers into a Parquet file, one process, nothing to install.
+    Demo(DemoArgs),
     /// Turn ledgers into token-transfer events.
     Events(EventsArgs),
+    /// Write synthetic ledgers as a data lake: equal arguments give equal bytes.
+    Synth(SynthArgs),
     /// Prove ledgers by their own hashes, and their events by their entry changes.
     Verify(VerifyArgs),
     /// Print version and build.
@@ -184,6 +188,46 @@ pub(crate) enum Integrity {
     Warn,
     /// Do not check.
     Off,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DemoArgs {
+    #[command(flatten)]
+    pub(crate) synthetic: SyntheticArgs,
+    /// The file.
+    #[arg(long, value_name = "FILE", default_value = "orrery-demo.parquet")]
+    pub(crate) out: PathBuf,
+    #[command(flatten)]
+    pub(crate) workers: WorkersArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SynthArgs {
+    /// Where to: file:// and a folder, as in file://lake.
+    #[arg(long, value_name = "URL")]
+    pub(crate) out: SourceUrl,
+    #[command(flatten)]
+    pub(crate) synthetic: SyntheticArgs,
+}
+
+/// What synthetic ledgers are generated from.
+#[derive(Debug, Args)]
+pub(crate) struct SyntheticArgs {
+    /// How many; they are numbered from 2.
+    #[arg(long, value_name = "N", default_value_t = 200)]
+    pub(crate) ledgers: u32,
+    /// How much is in each: sparse, pubnet (about 311 transactions and 880 events) or dense.
+    #[arg(long, value_name = "DENSITY", default_value = "pubnet")]
+    pub(crate) density: String,
+    /// Seed of every choice.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// Protocol version of the ledgers.
+    #[arg(long, value_name = "VERSION", default_value_t = 26)]
+    pub(crate) protocol: u32,
+    /// Whether the meta has stellar-core's unified events: unified or none.
+    #[arg(long, value_name = "EVENTS", default_value = "unified")]
+    pub(crate) events: String,
 }
 
 #[derive(Debug, Args)]

@@ -73,9 +73,11 @@ fn cell(value: &Value) -> String {
             Some(number) => thousands(number),
             None => number.to_string(),
         },
-        Value::Object(fields) => {
-            fields.iter().map(|(name, value)| format!("{name} {}", cell(value))).collect::<Vec<_>>().join(", ")
-        }
+        Value::Object(fields) => fields
+            .iter()
+            .map(|(name, value)| format!("{name} {}", cell(value)))
+            .collect::<Vec<_>>()
+            .join(", "),
         Value::Array(values) => values.iter().map(cell).collect::<Vec<_>>().join(", "),
         Value::Bool(flag) => flag.to_string(),
     }
@@ -86,7 +88,7 @@ pub(crate) fn thousands(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index) % 3 == 0 {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);

@@ -24,6 +24,9 @@ pub(crate) enum Failure {
     /// The output cannot be written: 69.
     #[error(transparent)]
     Sink(SinkError),
+    /// Something that is needed cannot be had now: 69.
+    #[error("{0}")]
+    Unavailable(String),
     /// Nobody reads the output any more: 0, as for any filter in a pipe.
     #[error("the reader of the output has closed it")]
     OutputClosed,
@@ -48,7 +51,7 @@ impl Failure {
                 SourceErrorClass::Data => 65,
                 SourceErrorClass::Unavailable => 69,
             },
-            Self::Sink(_) => 69,
+            Self::Sink(_) | Self::Unavailable(_) => 69,
             Self::Bug(_) => 70,
             Self::Interrupted => 130,
         })
@@ -80,7 +83,9 @@ impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Self {
         match error.kind() {
             std::io::ErrorKind::BrokenPipe => Self::OutputClosed,
-            _ => Self::Sink(SinkError::Io { action: "write", output: "standard output".into(), source: error }),
+            _ => {
+                Self::Sink(SinkError::Io { action: "write", output: "standard output".into(), source: error })
+            }
         }
     }
 }

@@ -30,7 +30,9 @@ fn main() -> ExitCode {
 
 fn run(cli: Cli, console: &Console) -> Result<(), Failure> {
     match cli.command {
+        Command::Demo(args) => commands::demo::run(&args, console),
         Command::Events(args) => commands::events::run(&args, console),
+        Command::Synth(args) => commands::synth::run(&args, console),
         Command::Verify(args) => commands::verify::run(&args, console),
         Command::Version => commands::version::run(console),
         Command::Completions(args) => commands::completions::run(&args),

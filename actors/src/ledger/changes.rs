@@ -192,7 +192,7 @@ fn asset(cursor: &mut Cursor<'_>) -> Result<Asset, WalkError> {
 /// `None` for a pool share.
 fn trustline_asset(cursor: &mut Cursor<'_>) -> Result<Option<Asset>, WalkError> {
     const POOL_SHARE: [u8; 4] = [0, 0, 0, 3];
-    let mut ahead = cursor.clone();
+    let mut ahead = *cursor;
     if ahead.take_array()? == POOL_SHARE {
         cursor.take(4 + 32)?;
         return Ok(None);

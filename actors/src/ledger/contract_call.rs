@@ -5,7 +5,7 @@ use sha2::{Digest, Sha256};
 
 use super::cursor::{Cursor, WalkError};
 use super::events::EventView;
-use super::grammar;
+use super::outcome::Outcome;
 use super::view::TransactionView;
 
 /// A successful contract call with what its meta shows.
@@ -79,25 +79,13 @@ impl ContractCall<'_> {
 
 /// Reads the success hash of an `InvokeHostFunction` operation out of a `TransactionResultPair`.
 fn success_hash(result_pair: &[u8]) -> Result<Option<[u8; 32]>, WalkError> {
-    const TX_SUCCESS: i32 = 0;
-    const TX_FEE_BUMP_INNER_SUCCESS: i32 = 1;
     const OP_INNER: i32 = 0;
     const INVOKE_HOST_FUNCTION: i32 = 24;
     const SUCCESS: i32 = 0;
-    let mut cursor = Cursor::new(result_pair);
-    cursor.take(32 + 8)?; // transaction hash, fee
-    match cursor.i32()? {
-        TX_SUCCESS => {}
-        TX_FEE_BUMP_INNER_SUCCESS => {
-            cursor.take(32 + 8)?; // of the inner transaction
-            if cursor.i32()? != TX_SUCCESS {
-                return Ok(None);
-            }
-        }
-        _ => return Ok(None),
-    }
+    let outcome = Outcome::read(result_pair)?;
+    let mut cursor = outcome.results;
     // A contract call is the only operation of its transaction.
-    if cursor.length(grammar::ANY)? != 1 || cursor.i32()? != OP_INNER {
+    if outcome.operations != Some(1) || cursor.i32()? != OP_INNER {
         return Ok(None);
     }
     if cursor.i32()? != INVOKE_HOST_FUNCTION || cursor.i32()? != SUCCESS {

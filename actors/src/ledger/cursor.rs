@@ -49,7 +49,7 @@ pub enum WalkErrorKind {
 }
 
 /// A position in borrowed bytes.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cursor<'a> {
     bytes: &'a [u8],
     position: usize,

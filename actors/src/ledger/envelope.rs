@@ -22,8 +22,8 @@ pub(crate) struct Envelope<'a> {
 /// The parts of a transaction that rules read.
 #[derive(Debug)]
 pub(crate) struct TransactionParts<'a> {
-    /// The account that the transaction runs for, without multiplexing.
-    pub(crate) source: [u8; 32],
+    /// The account that the transaction runs for.
+    pub(crate) source: MuxedAccount,
     /// Its sequence number.
     pub(crate) sequence_number: i64,
     /// What the sender attached.
@@ -37,12 +37,19 @@ pub(crate) struct TransactionParts<'a> {
 /// One operation.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct OperationParts<'a> {
-    /// Its own source account, without multiplexing.
-    pub(crate) source: Option<[u8; 32]>,
+    /// Its own source account.
+    pub(crate) source: Option<MuxedAccount>,
     /// Discriminant of the body: an `OperationType`.
     pub(crate) kind: i32,
     /// `OperationBody`.
     pub(crate) body: &'a [u8],
+}
+
+/// An account, with a number if it is multiplexed (CAP-27).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct MuxedAccount {
+    pub(crate) account: [u8; 32],
+    pub(crate) id: Option<u64>,
 }
 
 /// A memo. Hash and return memos are alike to the rules.
@@ -68,19 +75,19 @@ impl<'a> Envelope<'a> {
                 // A V0 transaction is signed as the V1 transaction that has the same fields.
                 let hash = transaction_hash(network, ENVELOPE_TYPE_TX, &[&[0; 4], tx]);
                 let transaction = TransactionParts::read_v0(tx)?;
-                Ok(Self { hash, inner_hash: None, fee_source: transaction.source, transaction })
+                Ok(Self { hash, inner_hash: None, fee_source: transaction.source.account, transaction })
             }
             ENVELOPE_TYPE_TX => {
                 let tx = take::<grammar::Transaction>(&mut cursor)?;
                 let hash = transaction_hash(network, ENVELOPE_TYPE_TX, &[tx]);
                 let transaction = TransactionParts::read(tx)?;
-                Ok(Self { hash, inner_hash: None, fee_source: transaction.source, transaction })
+                Ok(Self { hash, inner_hash: None, fee_source: transaction.source.account, transaction })
             }
             ENVELOPE_TYPE_TX_FEE_BUMP => {
                 let fee_bump = take::<grammar::FeeBumpTransaction>(&mut cursor)?;
                 let hash = transaction_hash(network, ENVELOPE_TYPE_TX_FEE_BUMP, &[fee_bump]);
                 let mut cursor = Cursor::new(fee_bump);
-                let fee_source = muxed_account(&mut cursor)?;
+                let fee_source = muxed_account(&mut cursor)?.account;
                 cursor.take(8 + 4)?; // fee; the inner envelope's type, which has one arm
                 let tx = take::<grammar::Transaction>(&mut cursor)?;
                 let inner_hash = Some(transaction_hash(network, ENVELOPE_TYPE_TX, &[tx]));
@@ -113,7 +120,7 @@ impl<'a> TransactionParts<'a> {
 
     fn read_v0(bytes: &'a [u8]) -> Result<Self, WalkError> {
         let mut cursor = Cursor::new(bytes);
-        let source = cursor.take_32()?;
+        let source = MuxedAccount { account: cursor.take_32()?, id: None };
         cursor.u32()?; // fee
         let sequence_number = cursor.i64()?;
         grammar::Optional::<grammar::TimeBounds>::skip(&mut cursor)?;
@@ -123,13 +130,13 @@ impl<'a> TransactionParts<'a> {
     }
 }
 
-fn muxed_account(cursor: &mut Cursor<'_>) -> Result<[u8; 32], WalkError> {
-    match cursor.i32()? {
-        0 => {}
-        256 => drop(cursor.u64()?),
+fn muxed_account(cursor: &mut Cursor<'_>) -> Result<MuxedAccount, WalkError> {
+    let id = match cursor.i32()? {
+        0 => None,
+        256 => Some(cursor.u64()?),
         other => return Err(cursor.unknown("MuxedAccount", other)),
-    }
-    cursor.take_32()
+    };
+    Ok(MuxedAccount { account: cursor.take_32()?, id })
 }
 
 fn memo<'a>(cursor: &mut Cursor<'a>) -> Result<Memo<'a>, WalkError> {

@@ -19,7 +19,7 @@ use sha2::{Digest, Sha256};
 use thiserror::Error;
 
 use super::contract_call::{CallEvidence, contract_call};
-use super::cursor::Cursor;
+use super::outcome::Outcome;
 use super::parsed::ParsedLedger;
 use super::view::TransactionSetKind;
 
@@ -189,22 +189,10 @@ fn check_results(ledger: &ParsedLedger<'_>, violations: &mut Vec<Violation>) {
     for (index, transaction) in transactions.iter().enumerate() {
         let hash = transaction.hash();
         let envelope = ledger.envelopes.get(&hash).filter(|_| seen.insert(hash));
-        let inner_hash = inner_result_hash(transaction.result_pair);
+        let inner_hash = Outcome::read(transaction.result_pair).ok().and_then(|outcome| outcome.inner_hash);
         if envelope.is_none_or(|envelope| inner_hash.is_some() && inner_hash != envelope.inner_hash) {
             violations.push(Violation::ResultTransaction { tx_index: index + 1, hash: Hash32(hash) });
         }
-    }
-}
-
-/// The hash that the result of a fee bump gives for the transaction inside.
-fn inner_result_hash(result_pair: &[u8]) -> Option<[u8; 32]> {
-    const TX_FEE_BUMP_INNER_SUCCESS: i32 = 1;
-    const TX_FEE_BUMP_INNER_FAILED: i32 = -13;
-    let mut cursor = Cursor::new(result_pair);
-    cursor.take(32 + 8).ok()?; // hash of the fee bump, fee
-    match cursor.i32().ok()? {
-        TX_FEE_BUMP_INNER_SUCCESS | TX_FEE_BUMP_INNER_FAILED => cursor.take_32().ok(),
-        _ => None,
     }
 }
 

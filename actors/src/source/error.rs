@@ -36,6 +36,9 @@ pub enum SourceErrorKind {
     /// A pattern that no file matches.
     #[error("no file matches this pattern")]
     NoMatch,
+    /// The parameters of a source make no sense.
+    #[error("{0}")]
+    BadUrl(String),
     /// The pattern does not parse.
     #[error("not a valid pattern: {0}")]
     BadPattern(String),
@@ -151,6 +154,7 @@ impl SourceError {
         match self.kind {
             Kind::UnknownScheme { .. }
             | Kind::UnsupportedScheme { .. }
+            | Kind::BadUrl(_)
             | Kind::BadPattern(_)
             | Kind::BadRange(_) => SourceErrorClass::Usage,
             Kind::Io(_) | Kind::NotFound | Kind::NoMatch | Kind::MissingLedger { .. } => {

@@ -10,10 +10,12 @@ use std::sync::Arc;
 use orrery_schemas::LedgerSequence;
 
 use super::files::{Found, NamedFile, files_below, find, matches};
+use super::generated::GeneratedLedgers;
 use super::range::LedgerFilter;
+use super::synthetic::{NETWORK_PASSPHRASE, SyntheticSpec};
 use super::{
-    Lake, LedgerRange, LedgerReader, LedgerSource, Progress, ProgressUnit, RawLedger, SourceError,
-    SourceErrorKind, SourceUrl,
+    Lake, LedgerBound, LedgerRange, LedgerReader, LedgerSource, Progress, ProgressUnit, RawLedger,
+    SourceError, SourceErrorKind, SourceUrl,
 };
 
 /// Opens what `urls` name as one source, in their order. Fails early: what they name must exist.
@@ -39,6 +41,10 @@ enum Input {
         lake: Lake,
         range: RangeInclusive<LedgerSequence>,
     },
+    Synthetic {
+        spec: SyntheticSpec,
+        range: RangeInclusive<LedgerSequence>,
+    },
 }
 
 struct Plan {
@@ -61,11 +67,29 @@ impl Plan {
                 Ok(())
             }
             SourceUrl::Lake(path) => self.add_lake(path),
-            SourceUrl::Synthetic(_) => {
-                let kind = SourceErrorKind::UnsupportedScheme { scheme: "synthetic".to_owned() };
-                Err(SourceError::new(url.to_string(), kind))
-            }
+            SourceUrl::Synthetic(query) => self.add_synthetic(&url.to_string(), query),
         }
+    }
+
+    fn add_synthetic(&mut self, url: &str, query: &str) -> Result<(), SourceError> {
+        let spec = SyntheticSpec::from_query(query)
+            .map_err(|error| SourceError::new(url, SourceErrorKind::BadUrl(error.to_string())))?;
+        let first = LedgerBound::FIRST_CLOSED;
+        let last = LedgerSequence(first.0 + spec.ledgers - 1);
+        let resolve = |bound| match bound {
+            LedgerBound::Number(sequence) => sequence,
+            LedgerBound::Genesis => first,
+            LedgerBound::Latest => last,
+        };
+        let (from, to) = (self.range.from.map_or(first, resolve), self.range.to.map_or(last, resolve));
+        let range = from.max(first)..=to.min(last);
+        if range.is_empty() {
+            let reason = format!("no ledger from {from} to {to}: it has {first} to {last}");
+            return Err(SourceError::new(url, SourceErrorKind::BadRange(reason)));
+        }
+        self.add_network(url, NETWORK_PASSPHRASE)?;
+        self.inputs.push_back(Input::Synthetic { spec, range });
+        Ok(())
     }
 
     fn add_path(&mut self, path: &str) -> Result<(), SourceError> {
@@ -79,15 +103,21 @@ impl Plan {
     fn add_lake(&mut self, root: &Path) -> Result<(), SourceError> {
         let lake = Lake::open(root)?;
         let range = lake.resolve(self.range)?;
-        if let Some(network) = &lake.config().network_passphrase {
-            let first = self.network_passphrase.get_or_insert_with(|| network.clone());
-            if first != network {
-                let reason =
-                    format!("it holds `{network}` and an earlier lake `{first}`; read one network at a time");
-                return Err(SourceError::new(root.to_string_lossy(), SourceErrorKind::BadConfig(reason)));
-            }
+        if let Some(network) = lake.config().network_passphrase.clone() {
+            self.add_network(&root.to_string_lossy(), &network)?;
         }
         self.inputs.push_back(Input::Lake { lake, range });
+        Ok(())
+    }
+
+    /// Ledgers of two networks never are one source.
+    fn add_network(&mut self, input: &str, network: &str) -> Result<(), SourceError> {
+        let first = self.network_passphrase.get_or_insert_with(|| network.to_owned());
+        if first != network {
+            let reason =
+                format!("it holds `{network}` and an earlier input `{first}`; read one network at a time");
+            return Err(SourceError::new(input, SourceErrorKind::BadConfig(reason)));
+        }
         Ok(())
     }
 
@@ -99,7 +129,7 @@ impl Plan {
     }
 
     fn into_source(self) -> Result<Inputs, SourceError> {
-        let has_files = self.inputs.iter().any(|input| !matches!(input, Input::Lake { .. }));
+        let has_files = self.inputs.iter().any(|input| !input.is_counted_in_ledgers());
         let range = if has_files { self.range } else { LedgerRange::default() };
         let filter = LedgerFilter::new(range)
             .map_err(|reason| SourceError::new("--from, --to", SourceErrorKind::BadRange(reason)))?;
@@ -109,19 +139,27 @@ impl Plan {
     }
 }
 
-/// Files are measured in bytes, lakes in ledgers; a mixture has no total.
+/// Files are measured in bytes, lakes and synthetic ledgers in ledgers; a mixture has no total.
 fn progress_over(inputs: &VecDeque<Input>) -> Progress {
     let bytes = inputs.iter().map(|input| match input {
         Input::File { size, .. } => *size,
-        Input::Stdin | Input::Lake { .. } => None,
+        Input::Stdin | Input::Lake { .. } | Input::Synthetic { .. } => None,
     });
     let ledgers = inputs.iter().map(|input| match input {
-        Input::Lake { range, .. } => Some(u64::from(range.end().0 - range.start().0) + 1),
+        Input::Lake { range, .. } | Input::Synthetic { range, .. } => {
+            Some(u64::from(range.end().0 - range.start().0) + 1)
+        }
         Input::File { .. } | Input::Stdin => None,
     });
-    match inputs.iter().any(|input| matches!(input, Input::Lake { .. })) {
+    match inputs.iter().any(Input::is_counted_in_ledgers) {
         true => Progress::new(ProgressUnit::Ledgers, ledgers.sum()),
         false => Progress::new(ProgressUnit::InputBytes, bytes.sum()),
+    }
+}
+
+impl Input {
+    fn is_counted_in_ledgers(&self) -> bool {
+        matches!(self, Self::Lake { .. } | Self::Synthetic { .. })
     }
 }
 
@@ -149,6 +187,9 @@ impl Inputs {
                 (file.name, Box::new(opened))
             }
             Input::Lake { lake, range } => return Ok(Box::new(lake.read(range, chain))),
+            Input::Synthetic { spec, range } => {
+                return Ok(Box::new(GeneratedLedgers::new(&spec, chain, range)));
+            }
         };
         let filter = self.filter;
         let progress =

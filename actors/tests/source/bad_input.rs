@@ -1,10 +1,11 @@
 //! Input made to do harm, or damaged: each piece is a typed error with its place, soon.
 
 use std::io::{Cursor, Read};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use orrery_actors::source::{LEDGER_XDR_BYTES_MAX, LedgerReader, SourceError, SourceErrorKind as Kind};
 use orrery_schemas::LedgerSequence;
+use orrery_supervisor::{Clock, MonotonicTime, SystemClock};
 use proptest::prelude::*;
 
 use super::made;
@@ -39,9 +40,9 @@ fn check(
     ledger: Option<u32>,
     is_kind: fn(&Kind) -> bool,
 ) {
-    let started = Instant::now();
+    let clock = SystemClock::new();
     let (count, error) = read(Cursor::new(content));
-    let took = started.elapsed();
+    let took = clock.now().since(MonotonicTime::ORIGIN);
     let error = error.unwrap();
     assert!(is_kind(&error.kind), "{error:?}");
     assert_eq!(count, given, "{error}");

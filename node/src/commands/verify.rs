@@ -53,18 +53,14 @@ struct Findings {
 impl Findings {
     /// Counts a ledger; returns what is wrong with it.
     fn add(&mut self, ledger: &ProcessedLedger) -> Vec<String> {
-        let mut problems: Vec<String> = ledger.violations().iter().map(ToString::to_string).collect();
+        let problems: Vec<String> = ledger.problems().collect();
         self.ledgers += 1;
-        self.violations += problems.len() as u64;
+        self.violations += ledger.violations().len() as u64;
+        self.mismatches += ledger.mismatches.len() as u64;
         match &ledger.events {
             Ok(events) => self.events += events.rows.len() as u64,
-            Err(error) => {
-                self.faults += 1;
-                problems.push(error.to_string());
-            }
+            Err(_) => self.faults += 1,
         }
-        self.mismatches += ledger.mismatches.len() as u64;
-        problems.extend(ledger.mismatches.iter().map(|mismatch| format!("deltas: {mismatch}")));
         if let Some(integrity) = &ledger.integrity {
             self.calls_proven += u64::from(integrity.calls_proven);
             self.calls_reconciled += u64::from(integrity.calls_reconciled);

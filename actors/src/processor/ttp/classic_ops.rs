@@ -1,7 +1,7 @@
 //! Derived mode: the movements of a successful classic operation, read from its body, its result and its entry
 //! changes (rules 3.2). Path payments and offers move through the operation's source, one claim atom after another.
 
-use orrery_schemas::{Address, OpType};
+use orrery_schemas::{Address, OpType, ToMuxed};
 use stellar_xdr::{
     AccountMergeResult, ClaimAtom, CreateClaimableBalanceResult, InflationResult, ManageBuyOfferResult,
     ManageSellOfferResult, OperationBody, OperationResult, OperationResultTr, PathPaymentStrictReceiveResult,
@@ -11,7 +11,7 @@ use stellar_xdr::{
 use super::error::Fault;
 use super::movement::{Classic, Movement, to_muxed};
 use super::{pools, xdr};
-use crate::ledger::{Memo, Network, OperationParts, TransactionParts, changes};
+use crate::ledger::{Memo, MuxedAccount, Network, OperationParts, TransactionParts, changes};
 
 /// Everything an operation's rule may read.
 #[derive(Clone, Copy)]
@@ -30,6 +30,15 @@ pub(super) struct Operation<'a> {
 impl<'a> Operation<'a> {
     /// The account that the operation runs for.
     pub(super) fn source(&self) -> [u8; 32] {
+        self.muxed_source().account
+    }
+
+    /// What tells the source, where it is the receiver, who it received for.
+    pub(super) fn source_to_muxed(&self) -> Option<ToMuxed> {
+        to_muxed(self.muxed_source().id, self.transaction.memo)
+    }
+
+    fn muxed_source(&self) -> MuxedAccount {
         self.parts.source.unwrap_or(self.transaction.source)
     }
 
@@ -102,8 +111,8 @@ pub(super) fn movements(operation: &Operation<'_>) -> Result<Vec<Movement>, Faul
         (OperationBody::ClaimClaimableBalance(op), _) => {
             let id = xdr::claimable_balance(&op.balance_id);
             let balance = removed_claimable_balance(operation)?;
-            let attached = to_muxed(None, operation.memo());
             let from = Address::ClaimableBalance(id);
+            let attached = operation.source_to_muxed();
             Ok(vec![classic.moved(balance.asset, from, source, balance.amount, attached)])
         }
         (OperationBody::Clawback(op), _) => {

@@ -29,7 +29,7 @@ pub(super) fn deposited(operation: &Operation<'_>) -> Result<Vec<Movement>, Faul
 pub(super) fn withdrawn(operation: &Operation<'_>) -> Result<Vec<Movement>, Fault> {
     let (pool, flows) = the_changed_pool(operation)?;
     let source = Address::Account(operation.source());
-    let attached = super::movement::to_muxed(None, operation.transaction.memo);
+    let attached = operation.source_to_muxed();
     flows
         .into_iter()
         .map(|(asset, change)| match i64::try_from(-change) {
@@ -126,7 +126,7 @@ fn revoke_id(operation: &Operation<'_>, pool_id: &[u8; 32], asset: &Asset) -> Re
         }),
     };
     let preimage = HashIdPreimage::PoolRevokeOpId(HashIdPreimageRevokeId {
-        source_account: account(&operation.transaction.source),
+        source_account: account(&operation.transaction.source.account),
         seq_num: SequenceNumber(operation.transaction.sequence_number),
         op_num: u32::try_from(operation.index).unwrap_or(u32::MAX),
         liquidity_pool_id: PoolId(Hash(*pool_id)),

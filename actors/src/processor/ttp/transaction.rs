@@ -11,7 +11,7 @@ use super::error::{Fault, ProcessError};
 use super::fees::{self, Fees};
 use super::movement::Movement;
 use super::{Mode, reconcile, xdr};
-use crate::ledger::{Envelope, Network, TransactionView};
+use crate::ledger::{Envelope, Network, Outcome, TransactionView};
 
 /// The events of one transaction by stage.
 pub(super) struct TransactionEvents {
@@ -44,21 +44,26 @@ impl Context<'_> {
         transaction: &TransactionView<'_>,
     ) -> Result<TransactionEvents, ProcessError> {
         let at = |fault: Fault| fault.at(tx_index, None);
-        let pair: TransactionResultPair =
-            xdr::decode("TransactionResultPair", transaction.result_pair).map_err(at)?;
+        let outcome = Outcome::read(transaction.result_pair).map_err(|error| at(error.into()))?;
         self.check_meta(transaction).map_err(at)?;
-        let results = operation_results(&pair.result.result);
-        let emitted = self.emitted_fees(transaction, pair.result.fee_charged).map_err(at)?;
+        let emitted = self.emitted_fees(transaction, outcome.fee_charged).map_err(at)?;
         let unified = emitted.is_some();
         let fees = match emitted {
             Some(Some(fees)) => fees,
-            _ => fees::derived(self.network, envelope, transaction, pair.result.fee_charged).map_err(at)?,
+            _ => fees::derived(self.network, envelope, transaction, outcome.fee_charged).map_err(at)?,
         };
-        let operations = match results {
-            Some(results) => self.operations(tx_index, envelope, transaction, results, unified)?,
+        let operations = match outcome.operations {
+            Some(results) => {
+                self.check_counts(envelope, transaction, results).map_err(at)?;
+                if unified {
+                    self.unified(tx_index, envelope, transaction)?
+                } else {
+                    self.derived(tx_index, envelope, transaction)?
+                }
+            }
             None => Vec::new(),
         };
-        Ok(TransactionEvents { fees, operations, successful: results.is_some() })
+        Ok(TransactionEvents { fees, operations, successful: outcome.operations.is_some() })
     }
 
     /// `None`: derive. `Some(None)`: unified, and the fee is zero, which stellar-core does not emit.
@@ -95,46 +100,70 @@ impl Context<'_> {
         Ok(())
     }
 
-    fn operations(
+    fn check_counts(
+        &self,
+        envelope: &Envelope<'_>,
+        transaction: &TransactionView<'_>,
+        results: usize,
+    ) -> Result<(), Fault> {
+        let operations = envelope.transaction.operations.len();
+        for (part, found) in [("result", results), ("meta", transaction.meta.operations.len())] {
+            if found != operations {
+                return Err(Fault::OperationCount { operations, part, found });
+            }
+        }
+        Ok(())
+    }
+
+    /// What stellar-core emitted for each operation.
+    fn unified(
         &self,
         tx_index: usize,
         envelope: &Envelope<'_>,
         transaction: &TransactionView<'_>,
-        results: &[OperationResult],
-        unified: bool,
     ) -> Result<Vec<OperationEvents>, ProcessError> {
-        let operations = &envelope.transaction.operations;
-        let metas = &transaction.meta.operations;
-        for (part, found) in [("result", results.len()), ("meta", metas.len())] {
-            if found != operations.len() {
-                let fault = Fault::OperationCount { operations: operations.len(), part, found };
-                return Err(fault.at(tx_index, None));
-            }
-        }
-        let mut events = Vec::with_capacity(operations.len());
-        for (index, ((parts, result), meta)) in operations.iter().zip(results).zip(metas).enumerate() {
+        let operations = envelope.transaction.operations.iter().zip(&transaction.meta.operations);
+        let events = operations.enumerate().map(|(index, (parts, meta))| {
             let at = |fault: Fault| fault.at(tx_index, Some(index));
             let op_type = op_type(parts.kind).map_err(at)?;
-            let movements = if unified {
-                contract_events::movements(self.network, Layout::V4, meta.events.unwrap_or(NO_EVENTS))
-            } else {
-                let operation = Operation {
-                    network: self.network,
-                    transaction: &envelope.transaction,
-                    parts,
-                    index,
-                    op_type,
-                    result,
-                    changes: meta.changes,
-                };
-                self.derived(&operation, transaction, meta.events)
-            };
-            events.push(OperationEvents { op_type, movements: movements.map_err(at)? });
-        }
-        Ok(events)
+            let events = meta.events.unwrap_or(NO_EVENTS);
+            let movements = contract_events::movements(self.network, Layout::V4, events).map_err(at)?;
+            Ok(OperationEvents { op_type, movements })
+        });
+        events.collect()
     }
 
+    /// What each operation did, by its body, its result and its changes.
     fn derived(
+        &self,
+        tx_index: usize,
+        envelope: &Envelope<'_>,
+        transaction: &TransactionView<'_>,
+    ) -> Result<Vec<OperationEvents>, ProcessError> {
+        let pair: TransactionResultPair = xdr::decode("TransactionResultPair", transaction.result_pair)
+            .map_err(|fault| fault.at(tx_index, None))?;
+        let results = operation_results(&pair.result.result);
+        let operations =
+            envelope.transaction.operations.iter().zip(results).zip(&transaction.meta.operations);
+        let events = operations.enumerate().map(|(index, ((parts, result), meta))| {
+            let at = |fault: Fault| fault.at(tx_index, Some(index));
+            let op_type = op_type(parts.kind).map_err(at)?;
+            let operation = Operation {
+                network: self.network,
+                transaction: &envelope.transaction,
+                parts,
+                index,
+                op_type,
+                result,
+                changes: meta.changes,
+            };
+            let movements = self.derived_movements(&operation, transaction, meta.events).map_err(at)?;
+            Ok(OperationEvents { op_type, movements })
+        });
+        events.collect()
+    }
+
+    fn derived_movements(
         &self,
         operation: &Operation<'_>,
         transaction: &TransactionView<'_>,
@@ -164,14 +193,14 @@ fn op_type(kind: i32) -> Result<OpType, Fault> {
     known.copied().ok_or(Fault::Decode { what: "OperationType", reason: format!("{kind} is unknown") })
 }
 
-/// Results of the operations of a successful transaction; `None` if it failed.
-fn operation_results(result: &TransactionResultResult) -> Option<&[OperationResult]> {
+/// Results of the operations of a successful transaction.
+fn operation_results(result: &TransactionResultResult) -> &[OperationResult] {
     match result {
-        TransactionResultResult::TxSuccess(results) => Some(results),
+        TransactionResultResult::TxSuccess(results) => results,
         TransactionResultResult::TxFeeBumpInnerSuccess(inner) => match &inner.result.result {
-            InnerTransactionResultResult::TxSuccess(results) => Some(results),
-            _ => None,
+            InnerTransactionResultResult::TxSuccess(results) => results,
+            _ => &[],
         },
-        _ => None,
+        _ => &[],
     }
 }
