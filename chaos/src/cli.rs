@@ -37,10 +37,10 @@ enum Command {
 
 #[derive(Debug, Args)]
 struct TamperArgs {
-    /// Files, directories, patterns, file://LAKE, stream:FILE or stream:-
+    /// Files, directories, patterns, file://LAKE, stream:FILE, stream:- or synthetic:?ledgers=100
     #[arg(required = true)]
     sources: Vec<SourceUrl>,
-    /// The ledgers' network; lakes state their own
+    /// The ledgers' network; lakes and synthetic ledgers state their own
     #[arg(long, conflicts_with = "passphrase")]
     network: Option<NamedNetwork>,
     /// Passphrase of a network without a name

@@ -78,6 +78,15 @@ fn a_thousand_changes_of_bound_bytes_are_all_found() {
 }
 
 #[test]
+fn changes_of_synthetic_ledgers_are_all_found() {
+    let report = report(&["synthetic:?seed=3&ledgers=6&density=sparse", "--count", "100"]);
+    assert_eq!(
+        (&report["ledgers"], &report["found"], &report["missed"]),
+        (&6.into(), &100.into(), &0.into())
+    );
+}
+
+#[test]
 fn same_seed_gives_the_same_report_and_another_seed_another() {
     let Some(fixtures) = fixtures() else { return };
     let path = fixtures.join("testnet");
