@@ -48,7 +48,7 @@ fn rows_are_what_the_simulation_did_in_every_protocol() {
 
 #[test]
 fn unified_and_derived_rows_are_equal_in_every_protocol() {
-    for protocol in 20..=27 {
+    for protocol in 5..=27 {
         let query = format!("seed={protocol}&ledgers=6&protocol={protocol}&events=unified");
         check(&query, &[Mode::Auto, Mode::Unified, Mode::Derived]);
     }

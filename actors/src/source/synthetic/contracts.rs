@@ -186,7 +186,6 @@ impl Executor<'_> {
             (5 | 6, Some(_)) if self.world.assets.get(asset).clawback => self.sac_clawback(asset, from),
             (7, Some(_)) => self.sac_set_authorized(asset, from),
             (8, _) => self.sac_approve(asset, from, to),
-            (9, None) if !poor => self.sac_burn_refused(asset, from, to),
             (10..13, _) => self.route(from, asset),
             (_, None) if poor => self.sac_transfer(asset, Party::Account(self.tx.source), to),
             _ => self.sac_transfer(asset, from, to),
@@ -286,11 +285,6 @@ impl Executor<'_> {
         old_topics.extend(admin.into_iter().chain([holder]).map(address_value));
         self.emit(asset, old_topics, movement);
         self.sac_call(asset, kind.as_str(), &[holder], amount)
-    }
-
-    /// Lumens have no admin and cannot be burnt; the wallet sends them instead.
-    fn sac_burn_refused(&mut self, asset: AssetIx, from: Party, to: Party) -> Call {
-        self.sac_transfer(asset, from, to)
     }
 
     /// An exchange by a router: the trader pays one asset into a wallet and receives another out of it.

@@ -217,7 +217,7 @@ fn plan_kind(random: &mut Random, protocol: u32) -> OpKind {
     OpKind::Payment
 }
 
-/// Contract transactions carry no memo when they move tokens of others, which readers need not know: any memo goes.
+/// Contract transactions have no memo here: the network refuses one beside an authorization by another account.
 fn plan_memo(random: &mut Random, body: &Body) -> Memo {
     let bytes = random.bytes32();
     match random.below(25) {
