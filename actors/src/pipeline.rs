@@ -37,7 +37,7 @@ pub struct PipelineSettings {
 pub enum Proof {
     /// Not at all.
     Nothing,
-    /// Levels V0 to V5.
+    /// Levels V0 to V5; where V5 cannot bind the events of a contract call, their deltas instead.
     Hashes,
     /// And that the events' deltas equal the entry changes'.
     HashesAndDeltas,
@@ -58,7 +58,7 @@ pub struct ProcessedLedger {
     pub integrity: Option<Integrity>,
     /// Its events, or why it has none.
     pub events: Result<LedgerEvents, ProcessError>,
-    /// Where events and entry changes differ; empty if that was not asked for.
+    /// Where events and entry changes differ; empty if that was not asked for and not needed.
     pub mismatches: Vec<DeltaMismatch>,
 }
 
@@ -117,12 +117,16 @@ impl ProcessedLedger {
         self.integrity.as_ref().map_or(&[], |integrity| &integrity.violations)
     }
 
-    /// All that is wrong with the ledger, for a person.
-    pub fn problems(&self) -> impl Iterator<Item = String> {
+    /// What hashes and deltas contradict, for a person.
+    pub fn contradictions(&self) -> impl Iterator<Item = String> {
         let violations = self.violations().iter().map(ToString::to_string);
+        violations.chain(self.mismatches.iter().map(|mismatch| format!("deltas: {mismatch}")))
+    }
+
+    /// All that is wrong with the ledger, for a person: contradictions, and why it has no events.
+    pub fn problems(&self) -> impl Iterator<Item = String> {
         let fault = self.events.as_ref().err().map(|error| format!("events: {}", error.fault));
-        let mismatches = self.mismatches.iter().map(|mismatch| format!("deltas: {mismatch}"));
-        violations.chain(fault).chain(mismatches)
+        self.contradictions().chain(fault)
     }
 }
 

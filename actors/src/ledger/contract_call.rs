@@ -45,6 +45,7 @@ pub(crate) fn contract_call<'a>(transaction: &TransactionView<'a>) -> Option<Con
 impl ContractCall<'_> {
     pub(crate) fn evidence(&self, protocol: u32) -> CallEvidence {
         const EVENTS_FROM: u32 = 23; // first protocol with the events of CAP-0067 by itself
+        const RECONCILED_IN: u32 = 23; // the one protocol that restored balances wrongly
         let return_value = self.return_value.unwrap_or(&[]);
         let hash_of = |count: [u8; 4], events: &[u8]| -> [u8; 32] {
             Sha256::new()
@@ -60,6 +61,9 @@ impl ContractCall<'_> {
         }
         if protocol < EVENTS_FROM {
             return if self.meta_version >= 4 { CallEvidence::Rewritten } else { CallEvidence::Contradicted };
+        }
+        if protocol != RECONCILED_IN {
+            return CallEvidence::Contradicted;
         }
         let mut rest = Cursor::new(self.events);
         let total = rest.u32().unwrap_or(0);

@@ -35,9 +35,16 @@ pub struct Integrity {
     /// Contract calls to protocol 22 whose events a later stellar-core rewrote to the form of protocol 23
     /// (`BACKFILL_STELLAR_ASSET_EVENTS`): their hash is of the original form, so nothing can be proven.
     pub calls_rewritten: u32,
-    /// Calls whose events follow events that protocol 23 put in front after hashing (reconciliation of restored
-    /// balances); the rest is proven.
+    /// Calls of protocol 23 whose events follow mints and burns that were put in front after hashing (reconciliation of
+    /// wrongly restored balances); the rest is proven.
     pub calls_reconciled: u32,
+}
+
+impl Integrity {
+    /// Whether the ledger shows contract events that no hash binds: only event deltas can contradict them.
+    pub fn has_unbound_calls(&self) -> bool {
+        self.calls_reconciled > 0 || self.calls_rewritten > 0
+    }
 }
 
 /// A ledger's place in the chain.

@@ -59,11 +59,10 @@ fn report_violations(
     bar: &Bar,
     console: &Console,
 ) -> Result<(), Failure> {
-    let violations = ledger.violations();
-    if violations.is_empty() {
+    let found = ledger.contradictions().collect::<Vec<_>>().join("; ");
+    if found.is_empty() {
         return Ok(());
     }
-    let found = violations.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
     let text = format!("{}: byte {}: ledger {}: {found}", ledger.file, ledger.offset, ledger.sequence);
     if integrity == Integrity::Strict {
         return Err(Failure::CheckFailed(text));
@@ -83,7 +82,7 @@ impl Totals {
     fn add(&mut self, ledger: &ProcessedLedger) {
         self.ledgers += 1;
         self.xdr_bytes += ledger.xdr_bytes as u64;
-        self.with_violations += u64::from(!ledger.violations().is_empty());
+        self.with_violations += u64::from(ledger.contradictions().next().is_some());
     }
 
     fn print(&self, report: &SinkReport, console: &Console) -> Result<(), Failure> {
