@@ -42,7 +42,7 @@ pub fn judge(network: &Network, original: &LedgerEvents, changed: &[u8]) -> Verd
 ///
 /// # Errors
 ///
-/// As [`derive`].
+/// As [`derive()`].
 pub fn original(network: &Network, xdr: &[u8]) -> Result<LedgerEvents, ProcessError> {
     derive(&ParsedLedger::read(network, xdr)?, Mode::Auto)
 }

@@ -7,7 +7,7 @@
 //! stellar-core's own: before protocol 23 core rewrites old contract events when it backfills unified events, after
 //! their hash was made, so V5 cannot hold for such calls in `events=unified`.
 //!
-//! It serves the demo, load runs and tests. Memory is bounded by the fixed population of [`world`], not by the number
+//! It serves the demo, load runs and tests. Memory is bounded by the fixed population of `world`, not by the number
 //! of ledgers. What is not simulated: signatures (random bytes), the bucket list, offers' liabilities, upgrades, SCP.
 
 mod spec;
