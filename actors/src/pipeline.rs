@@ -10,7 +10,7 @@ use orrery_schemas::LedgerSequence;
 
 use crate::ledger::integrity::{self, ChainLink, Integrity, Violation};
 use crate::ledger::{Network, ParsedLedger};
-use crate::processor::ttp::{self, DeltaMismatch, LedgerEvents, Mode, ProcessError};
+use crate::processor::ttp::{self, DeltaMismatch, LedgerEvents, Mode, ModeDifference, ProcessError};
 use crate::source::{LedgerSource, Prefetch, PrefetchError, PrefetchLimits, RawLedger};
 
 /// Bytes of XDR read ahead. Two dense ledgers of every worker fit; more would only cost memory.
@@ -39,8 +39,8 @@ pub enum Proof {
     Nothing,
     /// Levels V0 to V5; where V5 cannot bind the events of a contract call, their deltas instead.
     Hashes,
-    /// And that the events' deltas equal the entry changes'.
-    HashesAndDeltas,
+    /// And that the events' deltas equal the entry changes', and stellar-core's events the derived ones.
+    Everything,
 }
 
 /// A ledger with everything that was found out about it.
@@ -60,6 +60,8 @@ pub struct ProcessedLedger {
     pub events: Result<LedgerEvents, ProcessError>,
     /// Where events and entry changes differ; empty if that was not asked for and not needed.
     pub mismatches: Vec<DeltaMismatch>,
+    /// Where stellar-core's events differ from the derived ones; `None` if they do not, or that was not asked for.
+    pub difference: Option<ModeDifference>,
 }
 
 /// Ledgers in the order of their source.
@@ -120,7 +122,8 @@ impl ProcessedLedger {
     /// What hashes and deltas contradict, for a person.
     pub fn contradictions(&self) -> impl Iterator<Item = String> {
         let violations = self.violations().iter().map(ToString::to_string);
-        violations.chain(self.mismatches.iter().map(|mismatch| format!("deltas: {mismatch}")))
+        let mismatches = self.mismatches.iter().map(|mismatch| format!("deltas: {mismatch}"));
+        violations.chain(mismatches).chain(self.difference.iter().map(ToString::to_string))
     }
 
     /// All that is wrong with the ledger, for a person: contradictions, and why it has no events.
@@ -133,14 +136,20 @@ impl ProcessedLedger {
 fn work(settings: &PipelineSettings, raw: &RawLedger) -> ProcessedLedger {
     let mut integrity = None;
     let mut mismatches = Vec::new();
+    let mut difference = None;
     let events =
         ParsedLedger::read(&settings.network, &raw.xdr).map_err(ProcessError::from).and_then(|parsed| {
             if settings.proof >= Proof::Hashes {
                 integrity = Some(integrity::check(&parsed));
             }
             let events = ttp::derive(&parsed, settings.mode)?;
-            if settings.proof >= Proof::HashesAndDeltas {
+            // Where no hash binds the events of a call, their deltas stand in.
+            let unbound = integrity.as_ref().is_some_and(Integrity::has_unbound_calls);
+            if settings.proof >= Proof::Everything || unbound {
                 mismatches = ttp::check_deltas(&parsed, &events.rows)?;
+            }
+            if settings.proof >= Proof::Everything {
+                difference = ttp::cross_check(&parsed, &events.rows)?;
             }
             Ok(events)
         });
@@ -152,5 +161,6 @@ fn work(settings: &PipelineSettings, raw: &RawLedger) -> ProcessedLedger {
         integrity,
         events,
         mismatches,
+        difference,
     }
 }

@@ -19,7 +19,7 @@ pub(crate) struct Cli {
 }
 
 const EXIT_CODES: &str = "Exit codes: 0 ok, 1 a check failed, 2 usage, 65 bad data, 69 unavailable, 70 a bug, \
-                          75 try again, 78 configuration, 130 interrupted.";
+                          130 interrupted.";
 
 /// Form of results.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -70,7 +70,7 @@ pub(crate) struct EventsArgs {
     /// Add the input's name to each event, as the first field, `file`. In a directory or lake: the path inside it.
     #[arg(long)]
     pub(crate) with_file: bool,
-    /// What to do with a ledger whose hashes do not hold: stop, say so and go on, or do not check.
+    /// What to do with a ledger whose hashes do not hold: stop, say so and go on (exit code 0), or do not check.
     #[arg(long, value_enum, default_value_t = Integrity::Warn)]
     pub(crate) integrity: Integrity,
     #[command(flatten)]
@@ -80,8 +80,11 @@ pub(crate) struct EventsArgs {
 #[derive(Debug, Args)]
 pub(crate) struct VerifyArgs {
     /// Where ledgers come from.
-    #[arg(long = "source", value_name = "FILES|URL", required = true, num_args = 1.., help = SOURCES)]
+    #[arg(long = "source", value_name = "FILES|URL", num_args = 1.., help = SOURCES)]
     pub(crate) sources: Vec<SourceUrl>,
+    /// The same, without the flag.
+    #[arg(value_name = "FILES|URL", required_unless_present = "sources")]
+    pub(crate) positional: Vec<SourceUrl>,
     #[command(flatten)]
     pub(crate) network: NetworkArgs,
     #[command(flatten)]

@@ -4,7 +4,8 @@
 use sha2::{Digest, Sha256};
 
 use super::cursor::{Cursor, WalkError};
-use super::events::EventView;
+use super::events::{EventView, for_each_event};
+use super::network::Network;
 use super::outcome::Outcome;
 use super::view::TransactionView;
 
@@ -43,41 +44,58 @@ pub(crate) fn contract_call<'a>(transaction: &TransactionView<'a>) -> Option<Con
 }
 
 impl ContractCall<'_> {
-    pub(crate) fn evidence(&self, protocol: u32) -> CallEvidence {
-        const EVENTS_FROM: u32 = 23; // first protocol with the events of CAP-0067 by itself
+    pub(crate) fn evidence(&self, network: &Network, protocol: u32) -> CallEvidence {
         const RECONCILED_IN: u32 = 23; // the one protocol that restored balances wrongly
-        let return_value = self.return_value.unwrap_or(&[]);
-        let hash_of = |count: [u8; 4], events: &[u8]| -> [u8; 32] {
-            Sha256::new()
-                .chain_update(return_value)
-                .chain_update(count)
-                .chain_update(events)
-                .finalize()
-                .into()
-        };
-        let (count, events) = self.events.split_at(4);
-        if hash_of([count[0], count[1], count[2], count[3]], events) == self.success_hash {
-            return CallEvidence::Proven;
+        let (_, events) = self.events.split_at(4);
+        let total = Cursor::new(self.events).u32().unwrap_or(0);
+        if self.hashes(total, events) {
+            CallEvidence::Proven
+        } else if self.may_be_rewritten(network, protocol) {
+            CallEvidence::Rewritten
+        } else if protocol == RECONCILED_IN && self.is_reconciled(network, total) {
+            CallEvidence::Reconciled
+        } else {
+            CallEvidence::Contradicted
         }
-        if protocol < EVENTS_FROM {
-            return if self.meta_version >= 4 { CallEvidence::Rewritten } else { CallEvidence::Contradicted };
-        }
-        if protocol != RECONCILED_IN {
-            return CallEvidence::Contradicted;
-        }
+    }
+
+    /// Whether stellar-core may have written other events than were hashed: to protocol 22, when it backfills, and
+    /// only of asset contracts, whose transfers by the issuer become mints and burns and whose admin is left out.
+    pub(crate) fn may_be_rewritten(&self, network: &Network, protocol: u32) -> bool {
+        const EVENTS_FROM: u32 = 23; // first protocol with the events of CAP-0067 by itself
+        const REWRITTEN: &[&[u8]] = &[b"mint", b"burn", b"clawback", b"set_authorized"];
+        let mut found = false;
+        let read = for_each_event(self.events, |event| {
+            found |= event.is_named(REWRITTEN) && event.proven_asset(network).is_some();
+        });
+        protocol < EVENTS_FROM && self.meta_version >= 4 && read.is_ok() && found
+    }
+
+    /// Whether the hash is of the events behind some mints and burns of asset contracts.
+    fn is_reconciled(&self, network: &Network, total: u32) -> bool {
+        const STRIPPED_MAX: u32 = 64; // a call restores few balances, and each try hashes the rest
         let mut rest = Cursor::new(self.events);
-        let total = rest.u32().unwrap_or(0);
-        for stripped in 1..=total {
+        let _ = rest.u32(); // the count, which `total` is
+        for stripped in 1..=total.min(STRIPPED_MAX) {
             match EventView::read(&mut rest) {
-                Ok(event) if event.is_mint_or_burn() => {}
-                _ => break,
+                Ok(event) if event.is_named(&[b"mint", b"burn"]) && event.proven_asset(network).is_some() => {
+                }
+                _ => return false,
             }
-            let events = &self.events[rest.position()..];
-            if hash_of((total - stripped).to_be_bytes(), events) == self.success_hash {
-                return CallEvidence::Reconciled;
+            if self.hashes(total - stripped, &self.events[rest.position()..]) {
+                return true;
             }
         }
-        CallEvidence::Contradicted
+        false
+    }
+
+    /// Whether the success hash is of the return value and these events.
+    fn hashes(&self, count: u32, events: &[u8]) -> bool {
+        let hash = Sha256::new()
+            .chain_update(self.return_value.unwrap_or(&[]))
+            .chain_update(count.to_be_bytes())
+            .chain_update(events);
+        self.success_hash == <[u8; 32]>::from(hash.finalize())
     }
 }
 

@@ -161,6 +161,13 @@ impl<'a> Cursor<'a> {
         WalkError { offset: self.position - 4, kind: WalkErrorKind::UnknownVariant { of, value } }
     }
 
+    /// The error for one element more than `max`.
+    #[cold]
+    pub(crate) fn too_many(&self, max: u32) -> WalkError {
+        let kind = WalkErrorKind::TooLong { length: max.saturating_add(1), max };
+        WalkError { offset: self.position, kind }
+    }
+
     /// Runs `inner` one level deeper.
     #[inline]
     pub(crate) fn nested(

@@ -28,8 +28,8 @@ pub(crate) struct TransactionParts<'a> {
     pub(crate) sequence_number: i64,
     /// What the sender attached.
     pub(crate) memo: Memo<'a>,
-    /// At most 100.
-    pub(crate) operations: Vec<OperationParts<'a>>,
+    /// `Operation<>`: read where they are needed, one transaction at a time.
+    operations: &'a [u8],
     /// Whether it declares contract resources: its fee has a refundable part.
     pub(crate) is_soroban: bool,
 }
@@ -106,6 +106,20 @@ fn transaction_hash(network: &Network, envelope_type: i32, transaction: &[&[u8]]
 }
 
 impl<'a> TransactionParts<'a> {
+    /// The operations, in order.
+    pub(crate) fn operations(&self) -> Result<Vec<OperationParts<'a>>, WalkError> {
+        let mut cursor = Cursor::new(self.operations);
+        let length = cursor.length(100)?;
+        let mut operations = Vec::with_capacity(length);
+        for _ in 0..length {
+            let source = if cursor.bool()? { Some(muxed_account(&mut cursor)?) } else { None };
+            let body = take::<grammar::OperationBody>(&mut cursor)?;
+            let kind = Cursor::new(body).i32()?;
+            operations.push(OperationParts { source, kind, body });
+        }
+        Ok(operations)
+    }
+
     fn read(bytes: &'a [u8]) -> Result<Self, WalkError> {
         let mut cursor = Cursor::new(bytes);
         let source = muxed_account(&mut cursor)?;
@@ -113,7 +127,7 @@ impl<'a> TransactionParts<'a> {
         let sequence_number = cursor.i64()?;
         grammar::Preconditions::skip(&mut cursor)?;
         let memo = memo(&mut cursor)?;
-        let operations = operations(&mut cursor)?;
+        let operations = take::<grammar::Vector<grammar::Operation, 100>>(&mut cursor)?;
         let is_soroban = cursor.i32()? == 1;
         Ok(Self { source, sequence_number, memo, operations, is_soroban })
     }
@@ -125,7 +139,7 @@ impl<'a> TransactionParts<'a> {
         let sequence_number = cursor.i64()?;
         grammar::Optional::<grammar::TimeBounds>::skip(&mut cursor)?;
         let memo = memo(&mut cursor)?;
-        let operations = operations(&mut cursor)?;
+        let operations = take::<grammar::Vector<grammar::Operation, 100>>(&mut cursor)?;
         Ok(Self { source, sequence_number, memo, operations, is_soroban: false })
     }
 }
@@ -147,16 +161,4 @@ fn memo<'a>(cursor: &mut Cursor<'a>) -> Result<Memo<'a>, WalkError> {
         3 | 4 => Memo::Hash(cursor.take_32()?),
         other => return Err(cursor.unknown("Memo", other)),
     })
-}
-
-fn operations<'a>(cursor: &mut Cursor<'a>) -> Result<Vec<OperationParts<'a>>, WalkError> {
-    let length = cursor.length(100)?;
-    let mut operations = Vec::with_capacity(length);
-    for _ in 0..length {
-        let source = if cursor.bool()? { Some(muxed_account(cursor)?) } else { None };
-        let body = take::<grammar::OperationBody>(cursor)?;
-        let kind = Cursor::new(body).i32()?;
-        operations.push(OperationParts { source, kind, body });
-    }
-    Ok(operations)
 }

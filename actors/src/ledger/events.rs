@@ -1,7 +1,10 @@
 //! Contract events as spans: enough to recognise a token event without decoding the others.
 
+use orrery_schemas::{Asset, ContractId};
+
 use super::cursor::{Cursor, WalkError};
 use super::grammar::{self, Grammar, take};
+use super::network::Network;
 
 /// One `ContractEvent`.
 #[derive(Clone, Copy, Debug)]
@@ -27,11 +30,21 @@ impl<'a> EventView<'a> {
         &self.topics[..self.topic_count.min(TOPICS_MAX)]
     }
 
-    /// Whether the first topic is the symbol `mint` or `burn`.
-    pub(crate) fn is_mint_or_burn(&self) -> bool {
-        const MINT: &[u8] = b"\0\0\0\x0f\0\0\0\x04mint";
-        const BURN: &[u8] = b"\0\0\0\x0f\0\0\0\x04burn";
-        self.topics().first().is_some_and(|topic| *topic == MINT || *topic == BURN)
+    /// The classic asset that the last topic names, if this is the contract of that asset (CAP-46-6).
+    pub(crate) fn proven_asset(&self, network: &Network) -> Option<Asset> {
+        const CONTRACT: i32 = 1;
+        let contract_id = ContractId(self.contract_id.filter(|_| self.kind == CONTRACT)?);
+        let last = self.topics.get(self.topic_count.checked_sub(1)?)?;
+        let asset = asset(string(last)?)?;
+        (network.asset_contract(&asset) == contract_id).then_some(asset)
+    }
+
+    /// Whether the first topic is one of `names`, as a symbol.
+    pub(crate) fn is_named(&self, names: &[&[u8]]) -> bool {
+        const SCV_SYMBOL: i32 = 15;
+        let Some(topic) = self.topics().first() else { return false };
+        let mut cursor = Cursor::new(topic);
+        cursor.i32() == Ok(SCV_SYMBOL) && cursor.var_opaque(32).is_ok_and(|name| names.contains(&name))
     }
 
     pub(super) fn read(cursor: &mut Cursor<'a>) -> Result<Self, WalkError> {
@@ -78,4 +91,37 @@ pub(crate) fn for_each_transaction_event<'a, E: From<WalkError>>(
         visit(stage, EventView::read(&mut cursor)?)?;
     }
     Ok(())
+}
+
+fn string(value: &[u8]) -> Option<&[u8]> {
+    const SCV_STRING: i32 = 14;
+    let mut cursor = Cursor::new(value);
+    (cursor.i32().ok()? == SCV_STRING).then(|| cursor.var_opaque(u32::MAX).ok()).flatten()
+}
+
+/// SEP-11: `native` in any case, or `CODE:ISSUER`.
+fn asset(text: &[u8]) -> Option<Asset> {
+    if text.eq_ignore_ascii_case(b"native") {
+        return Some(Asset::Native);
+    }
+    let colon = text.iter().position(|&byte| byte == b':')?;
+    let (code, issuer) = (&text[..colon], &text[colon + 1..]);
+    let stellar_strkey::ed25519::PublicKey(issuer) =
+        stellar_strkey::ed25519::PublicKey::from_slice(issuer).ok()?;
+    if code.is_empty() || !code.iter().all(u8::is_ascii_alphanumeric) {
+        return None;
+    }
+    match code.len() {
+        length @ 1..=4 => {
+            let mut padded = [0; 4];
+            padded[..length].copy_from_slice(code);
+            Some(Asset::Credit4 { code: padded, issuer })
+        }
+        length @ 5..=12 => {
+            let mut padded = [0; 12];
+            padded[..length].copy_from_slice(code);
+            Some(Asset::Credit12 { code: padded, issuer })
+        }
+        _ => None,
+    }
 }

@@ -109,13 +109,18 @@ pub enum Violation {
         /// In the set.
         transactions: usize,
     },
-    /// V4, one result.
-    #[error("V4: result {tx_index} is of transaction {hash}, which the set does not hold (or twice)")]
+    /// V4, results of other transactions than the set holds, or of one twice.
+    #[error(
+        "V4: result {tx_index} is of transaction {hash}, which the set does not hold once, and {others} more: is the \
+         network passphrase the ledger's?"
+    )]
     ResultTransaction {
-        /// 1-based.
+        /// The first, 1-based.
         tx_index: usize,
-        /// As the result names it.
+        /// As that result names it.
         hash: Hash32,
+        /// How many more there are.
+        others: usize,
     },
     /// V5.
     #[error(
@@ -193,13 +198,15 @@ fn check_results(ledger: &ParsedLedger<'_>, violations: &mut Vec<Violation>) {
         violations.push(Violation::ResultCount { results, transactions: in_set });
     }
     let mut seen = std::collections::HashSet::with_capacity(results);
-    for (index, transaction) in transactions.iter().enumerate() {
+    let mut unknown = transactions.iter().enumerate().filter(|(_, transaction)| {
         let hash = transaction.hash();
         let envelope = ledger.envelopes.get(&hash).filter(|_| seen.insert(hash));
         let inner_hash = Outcome::read(transaction.result_pair).ok().and_then(|outcome| outcome.inner_hash);
-        if envelope.is_none_or(|envelope| inner_hash.is_some() && inner_hash != envelope.inner_hash) {
-            violations.push(Violation::ResultTransaction { tx_index: index + 1, hash: Hash32(hash) });
-        }
+        envelope.is_none_or(|envelope| inner_hash.is_some() && inner_hash != envelope.inner_hash)
+    });
+    if let Some((index, transaction)) = unknown.next() {
+        let hash = Hash32(transaction.hash());
+        violations.push(Violation::ResultTransaction { tx_index: index + 1, hash, others: unknown.count() });
     }
 }
 
@@ -217,7 +224,8 @@ pub fn bound_ranges(ledger: &ParsedLedger<'_>) -> Vec<Range<usize>> {
     for transaction in &ledger.view.transactions {
         ranges.push(range(transaction.result_pair));
         if let Some(call) = contract_call(transaction)
-            && call.evidence(ledger.header.ledger_version) == CallEvidence::Proven
+            && call.evidence(ledger.network, ledger.header.ledger_version) == CallEvidence::Proven
+            && !call.may_be_rewritten(ledger.network, ledger.header.ledger_version)
         {
             ranges.extend(call.return_value.map(range));
             ranges.push(range(call.events));
@@ -229,7 +237,7 @@ pub fn bound_ranges(ledger: &ParsedLedger<'_>) -> Vec<Range<usize>> {
 fn check_calls(ledger: &ParsedLedger<'_>, integrity: &mut Integrity) {
     for (index, transaction) in ledger.view.transactions.iter().enumerate() {
         let Some(call) = contract_call(transaction) else { continue };
-        match call.evidence(ledger.header.ledger_version) {
+        match call.evidence(ledger.network, ledger.header.ledger_version) {
             CallEvidence::Proven => integrity.calls_proven += 1,
             CallEvidence::Reconciled => integrity.calls_reconciled += 1,
             CallEvidence::Rewritten => integrity.calls_rewritten += 1,

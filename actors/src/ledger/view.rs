@@ -98,6 +98,13 @@ pub(crate) struct SorobanView<'a> {
     pub(crate) return_value: Option<&'a [u8]>,
 }
 
+/// Most transactions of a ledger: the public network's have up to 1,000, load tests 6,000. More would let damaged bytes
+/// take several times their size in memory.
+const TRANSACTIONS_MAX: u32 = 100_000;
+
+/// Most operations of a transaction, by the protocol.
+const OPERATIONS_MAX: u32 = 100;
+
 /// XDR of an empty array, for what a version does not have.
 const EMPTY: &[u8] = &[0; 4];
 
@@ -115,7 +122,7 @@ impl<'a> LedgerView<'a> {
         let header = take::<grammar::LedgerHeader>(cursor)?;
         grammar::LedgerHeaderHistoryEntryExt::skip(cursor)?;
         let tx_set = if version == 0 { legacy_tx_set(cursor)? } else { generalized_tx_set(cursor)? };
-        let transactions = list(cursor, |cursor| transaction(cursor, version))?;
+        let transactions = list(cursor, TRANSACTIONS_MAX, |cursor| transaction(cursor, version))?;
         grammar::Vector::<grammar::UpgradeEntryMeta, { grammar::ANY }>::skip(cursor)?;
         grammar::Vector::<grammar::SCPHistoryEntry, { grammar::ANY }>::skip(cursor)?;
         if version > 0 {
@@ -132,9 +139,10 @@ impl<'a> LedgerView<'a> {
 /// Reads a counted list. The count is not trusted for an allocation: a list grows as its elements are found.
 fn list<'a, T>(
     cursor: &mut Cursor<'a>,
+    max: u32,
     mut element: impl FnMut(&mut Cursor<'a>) -> Result<T, WalkError>,
 ) -> Result<Vec<T>, WalkError> {
-    let length = cursor.length(grammar::ANY)?;
+    let length = cursor.length(max)?;
     let mut elements = Vec::with_capacity(length.min(1_024));
     for _ in 0..length {
         elements.push(element(cursor)?);
@@ -147,7 +155,7 @@ fn legacy_tx_set<'a>(cursor: &mut Cursor<'a>) -> Result<TransactionSetView<'a>, 
     let mut previous_ledger_hash = [0; 32];
     let bytes = cursor.span(|cursor| {
         previous_ledger_hash = cursor.take_32()?;
-        envelopes = list(cursor, take::<grammar::TransactionEnvelope>)?;
+        envelopes = list(cursor, TRANSACTIONS_MAX, take::<grammar::TransactionEnvelope>)?;
         Ok(())
     })?;
     Ok(TransactionSetView { bytes, kind: TransactionSetKind::Legacy, previous_ledger_hash, envelopes })
@@ -196,6 +204,9 @@ fn each<'a>(
 }
 
 fn push_envelope<'a>(cursor: &mut Cursor<'a>, envelopes: &mut Vec<&'a [u8]>) -> Result<(), WalkError> {
+    if envelopes.len() == TRANSACTIONS_MAX as usize {
+        return Err(cursor.too_many(TRANSACTIONS_MAX));
+    }
     envelopes.push(take::<grammar::TransactionEnvelope>(cursor)?);
     Ok(())
 }
@@ -230,7 +241,7 @@ fn meta<'a>(cursor: &mut Cursor<'a>) -> Result<MetaView<'a>, WalkError> {
     if version >= 1 {
         view.changes_before = take::<grammar::LedgerEntryChanges>(cursor)?;
     }
-    view.operations = list(cursor, |cursor| operation(cursor, version))?;
+    view.operations = list(cursor, OPERATIONS_MAX, |cursor| operation(cursor, version))?;
     if version >= 2 {
         view.changes_after = take::<grammar::LedgerEntryChanges>(cursor)?;
     }

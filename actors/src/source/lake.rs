@@ -76,7 +76,11 @@ impl Lake {
         };
         let from = range.from.map_or_else(|| self.oldest(), resolve)?;
         let to = range.to.map_or_else(|| self.tip(), resolve)?;
-        non_empty(from, to).map_err(|reason| self.error(SourceErrorKind::BadRange(reason)))?;
+        if non_empty(from, to).is_err() {
+            let (oldest, tip) = (self.oldest()?, self.tip()?);
+            let reason = format!("no ledger from {from} to {to}: the lake holds {oldest} to {tip}");
+            return Err(self.error(SourceErrorKind::BadRange(reason)));
+        }
         Ok(from..=to)
     }
 

@@ -82,7 +82,7 @@ impl LakeWriter {
     ///
     /// # Errors
     ///
-    /// The object cannot be written; nothing is left of it.
+    /// The lake holds another ledger of this number, or the object cannot be written; nothing is left of it.
     pub fn write(&mut self, sequence: LedgerSequence, xdr: &[u8]) -> Result<(), LakeWriterError> {
         const ONE_LEDGER: [u8; 4] = [0, 0, 0, 1];
         let path = self.root.join(self.layout.object_key(sequence, ObjectExtension::Zst));
@@ -93,7 +93,14 @@ impl LakeWriter {
         let partition = path.parent().unwrap_or(&self.root);
         fs::create_dir_all(partition).map_err(|error| io_error("create", partition, error))?;
         self.bytes += object.len() as u64;
-        write_whole(&path, &object)
+        match fs::read(&path) {
+            Ok(existing) if existing == object => Ok(()),
+            Ok(_) => Err(LakeWriterError::OtherLake {
+                root: self.root.display().to_string(),
+                reason: format!("other ledgers: {sequence} differs"),
+            }),
+            Err(_) => write_whole(&path, &object),
+        }
     }
 
     /// Bytes of the objects written so far.

@@ -1,8 +1,10 @@
 //! `orrery events`: ledgers in, events out.
 
+use std::path::Path;
+
 use orrery_actors::pipeline::{Pipeline, PipelineSettings, ProcessedLedger, Proof};
 use orrery_actors::sink::{self, FileColumn, SinkReport, SinkSettings, Target};
-use orrery_actors::source;
+use orrery_actors::source::{self, SourceUrl};
 use serde_json::json;
 
 use crate::cli::{EventsArgs, Integrity};
@@ -14,6 +16,7 @@ use crate::{interrupt, network};
 /// Runs to the end of the source. A file appears only if every ledger was processed.
 pub(crate) fn run(args: &EventsArgs, console: &Console) -> Result<(), Failure> {
     let interrupted = interrupt::flag()?;
+    refuse_own_input(args)?;
     let source = source::open(&args.sources, args.range.range())?;
     let network = network::choose(&args.network, source.as_ref())?;
     let mut sink = sink::open(SinkSettings {
@@ -47,8 +50,27 @@ pub(crate) fn run(args: &EventsArgs, console: &Console) -> Result<(), Failure> {
     }
     let report = sink.finish()?;
     drop(bar);
+    if totals.ledgers == 0 {
+        console.warn("no ledger was read: see --from and --to");
+    }
     match &args.out {
         Some(_) => totals.print(&report, console),
+        None => Ok(()),
+    }
+}
+
+/// Events over their own ledgers would be the end of those.
+fn refuse_own_input(args: &EventsArgs) -> Result<(), Failure> {
+    let Some(out) = args.out.as_ref().and_then(|out| out.canonicalize().ok()) else { return Ok(()) };
+    let is_out = |source: &&SourceUrl| match source {
+        SourceUrl::Path(path) => Path::new(path).canonicalize().is_ok_and(|path| path == out),
+        SourceUrl::Stream(path) => path.canonicalize().is_ok_and(|path| path == out),
+        _ => false,
+    };
+    match args.sources.iter().find(is_out) {
+        Some(source) => {
+            Err(Failure::Usage(format!("--out {} is the input {source}: give another file", out.display())))
+        }
         None => Ok(()),
     }
 }

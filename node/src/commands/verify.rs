@@ -14,18 +14,26 @@ use crate::{interrupt, network};
 /// Checks every ledger and says what is wrong with each; fails if anything is.
 pub(crate) fn run(args: &VerifyArgs, console: &Console) -> Result<(), Failure> {
     let interrupted = interrupt::flag()?;
-    let source = source::open(&args.sources, args.range.range())?;
+    let sources = [&args.positional[..], &args.sources].concat();
+    let source = source::open(&sources, args.range.range())?;
     let network = network::choose(&args.network, source.as_ref())?;
     let mut bar = Bar::new(source.progress());
     let settings = PipelineSettings {
         network,
         mode: Mode::Auto,
-        proof: Proof::HashesAndDeltas,
+        proof: Proof::Everything,
         workers: args.workers.count(),
     };
     let mut findings = Findings::default();
     for ledger in Pipeline::start(source, settings, interrupted)? {
-        let ledger = ledger?;
+        let ledger = match ledger {
+            Ok(ledger) => ledger,
+            Err(error) => {
+                drop(bar);
+                findings.print(console)?;
+                return Err(error.into());
+            }
+        };
         let problems = findings.add(&ledger);
         bar.suspend(|| {
             let place = format!("{}: byte {}: ledger {}", ledger.file, ledger.offset, ledger.sequence);
@@ -34,7 +42,8 @@ pub(crate) fn run(args: &VerifyArgs, console: &Console) -> Result<(), Failure> {
         bar.ledger(ledger.events.as_ref().map_or(0, |events| events.rows.len()));
     }
     drop(bar);
-    findings.print(console)
+    findings.print(console)?;
+    findings.verdict()
 }
 
 #[derive(Default)]
@@ -45,6 +54,7 @@ struct Findings {
     violations: u64,
     faults: u64,
     mismatches: u64,
+    differences: u64,
     calls_proven: u64,
     calls_reconciled: u64,
     calls_rewritten: u64,
@@ -57,6 +67,7 @@ impl Findings {
         self.ledgers += 1;
         self.violations += ledger.violations().len() as u64;
         self.mismatches += ledger.mismatches.len() as u64;
+        self.differences += u64::from(ledger.difference.is_some());
         match &ledger.events {
             Ok(events) => self.events += events.rows.len() as u64,
             Err(_) => self.faults += 1,
@@ -78,11 +89,20 @@ impl Findings {
             ("ledgers_without_events", json!(self.faults)),
             ("events", json!(self.events)),
             ("delta_mismatches", json!(self.mismatches)),
+            ("cross_check_differences", json!(self.differences)),
             ("contract_calls_proven", json!(self.calls_proven)),
             ("contract_calls_reconciled", json!(self.calls_reconciled)),
             ("contract_calls_not_provable", json!(self.calls_rewritten)),
         ])?;
-        console.text(WHAT_IT_MEANS)?;
+        console.text(WHAT_IT_MEANS)
+    }
+
+    fn verdict(&self) -> Result<(), Failure> {
+        if self.ledgers == 0 {
+            return Err(Failure::CheckFailed(
+                "no ledger was read: nothing is verified; see --from and --to".to_owned(),
+            ));
+        }
         if self.sound == self.ledgers {
             return Ok(());
         }
@@ -93,5 +113,5 @@ impl Findings {
 
 const WHAT_IT_MEANS: &str = "
 Proven: headers, their chain inside each stream and lake, transactions, results, and the events of contract calls, by the
-hashes in the ledgers (V0 to V5). Cross-checked, bound by no hash: entry changes against all events. Not provable from
-ledgers alone: that the network agreed on them; compare the last ledger's hash with one that you trust.";
+hashes in the ledgers (V0 to V5). Cross-checked, bound by no hash: entry changes against all events, and stellar-core's
+events against those derived from what each transaction did. Not provable from ledgers alone: that the network agreed on them; compare the last ledger's hash with one that you trust.";

@@ -110,7 +110,7 @@ pub(super) fn movements(operation: &Operation<'_>) -> Result<Vec<Movement>, Faul
         }
         (OperationBody::ClaimClaimableBalance(op), _) => {
             let id = xdr::claimable_balance(&op.balance_id);
-            let balance = removed_claimable_balance(operation)?;
+            let balance = removed_claimable_balance(operation, &id)?;
             let from = Address::ClaimableBalance(id);
             let attached = operation.source_to_muxed();
             Ok(vec![classic.moved(balance.asset, from, source, balance.amount, attached)])
@@ -120,8 +120,9 @@ pub(super) fn movements(operation: &Operation<'_>) -> Result<Vec<Movement>, Faul
             Ok(vec![classic.clawed_back(xdr::asset(&op.asset), Address::Account(from), op.amount)])
         }
         (OperationBody::ClawbackClaimableBalance(op), _) => {
-            let from = Address::ClaimableBalance(xdr::claimable_balance(&op.balance_id));
-            let balance = removed_claimable_balance(operation)?;
+            let id = xdr::claimable_balance(&op.balance_id);
+            let from = Address::ClaimableBalance(id);
+            let balance = removed_claimable_balance(operation, &id)?;
             Ok(vec![classic.clawed_back(balance.asset, from, balance.amount)])
         }
         (OperationBody::AllowTrust(op), _) => pools::revoked(operation, xdr::account(&op.trustor)),
@@ -210,18 +211,21 @@ fn claimed(operation: &Operation<'_>, atoms: &[ClaimAtom]) -> Vec<Movement> {
     atoms.iter().flat_map(pair).collect()
 }
 
-/// The one claimable balance that a claim or a clawback removes.
-fn removed_claimable_balance(operation: &Operation<'_>) -> Result<changes::ClaimableBalance, Fault> {
+/// The one claimable balance that a claim or a clawback removes: the one that it names.
+fn removed_claimable_balance(
+    operation: &Operation<'_>,
+    id: &[u8; 32],
+) -> Result<changes::ClaimableBalance, Fault> {
     let balances = changes::claimable_balances(operation.changes)?;
-    let mut removed =
-        balances.values().filter(|value| value.after.is_none()).filter_map(|value| value.before);
+    let removed = balances.iter().filter(|(_, value)| value.after.is_none());
+    let mut removed = removed.filter_map(|(id, value)| Some((id, value.before?)));
     match (removed.next(), removed.count()) {
-        (Some(balance), 0) => Ok(balance),
+        (Some((removed_id, balance)), 0) if removed_id == id => Ok(balance),
         (first, more) => Err(Fault::EntryChanges {
             operation: operation.op_type.as_str(),
             change: "removed",
-            entry: "claimable balance",
-            found: usize::from(first.is_some()) + more,
+            entry: "claimable balance of its own",
+            found: usize::from(first.is_some_and(|(removed_id, _)| removed_id == id)) + more,
             expected: 1,
         }),
     }

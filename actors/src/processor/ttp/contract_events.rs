@@ -52,11 +52,7 @@ fn movement(network: &Network, layout: Layout, event: &EventView<'_>) -> Option<
         (Kind::Fee, _) => return None,
     };
     let (amount, to_muxed) = data(layout, event.data)?;
-    let asset = topics
-        .get(asset_at)
-        .filter(|_| event.topic_count == asset_at + 1)
-        .and_then(|topic| asset(string(topic)?))
-        .filter(|asset| network.asset_contract(asset) == contract_id);
+    let asset = event.proven_asset(network).filter(|_| event.topic_count == asset_at + 1);
     match (layout, kind, asset, from, to) {
         (Layout::V3, Kind::Transfer, Some(asset), Some(from), Some(to)) => {
             let moved = Classic { network }.moved(asset, from, to, 0, None);
@@ -133,12 +129,6 @@ fn symbol(value: &[u8]) -> Option<&[u8]> {
     (cursor.i32().ok()? == SCV_SYMBOL).then(|| cursor.var_opaque(32).ok()).flatten()
 }
 
-fn string(value: &[u8]) -> Option<&[u8]> {
-    const SCV_STRING: i32 = 14;
-    let mut cursor = Cursor::new(value);
-    (cursor.i32().ok()? == SCV_STRING).then(|| cursor.var_opaque(u32::MAX).ok()).flatten()
-}
-
 fn i128_value(value: &[u8]) -> Option<i128> {
     const SCV_I128: i32 = 10;
     let mut cursor = Cursor::new(value);
@@ -153,31 +143,4 @@ fn address(value: &[u8]) -> Option<Address> {
     }
     let address: ScAddress = xdr::decode("SCAddress", body).ok()?;
     Some(xdr::address(&address))
-}
-
-/// SEP-11: `native` in any case, or `CODE:ISSUER`.
-fn asset(text: &[u8]) -> Option<Asset> {
-    if text.eq_ignore_ascii_case(b"native") {
-        return Some(Asset::Native);
-    }
-    let colon = text.iter().position(|&byte| byte == b':')?;
-    let (code, issuer) = (&text[..colon], &text[colon + 1..]);
-    let stellar_strkey::ed25519::PublicKey(issuer) =
-        stellar_strkey::ed25519::PublicKey::from_slice(issuer).ok()?;
-    if code.is_empty() || !code.iter().all(u8::is_ascii_alphanumeric) {
-        return None;
-    }
-    match code.len() {
-        length @ 1..=4 => {
-            let mut padded = [0; 4];
-            padded[..length].copy_from_slice(code);
-            Some(Asset::Credit4 { code: padded, issuer })
-        }
-        length @ 5..=12 => {
-            let mut padded = [0; 12];
-            padded[..length].copy_from_slice(code);
-            Some(Asset::Credit12 { code: padded, issuer })
-        }
-        _ => None,
-    }
 }

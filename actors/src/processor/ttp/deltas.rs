@@ -52,6 +52,10 @@ pub fn check_deltas(
             add_event(deltas, row, asset);
         }
     }
+    // An issuer has no balance of its own asset.
+    for deltas in &mut by_events {
+        deltas.retain(|(holder, asset), _| asset.issuer() != Some(*holder));
+    }
     let asset_contracts = asset_contracts(ledger.network, rows);
     let mut mismatches = Vec::new();
     for (index, (transaction, by_events)) in ledger.view.transactions.iter().zip(by_events).enumerate() {
@@ -88,8 +92,6 @@ fn add_event(deltas: &mut Deltas, row: &TokenTransfer, asset: Asset) {
         let delta = deltas.entry((to, asset)).or_default();
         *delta = delta.wrapping_add(row.amount);
     }
-    // An issuer has no balance of its own asset.
-    deltas.retain(|(holder, asset), _| asset.issuer() != Some(*holder));
 }
 
 fn asset_contracts(network: &Network, rows: &[TokenTransfer]) -> HashMap<[u8; 32], Asset> {

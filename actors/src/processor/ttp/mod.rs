@@ -13,6 +13,7 @@
 
 mod classic_ops;
 mod contract_events;
+mod cross_check;
 mod deltas;
 mod error;
 mod fees;
@@ -26,6 +27,7 @@ mod xdr;
 use orrery_schemas::{CloseTime, Hash32, Ledger, LedgerSequence, RowDigest, TokenTransfer};
 use sha2::{Digest, Sha256};
 
+pub use cross_check::{ModeDifference, cross_check};
 pub use deltas::{DeltaMismatch, check_deltas};
 pub use error::{Fault, ProcessError};
 

@@ -11,7 +11,7 @@ use super::error::{Fault, ProcessError};
 use super::fees::{self, Fees};
 use super::movement::Movement;
 use super::{Mode, reconcile, xdr};
-use crate::ledger::{Envelope, Network, Outcome, TransactionView};
+use crate::ledger::{Envelope, Network, OperationParts, Outcome, TransactionView};
 
 /// The events of one transaction by stage.
 pub(super) struct TransactionEvents {
@@ -54,11 +54,12 @@ impl Context<'_> {
         };
         let operations = match outcome.operations {
             Some(results) => {
-                self.check_counts(envelope, transaction, results).map_err(at)?;
+                let operations = envelope.transaction.operations().map_err(|error| at(error.into()))?;
+                check_counts(&operations, transaction, results).map_err(at)?;
                 if unified {
-                    self.unified(tx_index, envelope, transaction)?
+                    self.unified(tx_index, &operations, transaction)?
                 } else {
-                    self.derived(tx_index, envelope, transaction)?
+                    self.derived(tx_index, envelope, &operations, transaction)?
                 }
             }
             None => Vec::new(),
@@ -100,29 +101,14 @@ impl Context<'_> {
         Ok(())
     }
 
-    fn check_counts(
-        &self,
-        envelope: &Envelope<'_>,
-        transaction: &TransactionView<'_>,
-        results: usize,
-    ) -> Result<(), Fault> {
-        let operations = envelope.transaction.operations.len();
-        for (part, found) in [("result", results), ("meta", transaction.meta.operations.len())] {
-            if found != operations {
-                return Err(Fault::OperationCount { operations, part, found });
-            }
-        }
-        Ok(())
-    }
-
     /// What stellar-core emitted for each operation.
     fn unified(
         &self,
         tx_index: usize,
-        envelope: &Envelope<'_>,
+        operations: &[OperationParts<'_>],
         transaction: &TransactionView<'_>,
     ) -> Result<Vec<OperationEvents>, ProcessError> {
-        let operations = envelope.transaction.operations.iter().zip(&transaction.meta.operations);
+        let operations = operations.iter().zip(&transaction.meta.operations);
         let events = operations.enumerate().map(|(index, (parts, meta))| {
             let at = |fault: Fault| fault.at(tx_index, Some(index));
             let op_type = op_type(parts.kind).map_err(at)?;
@@ -138,13 +124,13 @@ impl Context<'_> {
         &self,
         tx_index: usize,
         envelope: &Envelope<'_>,
+        operations: &[OperationParts<'_>],
         transaction: &TransactionView<'_>,
     ) -> Result<Vec<OperationEvents>, ProcessError> {
         let pair: TransactionResultPair = xdr::decode("TransactionResultPair", transaction.result_pair)
             .map_err(|fault| fault.at(tx_index, None))?;
         let results = operation_results(&pair.result.result);
-        let operations =
-            envelope.transaction.operations.iter().zip(results).zip(&transaction.meta.operations);
+        let operations = operations.iter().zip(results).zip(&transaction.meta.operations);
         let events = operations.enumerate().map(|(index, ((parts, result), meta))| {
             let at = |fault: Fault| fault.at(tx_index, Some(index));
             let op_type = op_type(parts.kind).map_err(at)?;
@@ -183,6 +169,20 @@ impl Context<'_> {
         }
         Ok(movements)
     }
+}
+
+fn check_counts(
+    operations: &[OperationParts<'_>],
+    transaction: &TransactionView<'_>,
+    results: usize,
+) -> Result<(), Fault> {
+    let operations = operations.len();
+    for (part, found) in [("result", results), ("meta", transaction.meta.operations.len())] {
+        if found != operations {
+            return Err(Fault::OperationCount { operations, part, found });
+        }
+    }
+    Ok(())
 }
 
 /// XDR of no events.
