@@ -137,7 +137,7 @@ fn lakes_of_two_networks_are_not_mixed() {
     let [one, two] = lakes.each_ref().map(|lake| lake.path().to_str().unwrap());
     assert_eq!(open_all(&[one, one], "", "").unwrap().network_passphrase(), Some("one"));
     let error = open_all(&[one, two], "", "").err().unwrap();
-    assert!(error.to_string().contains("it holds `two` and an earlier lake `one`"), "{error}");
+    assert!(error.to_string().contains("it holds `two` and an earlier input `one`"), "{error}");
 }
 
 #[cfg(target_family = "unix")]
