@@ -228,7 +228,10 @@ pub fn bound_ranges(ledger: &ParsedLedger<'_>) -> Vec<Range<usize>> {
             && !call.may_be_rewritten(ledger.network, ledger.header.ledger_version)
         {
             ranges.extend(call.return_value.map(range));
-            ranges.push(range(call.events));
+            // Where the meta has no events, an empty list that is no part of the ledger stands for them.
+            let events =
+                Some(call.events).filter(|events| ledger.xdr.as_ptr_range().contains(&events.as_ptr()));
+            ranges.extend(events.map(range));
         }
     }
     ranges
