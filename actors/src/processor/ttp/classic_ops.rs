@@ -102,6 +102,38 @@ pub(super) fn movements(operation: &Operation<'_>) -> Result<Vec<Movement>, Faul
             | OperationResultTr::ManageBuyOffer(ManageBuyOfferResult::Success(success)),
         ) => Ok(claimed(operation, &success.offers_claimed)),
         (
+            OperationBody::CreateClaimableBalance(_)
+            | OperationBody::ClaimClaimableBalance(_)
+            | OperationBody::ClawbackClaimableBalance(_),
+            _,
+        ) => through_claimable_balance(operation, &body, result),
+        (OperationBody::Clawback(op), _) => {
+            let (from, _) = xdr::muxed_account(&op.from);
+            Ok(vec![classic.clawed_back(xdr::asset(&op.asset), Address::Account(from), op.amount)])
+        }
+        (OperationBody::AllowTrust(op), _) => pools::revoked(operation, xdr::account(&op.trustor)),
+        (OperationBody::SetTrustLineFlags(op), _) => pools::revoked(operation, xdr::account(&op.trustor)),
+        (OperationBody::LiquidityPoolDeposit(_), _) => pools::deposited(operation),
+        (OperationBody::LiquidityPoolWithdraw(_), _) => pools::withdrawn(operation),
+        (OperationBody::Inflation, OperationResultTr::Inflation(InflationResult::Success(payouts))) => {
+            let native = orrery_schemas::Asset::Native;
+            let to = |id| Address::Account(xdr::account(id));
+            Ok(payouts.iter().map(|p| classic.minted(native, to(&p.destination), p.amount)).collect())
+        }
+        _ => Err(operation.failed()),
+    }
+}
+
+/// Into a claimable balance, out of it, or destroyed in it.
+fn through_claimable_balance(
+    operation: &Operation<'_>,
+    body: &OperationBody,
+    result: &OperationResultTr,
+) -> Result<Vec<Movement>, Fault> {
+    let source = Address::Account(operation.source());
+    let classic = operation.classic();
+    match (body, result) {
+        (
             OperationBody::CreateClaimableBalance(op),
             OperationResultTr::CreateClaimableBalance(CreateClaimableBalanceResult::Success(id)),
         ) => {
@@ -115,24 +147,11 @@ pub(super) fn movements(operation: &Operation<'_>) -> Result<Vec<Movement>, Faul
             let attached = operation.source_to_muxed();
             Ok(vec![classic.moved(balance.asset, from, source, balance.amount, attached)])
         }
-        (OperationBody::Clawback(op), _) => {
-            let (from, _) = xdr::muxed_account(&op.from);
-            Ok(vec![classic.clawed_back(xdr::asset(&op.asset), Address::Account(from), op.amount)])
-        }
         (OperationBody::ClawbackClaimableBalance(op), _) => {
             let id = xdr::claimable_balance(&op.balance_id);
             let from = Address::ClaimableBalance(id);
             let balance = removed_claimable_balance(operation, &id)?;
             Ok(vec![classic.clawed_back(balance.asset, from, balance.amount)])
-        }
-        (OperationBody::AllowTrust(op), _) => pools::revoked(operation, xdr::account(&op.trustor)),
-        (OperationBody::SetTrustLineFlags(op), _) => pools::revoked(operation, xdr::account(&op.trustor)),
-        (OperationBody::LiquidityPoolDeposit(_), _) => pools::deposited(operation),
-        (OperationBody::LiquidityPoolWithdraw(_), _) => pools::withdrawn(operation),
-        (OperationBody::Inflation, OperationResultTr::Inflation(InflationResult::Success(payouts))) => {
-            let native = orrery_schemas::Asset::Native;
-            let to = |id| Address::Account(xdr::account(id));
-            Ok(payouts.iter().map(|p| classic.minted(native, to(&p.destination), p.amount)).collect())
         }
         _ => Err(operation.failed()),
     }
