@@ -4,6 +4,7 @@ use std::io::{self, Cursor, Read};
 
 use orrery_actors::ledger::measure_ledger_close_meta;
 use orrery_actors::source::{LedgerReader, RawLedger, SourceError, SourceErrorKind};
+use orrery_schemas::LedgerSequence;
 
 const ZSTD_MAGIC: [u8; 4] = [0x28, 0xB5, 0x2F, 0xFD];
 
@@ -20,8 +21,8 @@ pub fn check(content: &[u8]) {
         Ok(range) => {
             let after = read_all(peeked);
             assert_same(&read, &after, "after a look at its header");
-            if let (Some((first, last)), Some(ledger)) = (range, after.ledgers.first()) {
-                assert!(first == ledger.sequence && first <= last, "{first} to {last}");
+            if let Some((first, last)) = range {
+                check_batch(content, &after, first, last);
             }
         }
         Err(error) => {
@@ -101,13 +102,29 @@ fn check_ledgers(content: &[u8], read: &Reading) {
     }
 }
 
-/// The ledger's bytes stand where it says, unless the record is in several fragments.
+/// A batch holds the ledgers that its header names, and ends behind the last of them.
+fn check_batch(content: &[u8], read: &Reading, first: LedgerSequence, last: LedgerSequence) {
+    assert!(first <= last, "{first} to {last}");
+    let of_first_batch = read.ledgers.iter().zip(first.0..=last.0);
+    of_first_batch.for_each(|(ledger, number)| assert_eq!(ledger.sequence.0, number));
+    let named = u64::from(last.0 - first.0) + 1;
+    let end = read.ledgers.last().map_or(0, |ledger| ledger.offset + ledger.xdr.len() as u64);
+    if read.ledgers.len() as u64 == named && end == content.len() as u64 {
+        assert!(read.error.is_none(), "an error behind a whole batch: {:?}", read.error);
+    }
+    assert!(read.error.is_some() || read.ledgers.len() as u64 >= named, "a batch ends early");
+}
+
+/// The ledger's bytes stand where it says, or its first fragment does, if a record is in several.
 fn check_place(content: &[u8], ledger: &RawLedger) {
     let start = usize::try_from(ledger.offset).expect("an offset in memory");
-    let stands_there = content.get(start..).is_some_and(|rest| rest.starts_with(&ledger.xdr));
-    let header = start.checked_sub(4).and_then(|header| content.get(header..start));
-    let is_fragment = header.is_some_and(|header| header[0] & 0x80 == 0);
-    assert!(stands_there || is_fragment, "the ledger is not at {start}");
+    let first = match start.checked_sub(4).and_then(|header| content.get(header..start)) {
+        Some(&[high, a, b, c]) if high & 0x80 == 0 => u32::from_be_bytes([high, a, b, c]) as usize,
+        _ => ledger.xdr.len(),
+    };
+    let stands_there = |xdr: &[u8]| content.get(start..).is_some_and(|rest| rest.starts_with(xdr));
+    let is_fragmented = || ledger.xdr.get(..first).is_some_and(stands_there);
+    assert!(stands_there(&ledger.xdr) || is_fragmented(), "the ledger is not at {start}");
 }
 
 /// Whether content begins with a zstd frame or a skippable one.

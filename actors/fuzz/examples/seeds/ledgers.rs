@@ -20,6 +20,7 @@ enum Shape {
 /// Every ledger with a name.
 pub(crate) fn all() -> Vec<(String, Vec<u8>)> {
     let mut ledgers: Vec<_> = deepest().collect();
+    ledgers.push(("wrong-padding".to_owned(), wrong_padding()));
     for shape in [Shape::Old, Shape::Middle, Shape::Parallel, Shape::New] {
         for kind in 0..27 {
             let meta = ledger(shape, kind);
@@ -38,6 +39,15 @@ fn deepest() -> impl Iterator<Item = (String, Vec<u8>)> {
         let levels = (0..usize::from(DEPTH_MAX)).rev().find(is_measured).unwrap_or(0);
         (format!("deep-{}", nest.name), ledger(levels))
     })
+}
+
+/// A ledger in which nothing is wrong but one byte behind a text.
+fn wrong_padding() -> Vec<u8> {
+    const TEXT: &[u8] = b"fee\0";
+    let mut xdr = ledger(Shape::New, 1).to_xdr(Limits::none()).expect("encode a ledger");
+    let at = xdr.windows(TEXT.len()).position(|window| window == TEXT).expect("find the fee event");
+    xdr[at + TEXT.len() - 1] = 1;
+    xdr
 }
 
 /// A ledger of one transaction with this operation, these event data and this contract entry.

@@ -129,6 +129,7 @@ fn contents(ledgers: &[&[u8]]) -> Result<Vec<(&'static str, Vec<u8>)>, Box<dyn E
     Ok(vec![
         ("batches", [&batch[..], &batch].concat()),
         ("batch-zstd", zstd::encode_all(&batch[..], 1)?),
+        ("whole-batch", batch),
         ("framed", framed),
         ("fragmented", fragmented),
         ("frames", [&skippable[..], &frame, &skippable, &frame].concat()),
