@@ -100,10 +100,13 @@ pub(crate) struct SorobanView<'a> {
 
 /// Most transactions of a ledger: the public network's have up to 1,000, load tests 6,000. More would let damaged bytes
 /// take several times their size in memory.
-const TRANSACTIONS_MAX: u32 = 100_000;
+const TRANSACTIONS_MAX: u32 = 32_768;
 
 /// Most operations of a transaction, by the protocol.
 const OPERATIONS_MAX: u32 = 100;
+
+/// Most operations of a ledger, for the same reason: the smallest has 4 bytes, its view 32.
+const LEDGER_OPERATIONS_MAX: usize = 250_000;
 
 /// XDR of an empty array, for what a version does not have.
 const EMPTY: &[u8] = &[0; 4];
@@ -122,7 +125,15 @@ impl<'a> LedgerView<'a> {
         let header = take::<grammar::LedgerHeader>(cursor)?;
         grammar::LedgerHeaderHistoryEntryExt::skip(cursor)?;
         let tx_set = if version == 0 { legacy_tx_set(cursor)? } else { generalized_tx_set(cursor)? };
-        let transactions = list(cursor, TRANSACTIONS_MAX, |cursor| transaction(cursor, version))?;
+        let mut operations = 0;
+        let transactions = list(cursor, TRANSACTIONS_MAX, |cursor| {
+            let transaction = transaction(cursor, version)?;
+            operations += transaction.meta.operations.len();
+            match operations <= LEDGER_OPERATIONS_MAX {
+                true => Ok(transaction),
+                false => Err(cursor.too_many(LEDGER_OPERATIONS_MAX as u32)),
+            }
+        })?;
         grammar::Vector::<grammar::UpgradeEntryMeta, { grammar::ANY }>::skip(cursor)?;
         grammar::Vector::<grammar::SCPHistoryEntry, { grammar::ANY }>::skip(cursor)?;
         if version > 0 {
