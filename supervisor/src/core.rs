@@ -395,3 +395,6 @@ impl SupervisorCore {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
