@@ -124,6 +124,11 @@ mod tests {
     }
 
     #[test]
+    fn default_makes_sense() {
+        assert_eq!(Backoff::new(Backoff::DEFAULT.first, Backoff::DEFAULT.cap), Ok(Backoff::DEFAULT));
+    }
+
+    #[test]
     fn sum_adds_the_bounds() {
         let backoff = Backoff::new(ms(100), ms(3000)).unwrap();
         let check =

@@ -195,3 +195,34 @@ pub(crate) struct Life {
     pub(crate) cell: ActorCell,
     pub(crate) probe: Arc<Probe>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn depth_counts_what_is_sent_and_not_handled() {
+        let probe = Probe::default();
+        probe.sent.fetch_add(3, Ordering::Relaxed);
+        assert_eq!(probe.read(), Reading { queued: 3, progress: 0 });
+        probe.taken();
+        assert_eq!(probe.mailbox_depth(), 3, "the one in work waits for its end too");
+        probe.handled();
+        assert_eq!(probe.read(), Reading { queued: 2, progress: 1 });
+        probe.progressed();
+        assert_eq!(probe.read(), Reading { queued: 2, progress: 2 });
+    }
+
+    #[test]
+    fn message_past_the_handle_shows_while_it_is_handled_and_leaves_no_debt() {
+        let probe = Probe::default();
+        for _ in 0..3 {
+            probe.taken();
+            assert_eq!(probe.mailbox_depth(), 1);
+            probe.handled();
+            assert_eq!(probe.mailbox_depth(), 0);
+        }
+        probe.sent.fetch_add(1, Ordering::Relaxed);
+        assert_eq!(probe.mailbox_depth(), 1);
+    }
+}

@@ -57,7 +57,7 @@ pub struct RestartReport {
     pub delay: Duration,
 }
 
-/// Is given every report, on the supervisor's task: it must return at once.
+/// Is given every report, on the supervisor's task: it must return at once, and a panic of it would end the supervisor.
 pub type Observer = Arc<dyn Fn(&RestartReport) + Send + Sync>;
 
 impl RestartReport {

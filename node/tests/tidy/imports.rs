@@ -89,12 +89,13 @@ fn complaints(path: &str, text: &str) -> Vec<String> {
 
 fn supervisors_words(path: &str, code: &str) -> Vec<String> {
     let lines = code.lines().enumerate();
-    let words = lines.flat_map(|(index, line)| {
-        line.split(|char: char| !is_word(char)).map(move |word| (index + 1, word))
-    });
+    let words = lines
+        .flat_map(|(index, line)| line.split(|char: char| !is_word(char)).map(move |word| (index + 1, word)));
     words
         .filter(|(_, word)| SUPERVISORS_WORDS.contains(word))
-        .map(|(line, word)| format!("{path}:{line}: {word} belongs to supervisor; write a child specification"))
+        .map(|(line, word)| {
+            format!("{path}:{line}: {word} belongs to supervisor; write a child specification")
+        })
         .collect()
 }
 
@@ -132,7 +133,11 @@ fn import_rules_find_what_breaks_them() {
     check("node/tests/x.rs", "use orrery_chaos::run;", "orrery_chaos");
 
     check("actors/src/pipeline.rs", "Actor::spawn(None, a, b)", "Actor::spawn");
-    check("actors/src/pipeline.rs", "cell.spawn_linked(None, a, b)", "rs:1: spawn_linked belongs to supervisor");
+    check(
+        "actors/src/pipeline.rs",
+        "cell.spawn_linked(None, a, b)",
+        "rs:1: spawn_linked belongs to supervisor",
+    );
     check("node/src/lib.rs", "use ractor::{Actor,\n SupervisionEvent};", "rs:2: SupervisionEvent belongs to");
     check("node/src/lib.rs", "fn spawn_linked_things() {}", "");
     check("supervisor/src/start.rs", "Actor::spawn_linked(None, a, b)", "");

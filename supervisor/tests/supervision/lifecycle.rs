@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use orrery_supervisor::{
-    ChildSpec, CommandRefused, EndWhen, ErrorClass, ExitReason, NodeKind, NodeState, Restart, Shutdown,
-    SpecError, StartError, Strategy, SupervisorHandle, SupervisorSpec, SystemClock,
+    ChildSpec, CommandRefused, EndWhen, ErrorClass, ExitError, ExitReason, NodeKind, NodeState, Restart,
+    Shutdown, SpecError, StartError, Strategy, SupervisorHandle, SupervisorSpec, SystemClock,
 };
+use ractor::{Actor, ActorProcessingErr, ActorRef};
 
 use crate::Tree;
 use crate::actors::{Log, Manners, Order, Worker, intensity, worker, worker_with};
@@ -177,7 +178,7 @@ async fn sibling_is_found_by_id_and_type() {
         let handle = context.sibling::<Order>("a")?;
         handle
             .send(Order::Say("hello"))
-            .map_err(|error| orrery_supervisor::ExitError::new(ErrorClass::Internal, error.to_string()))?;
+            .map_err(|error| ExitError::new(ErrorClass::Internal, error.to_string()))?;
         let absent = context.sibling::<Order>("z").map(|_| ());
         seen.write(absent.map_or_else(|error| error.to_string(), |()| String::new()));
         let other = context.sibling::<u64>("a").map(|_| ());
@@ -199,4 +200,34 @@ async fn sibling_is_found_by_id_and_type() {
         ]
     );
     tree.stop().await;
+}
+
+/// Ends as soon as it runs.
+struct Brief;
+
+impl Actor for Brief {
+    type Msg = Order;
+    type State = ();
+    type Arguments = ();
+
+    async fn pre_start(&self, _: ActorRef<Order>, (): ()) -> Result<(), ActorProcessingErr> {
+        Ok(())
+    }
+
+    async fn post_start(&self, _: ActorRef<Order>, (): &mut ()) -> Result<(), ActorProcessingErr> {
+        Err(ExitError::new(ErrorClass::Unavailable, "at once").into())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn end_that_comes_before_its_start_is_reported_is_not_lost() {
+    let mut spec = SupervisorSpec::new("root", Strategy::OneForOne, intensity(3, 60));
+    for child in 0..300 {
+        let child = ChildSpec::worker(format!("{child}"), |_| Ok((Brief, ())));
+        spec = spec.child(child.restart(Restart::Temporary));
+    }
+    let tree = Tree::start(spec.end_when(EndWhen::AllEnded)).await;
+    let ended = tokio::time::timeout(Duration::from_secs(60), tree.handle.join()).await;
+    assert_eq!(ended, Ok(ExitReason::Normal));
+    assert_eq!(tree.told().len(), 300);
 }

@@ -107,8 +107,12 @@ impl World {
         let period = Duration::from_millis(100 + random.draw() % 20_000);
         let backoff = Backoff::new(Duration::from_millis(1), Duration::from_millis(16)).unwrap();
         let children = (0..count).map(|index| ChildRules {
-            backoff: (random.draw() % 2 == 0).then_some(backoff),
-            shutdown: if random.draw() % 4 == 0 { Shutdown::Kill } else { Shutdown::Within(secs(1)) },
+            backoff: random.draw().is_multiple_of(2).then_some(backoff),
+            shutdown: if random.draw().is_multiple_of(4) {
+                Shutdown::Kill
+            } else {
+                Shutdown::Within(secs(1))
+            },
             ..rules(&index.to_string())
         });
         let intensity = RestartIntensity::new(u32::try_from(max).unwrap(), period).unwrap();
