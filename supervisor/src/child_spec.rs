@@ -359,3 +359,49 @@ impl ChildSpec {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn secs(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    fn worker(id: &str) -> ChildSpec {
+        ChildSpec::custom(
+            id,
+            Arc::new(|_| Box::pin(async { Err(StartError::NoSibling { id: String::new() }) })),
+        )
+    }
+
+    #[test]
+    fn senseless_specification_is_refused_with_the_path_to_it() {
+        let check = |child: ChildSpec, expect: &str| {
+            let below =
+                SupervisorSpec::new("x", Strategy::OneForOne, RestartIntensity::new(3, secs(10)).unwrap());
+            let below = below.child(worker("a")).child(child);
+            let root =
+                SupervisorSpec::new("root", Strategy::OneForOne, RestartIntensity::new(3, secs(60)).unwrap());
+            let result = root.child(ChildSpec::supervisor(below)).validate();
+            assert_eq!(result.map_err(|error| error.to_string()).err().unwrap_or_default(), expect);
+        };
+        check(worker("b"), "");
+        check(worker("b").backoff(None).stall_after(secs(1)).start_timeout(secs(1)), "");
+        check(worker("a"), "`root/x` has two children `a`; rename one");
+        check(worker(""), "a child of `root/x` has no id; name it");
+        check(
+            worker("b").start_timeout(Duration::ZERO),
+            "child `b` of `root/x` has a start timeout of zero; give a positive duration",
+        );
+        check(
+            worker("b").stall_after(Duration::ZERO),
+            "child `b` of `root/x` has a stall limit of zero; give a positive duration",
+        );
+        check(
+            worker("b").backoff(Backoff::new(secs(1), secs(8)).ok()),
+            "child `b` of `root/x`: more than 3 restarts in 10s may never happen, since 4 delays last up to 15s; \
+             lengthen the period, or lower the number or the backoff",
+        );
+    }
+}

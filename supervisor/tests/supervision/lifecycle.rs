@@ -1,5 +1,6 @@
 //! Starting, stopping, adding and removing.
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use orrery_supervisor::{
@@ -146,7 +147,7 @@ async fn nothing_starts_if_any_specification_is_wrong() {
     let spec = SupervisorSpec::new("root", Strategy::OneForOne, intensity(3, 60))
         .child(worker("a", &log))
         .child(ChildSpec::supervisor(below));
-    let result = SupervisorHandle::start(spec, std::sync::Arc::new(SystemClock::new()), 1, None).await;
+    let result = SupervisorHandle::start(spec, Arc::new(SystemClock::new()), 1, None).await;
     let expect = SpecError::DuplicateId { supervisor: "root/x".into(), id: "b".into() };
     assert!(matches!(result, Err(StartError::Spec(error)) if error == expect));
     assert_eq!(log.take(), Vec::<String>::new());
@@ -183,7 +184,7 @@ async fn sibling_is_found_by_id_and_type() {
         seen.write(absent.map_or_else(|error| error.to_string(), |()| String::new()));
         let other = context.sibling::<u64>("a").map(|_| ());
         seen.write(other.map_or_else(|error| error.to_string(), |()| String::new()));
-        Ok((Worker, (Manners::new("b", &lookup), std::sync::Arc::clone(context.probe()))))
+        Ok((Worker, (Manners::new("b", &lookup), Arc::clone(context.probe()))))
     });
     let spec = SupervisorSpec::new("root", Strategy::RestForOne, intensity(3, 60));
     let tree = Tree::start(spec.child(worker("a", &log)).child(caller)).await;
@@ -230,4 +231,25 @@ async fn end_that_comes_before_its_start_is_reported_is_not_lost() {
     let ended = tokio::time::timeout(Duration::from_secs(60), tree.handle.join()).await;
     assert_eq!(ended, Ok(ExitReason::Normal));
     assert_eq!(tree.told().len(), 300);
+}
+
+/// Ractor would kill the children without their `post_stop`.
+#[tokio::test]
+async fn supervisor_that_is_stopped_past_its_handle_stops_its_children_in_order_too() {
+    let log = Log::default();
+    let (made, root) = (log.clone(), Arc::new(Mutex::new(None)));
+    let seen = Arc::clone(&root);
+    let first = ChildSpec::worker("a", move |context| {
+        *seen.lock().unwrap() = Some(context.supervisor().clone());
+        Ok((Worker, (Manners::new("a", &made), Arc::clone(context.probe()))))
+    });
+    let below = SupervisorSpec::new("x", Strategy::OneForOne, intensity(3, 60)).child(worker("c", &log));
+    let spec = SupervisorSpec::new("root", Strategy::OneForOne, intensity(3, 60)).child(first);
+    let tree = Tree::start(spec.child(worker("b", &log)).child(ChildSpec::supervisor(below))).await;
+    log.next(3).await;
+    tree.until_state(&["x", "c"], NodeState::Running).await;
+    let root = root.lock().unwrap().take().unwrap();
+    root.stop(None);
+    assert_eq!(tree.handle.join().await, ExitReason::Shutdown);
+    assert_eq!(log.take(), ["stop c", "stop b", "stop a"]);
 }
