@@ -44,6 +44,10 @@ impl Backoff {
     /// The longest cap. Larger looks like a hang to whoever watches, and its nanoseconds must fit 64 bits.
     pub const CAP_MAX: Duration = Duration::from_secs(3600);
 
+    /// For children that give no other. The first restart comes within 20 ms, so that a single failure is hardly noticed;
+    /// what fails on is tried every few seconds, so that it comes back soon after its cause has gone.
+    pub const DEFAULT: Self = Self { first: Duration::from_millis(20), cap: Duration::from_secs(5) };
+
     /// Delays that begin at most at `first` and never exceed `cap`.
     ///
     /// # Errors
@@ -117,6 +121,11 @@ mod tests {
         check(32, ms(3000));
         check(33, ms(3000));
         check(u32::MAX, ms(3000));
+    }
+
+    #[test]
+    fn default_makes_sense() {
+        assert_eq!(Backoff::new(Backoff::DEFAULT.first, Backoff::DEFAULT.cap), Ok(Backoff::DEFAULT));
     }
 
     #[test]

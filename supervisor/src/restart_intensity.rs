@@ -121,16 +121,30 @@ impl RestartWindow {
 
     /// Counts a restart that is due at `now` and says whether to carry it out. `now` must not go back.
     pub fn record(&mut self, now: MonotonicTime) -> RestartVerdict {
-        let period = self.intensity.period;
-        while self.restarts.front().is_some_and(|restart| now.since(*restart) > period) {
+        while self.restarts.front().is_some_and(|restart| !self.counts(*restart, now)) {
             self.restarts.pop_front();
         }
-        let restarts_in_window = u32::try_from(self.restarts.len()).unwrap_or(u32::MAX).saturating_add(1);
+        let restarts_in_window = self.count(now).saturating_add(1);
         if restarts_in_window > self.intensity.max {
             return RestartVerdict::Escalate;
         }
         self.restarts.push_back(now);
         RestartVerdict::Restart { restarts_in_window }
+    }
+
+    /// Restarts that count at `now`.
+    pub fn count(&self, now: MonotonicTime) -> u32 {
+        let counting = self.restarts.iter().filter(|restart| self.counts(**restart, now)).count();
+        u32::try_from(counting).unwrap_or(u32::MAX)
+    }
+
+    /// The intensity that it measures.
+    pub const fn intensity(&self) -> RestartIntensity {
+        self.intensity
+    }
+
+    fn counts(&self, restart: MonotonicTime, now: MonotonicTime) -> bool {
+        now.since(restart) <= self.intensity.period
     }
 }
 

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use crate::code::{code_of, without_tests};
+use crate::code::{code_of, is_word, without_tests};
 use crate::paths::{in_crate, paths};
 use crate::workspace::{is_test_path, rust_files};
 
 /// What only these places may name. Tests may name anything that their crate depends on.
-const OWNED: [(&str, &[&str]); 13] = [
+const OWNED: [(&str, &[&str]); 15] = [
     ("stellar_xdr", &["actors/src/ledger/", "actors/src/processor/", "actors/src/source/"]),
     ("parquet", &["actors/src/sink/"]),
     ("arrow::ipc", &["actors/src/sink/"]),
@@ -20,7 +20,20 @@ const OWNED: [(&str, &[&str]); 13] = [
     ("std::process::exit", &["node/src/", "chaos/src/"]),
     ("std::process::ExitCode", &["node/src/", "chaos/src/"]),
     ("std::time::Instant", &["supervisor/src/clock.rs"]),
+    ("Actor::spawn", &["supervisor/"]),
+    ("ractor::Actor::spawn", &["supervisor/"]),
     ("orrery_chaos", &["chaos/"]),
+];
+
+/// Words of ractor that only the supervisor crate uses, however they are reached: who spawns an actor past it has an actor
+/// that nobody restarts.
+const SUPERVISORS_WORDS: [&str; 6] = [
+    "SupervisionEvent",
+    "handle_supervisor_evt",
+    "spawn_linked",
+    "spawn_instant",
+    "spawn_linked_instant",
+    "ActorRuntime",
 ];
 
 /// Parts of the data path, and which other parts each may not name.
@@ -46,6 +59,9 @@ fn complaints(path: &str, text: &str) -> Vec<String> {
             format!("{path}:{}: names {}, which belongs to {}", found.line, found.text(), owners.join(", "))
         }));
     }
+    if !path.starts_with("supervisor/") && !is_test_path(path) {
+        complaints.extend(supervisors_words(path, &code));
+    }
     let Some(file) = path.strip_prefix("actors/src/").filter(|_| !is_test_path(path)) else {
         return complaints;
     };
@@ -69,6 +85,18 @@ fn complaints(path: &str, text: &str) -> Vec<String> {
         complaints.push(format!("{path}: names source, processor and sink; only pipeline.rs may"));
     }
     complaints
+}
+
+fn supervisors_words(path: &str, code: &str) -> Vec<String> {
+    let lines = code.lines().enumerate();
+    let words = lines
+        .flat_map(|(index, line)| line.split(|char: char| !is_word(char)).map(move |word| (index + 1, word)));
+    words
+        .filter(|(_, word)| SUPERVISORS_WORDS.contains(word))
+        .map(|(line, word)| {
+            format!("{path}:{line}: {word} belongs to supervisor; write a child specification")
+        })
+        .collect()
 }
 
 #[test]
@@ -103,6 +131,17 @@ fn import_rules_find_what_breaks_them() {
     check("supervisor/src/clock.rs", "use std::time::{Duration, Instant};", "");
     check("node/src/main.rs", "orrery_chaos::run()", "orrery_chaos");
     check("node/tests/x.rs", "use orrery_chaos::run;", "orrery_chaos");
+
+    check("actors/src/pipeline.rs", "Actor::spawn(None, a, b)", "Actor::spawn");
+    check(
+        "actors/src/pipeline.rs",
+        "cell.spawn_linked(None, a, b)",
+        "rs:1: spawn_linked belongs to supervisor",
+    );
+    check("node/src/lib.rs", "use ractor::{Actor,\n SupervisionEvent};", "rs:2: SupervisionEvent belongs to");
+    check("node/src/lib.rs", "fn spawn_linked_things() {}", "");
+    check("supervisor/src/start.rs", "Actor::spawn_linked(None, a, b)", "");
+    check("actors/tests/golden.rs", "Actor::spawn(None, a, b); SupervisionEvent", "");
 
     check("actors/src/sink/mod.rs", "use crate::source::open;", "only pipeline.rs joins");
     check("actors/src/sink/mod.rs", "use super::processor;", "only pipeline.rs joins");

@@ -42,6 +42,19 @@ fn restart_counts_up_to_the_last_instant_of_its_period() {
 }
 
 #[test]
+fn count_is_of_those_that_still_count() {
+    let mut window = RestartWindow::new(RestartIntensity::new(2, secs(5)).unwrap());
+    for at in [10, 12, 13] {
+        window.record(MonotonicTime::ORIGIN.after(secs(at)));
+    }
+    let check = |at, expect| assert_eq!(window.count(MonotonicTime::ORIGIN.after(secs(at))), expect, "{at}");
+    check(13, 2);
+    check(15, 2);
+    check(16, 1);
+    check(18, 0);
+}
+
+#[test]
 fn slow_failures_never_escalate() {
     let every_six_seconds: Vec<u64> = (0..10_000).map(|restart| restart * 6).collect();
     check(1, 5, &every_six_seconds, Restart { restarts_in_window: 1 });
