@@ -11,8 +11,9 @@ use futures::stream::{Stream, StreamExt};
 use orrery_schemas::LedgerSequence;
 use tokio::runtime::{Builder, Runtime};
 
+use super::stream::retrying;
 use super::{
-    AtTip, ChunkLedgers, LedgerChunk, LedgerStore, RawLedger, SourceError, SourceErrorKind, StreamError,
+    AtTip, ChunkLedgers, LedgerChunk, LedgerStore, RawLedger, RetryBudget, SourceError, SourceErrorKind, StreamError,
     StreamLimits, StreamStart, SystemTimer, ledger_stream,
 };
 
@@ -40,6 +41,18 @@ impl BlockingRuntime {
             Some(runtime) => runtime.block_on(future),
             None => Err(SourceError::new("runtime", SourceErrorKind::Refused("it has ended".to_owned()))),
         }
+    }
+}
+
+impl BlockingRuntime {
+    /// As [`Self::block_on`], again after failures that may pass.
+    pub(super) fn block_on_retrying<T, F: Future<Output = Result<T, SourceError>>>(
+        &self,
+        request: impl FnMut() -> F,
+    ) -> Result<T, SourceError> {
+        let budget = RetryBudget::patient()
+            .map_err(|error| SourceError::new("retries", SourceErrorKind::Refused(error.to_string())))?;
+        self.block_on(async { retrying(&budget, &SystemTimer::default(), &mut jitter(), request).await })
     }
 }
 

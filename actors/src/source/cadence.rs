@@ -38,11 +38,6 @@ impl Cadence {
         Self { interval: INTERVAL_FIRST, found: None, polls: 0, hits: 0 }
     }
 
-    /// The time between ledgers, as learned.
-    pub(super) fn interval(&self) -> Duration {
-        self.interval
-    }
-
     /// A ledger at the tip was found.
     pub(super) fn found(&mut self, now: MonotonicTime) {
         match self.found {

@@ -170,13 +170,19 @@ impl FetchPlan {
         Action::Wait { until: until.min(), room }
     }
 
-    /// Objects arrived. What they hold beyond the budget's share is the stream's to check.
-    pub(super) fn found(&mut self, id: SlotId, objects: Vec<FetchedObject>, now: MonotonicTime) {
+    /// Objects arrived.
+    pub(super) fn found(
+        &mut self,
+        id: SlotId,
+        objects: Vec<FetchedObject>,
+        now: MonotonicTime,
+        random: &mut impl FnMut() -> u64,
+    ) {
         let Some(index) = self.index_of(id) else { return };
         let Some(last) = end_of(&self.slots[index].range, &objects) else {
             let kind = SourceErrorKind::Fetch("the store gave other ledgers than it was asked for".to_owned());
             let name = self.stores[self.slots[index].source].name();
-            return self.failed(id, SourceError::new(name, kind), now, &mut || 0);
+            return self.failed(id, SourceError::new(name, kind), now, random);
         };
         let slot = &mut self.slots[index];
         let range = slot.range.clone();
@@ -314,7 +320,8 @@ impl FetchPlan {
             source: slot.source,
             range: slot.range.clone(),
             bytes_max: slot.bytes_max,
-            refresh_tip: std::mem::take(&mut slot.refresh_tip),
+            // Until an answer arrives: a refresh that failed told nothing.
+            refresh_tip: slot.refresh_tip,
         })
     }
 

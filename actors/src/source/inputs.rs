@@ -124,7 +124,7 @@ impl Plan<'_> {
             None => self.runtime.insert(Arc::new(BlockingRuntime::start()?)).clone(),
         };
         let (range, lookup) = (self.range, self.lookup);
-        let (store, range) = runtime.block_on(async {
+        let (store, range) = runtime.block_on_retrying(|| async {
             let store = open_store(url, lookup).await?;
             let range = resolve_range(store.as_ref(), range).await?;
             Ok((store, range))

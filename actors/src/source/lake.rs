@@ -172,6 +172,10 @@ impl Lake {
         while let Some(sequence) = probe.next() {
             let found = self.get(sequence, true, GetOptions::new().with_head(true)).await?;
             probe.answer(found.is_some());
+            if found.is_some() {
+                // A search that is broken off goes on from here.
+                self.newest.fetch_max(sequence.0, Ordering::Relaxed);
+            }
         }
         match probe.found() {
             Some(tip) => Ok(*self.content_range(tip).await?.end()),

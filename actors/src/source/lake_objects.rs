@@ -190,6 +190,10 @@ pub(super) fn failure(file: impl Into<Arc<str>>, error: object_store::Error) -> 
         _ => match status_of(&text) {
             Some(status @ (429 | 503)) => SourceErrorKind::Throttled { status, after: None },
             Some(400..=499) if status_of(&text) != Some(408) => SourceErrorKind::Refused(text),
+            _ if text.contains("redirect without LOCATION") => {
+                let reason = "the bucket is in another region; give `region=` in the URL, or AWS_REGION";
+                SourceErrorKind::Refused(reason.to_owned())
+            }
             _ => SourceErrorKind::Fetch(text),
         },
     };

@@ -16,8 +16,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 
 use super::fetch_plan::{Action, Fetch, FetchPlan, SlotId};
+use super::retry_budget::Attempts;
 use super::{
-    Fetched, FetchedObject, LedgerChunk, LedgerStore, SourceError, SourceErrorKind, StreamError, StreamLimits,
+    Fetched, FetchedObject, LedgerChunk, LedgerStore, RetryBudget, SourceError, SourceErrorKind, StreamError, StreamLimits,
     StreamStart,
 };
 
@@ -79,6 +80,34 @@ pub fn ledger_stream(
         let next = driver.next().await?;
         Some((next, driver))
     })
+}
+
+/// Does `request` until it succeeds, fails for good, or `budget` is spent.
+pub(super) async fn retrying<T, F: Future<Output = Result<T, SourceError>>>(
+    budget: &RetryBudget,
+    timer: &dyn Timer,
+    random: &mut impl FnMut() -> u64,
+    mut request: impl FnMut() -> F,
+) -> Result<T, SourceError> {
+    let mut attempts = Attempts::default();
+    loop {
+        attempts.begin(timer.now());
+        let error = match request().await {
+            Ok(done) => return Ok(done),
+            Err(error) => error,
+        };
+        let wanted = error.kind.pause_wanted();
+        let pause = attempts.pause(budget, timer.now(), wanted, random);
+        match pause.filter(|_| error.kind.is_transient()) {
+            Some(pause) => timer.sleep(pause).await,
+            None if attempts.count() == 1 => return Err(error),
+            None => {
+                let (attempts, elapsed) = (attempts.count(), attempts.elapsed(timer.now()));
+                let kind = SourceErrorKind::GaveUp { attempts, elapsed, last: Box::new(error.kind) };
+                return Err(SourceError { kind, ..error });
+            }
+        }
+    }
 }
 
 type FetchResult = (SlotId, Result<Fetched, SourceError>);
@@ -198,7 +227,7 @@ impl Driver {
         match result {
             Ok(Fetched::Objects(objects)) => {
                 self.shrink(id, &objects);
-                self.plan.found(id, objects, now);
+                self.plan.found(id, objects, now, &mut self.random);
             }
             Ok(Fetched::NotYet) => self.plan.not_yet(id, now, &mut self.random),
             Ok(Fetched::TooLarge { bytes }) => self.plan.too_large(id, bytes),

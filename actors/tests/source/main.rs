@@ -9,3 +9,5 @@ mod inputs;
 mod lakes;
 mod made;
 mod prefetch;
+mod remote;
+mod stub;

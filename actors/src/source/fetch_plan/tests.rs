@@ -142,7 +142,7 @@ impl Run {
 
     fn found(&mut self, first: u32) {
         let fetch = self.take(first);
-        self.plan.found(fetch.id, vec![object(fetch.range, 10)], self.now);
+        self.plan.found(fetch.id, vec![object(fetch.range, 10)], self.now, &mut || u64::MAX);
     }
 
     fn not_yet(&mut self, first: u32) -> Fetch {
@@ -428,7 +428,7 @@ fn short_answer_is_completed_by_another_fetch() {
     run.next();
     let fetch = run.take(10);
     let objects = vec![object(seq(10)..=seq(10), 1), object(seq(11)..=seq(13), 1)];
-    run.plan.found(fetch.id, objects, run.now);
+    run.plan.found(fetch.id, objects, run.now, &mut || u64::MAX);
     run.delivers(0, 10, 13);
     run.fetches(&[(0, 14, 19), (0, 20, 29)]);
 }
@@ -440,7 +440,7 @@ fn store_that_gives_other_ledgers_is_not_believed() {
         run.next();
         let fetch = run.take(10);
         let objects = ranges.iter().map(|range| object(seq(*range.start())..=seq(*range.end()), 1)).collect();
-        run.plan.found(fetch.id, objects, run.now);
+        run.plan.found(fetch.id, objects, run.now, &mut || u64::MAX);
         let action = run.next();
         assert!(matches!(action, Action::Wait { until: Some(_), .. }), "{ranges:?}: {action:?}");
     }
@@ -463,7 +463,7 @@ proptest! {
         bytes_max in 200..2_000_usize,
         estimates in 1..500_usize,
         last in 1..60_u32,
-        course in prop::collection::vec((any::<prop::sample::Index>(), prop_oneof![
+        course in prop::collection::vec((any::<usize>(), prop_oneof![
             6 => (1..600_u16).prop_map(Answer::Found),
             2 => Just(Answer::Transient),
             1 => Just(Answer::NotYet),
@@ -478,12 +478,12 @@ proptest! {
         let mut course = course.into_iter();
         let mut answer = |run: &mut Run| {
             // Once the course is over everything is found, so that the stream ends.
-            let (which, answer, pause) = course.next().unwrap_or((prop::sample::Index::default(), Answer::Found(1), 1));
+            let (which, answer, pause) = course.next().unwrap_or((0, Answer::Found(1), 1));
             run.now = run.now.after(secs(pause));
-            let fetch = run.running.remove(which.index(run.running.len()));
+            let fetch = run.running.remove(which % run.running.len());
             match answer {
                 Answer::Found(bytes) if usize::from(bytes) > fetch.bytes_max => run.plan.too_large(fetch.id, bytes.into()),
-                Answer::Found(bytes) => run.plan.found(fetch.id, vec![object(fetch.range, bytes.into())], run.now),
+                Answer::Found(bytes) => run.plan.found(fetch.id, vec![object(fetch.range, bytes.into())], run.now, &mut || u64::MAX),
                 Answer::Transient => run.plan.failed(fetch.id, transient(), run.now, &mut || 1 << 63),
                 Answer::NotYet => run.plan.not_yet(fetch.id, run.now, &mut || 1 << 63),
                 Answer::Missing => {
