@@ -13,8 +13,8 @@ use tokio::runtime::{Builder, Runtime};
 
 use super::stream::retrying;
 use super::{
-    AtTip, ChunkLedgers, LedgerChunk, LedgerStore, RawLedger, RetryBudget, SourceError, SourceErrorKind, StreamError,
-    StreamLimits, StreamStart, SystemTimer, ledger_stream,
+    AtTip, ChunkLedgers, LedgerChunk, LedgerStore, RawLedger, RetryBudget, SourceError, SourceErrorKind,
+    StreamError, StreamLimits, StreamStart, SystemTimer, ledger_stream,
 };
 
 /// Bytes of objects read ahead. 16 objects of today's lakes have 3 MB; a tenth of the bytes after decompression.
@@ -27,7 +27,8 @@ pub(super) struct BlockingRuntime {
 
 impl BlockingRuntime {
     pub(super) fn start() -> Result<Self, SourceError> {
-        let runtime = Builder::new_multi_thread().worker_threads(1).thread_name("ledger-fetch").enable_all().build();
+        let runtime =
+            Builder::new_multi_thread().worker_threads(1).thread_name("ledger-fetch").enable_all().build();
         let runtime = runtime.map_err(|error| SourceError::new("runtime", SourceErrorKind::Io(error)))?;
         Ok(Self { runtime: Some(runtime) })
     }
@@ -100,7 +101,8 @@ impl StoreLedgers {
                 self.current = None;
             }
             let chunks = self.chunks.as_mut()?;
-            match self.runtime.block_on(async { chunks.next().await.transpose().map_err(SourceError::from) }) {
+            match self.runtime.block_on(async { chunks.next().await.transpose().map_err(SourceError::from) })
+            {
                 Ok(Some(chunk)) => {
                     let ledgers = chunk.ledgers();
                     self.current = Some((chunk, ledgers));

@@ -129,7 +129,8 @@ impl ChunkLedgers {
                 }
                 None if due <= self.last => {
                     let key = self.reader.name().to_owned();
-                    let kind = SourceErrorKind::MissingLedger { lake: self.lake.to_string(), key: key.clone() };
+                    let kind =
+                        SourceErrorKind::MissingLedger { lake: self.lake.to_string(), key: key.clone() };
                     return Err(SourceError { ledger: Some(due), ..SourceError::new(key, kind) });
                 }
                 None => return Ok(None),

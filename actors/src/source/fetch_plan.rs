@@ -180,7 +180,8 @@ impl FetchPlan {
     ) {
         let Some(index) = self.index_of(id) else { return };
         let Some(last) = end_of(&self.slots[index].range, &objects) else {
-            let kind = SourceErrorKind::Fetch("the store gave other ledgers than it was asked for".to_owned());
+            let kind =
+                SourceErrorKind::Fetch("the store gave other ledgers than it was asked for".to_owned());
             let name = self.stores[self.slots[index].source].name();
             return self.failed(id, SourceError::new(name, kind), now, random);
         };
@@ -253,9 +254,10 @@ impl FetchPlan {
     ) {
         let Some(index) = self.index_of(id) else { return };
         let slot = &mut self.slots[index];
-        let pause = error.kind.is_transient().then(|| {
-            slot.attempts.pause(&self.limits.retry, now, error.kind.pause_wanted(), random)
-        });
+        let pause = error
+            .kind
+            .is_transient()
+            .then(|| slot.attempts.pause(&self.limits.retry, now, error.kind.pause_wanted(), random));
         if let Some(pause) = pause.flatten() {
             slot.state = SlotState::Waiting { until: now.after(pause) };
             return;
@@ -275,7 +277,8 @@ impl FetchPlan {
             }
             None => {
                 let slot = &mut self.slots[index];
-                let error = StreamError { ledger: *slot.range.start(), tried: std::mem::take(&mut slot.tried) };
+                let error =
+                    StreamError { ledger: *slot.range.start(), tried: std::mem::take(&mut slot.tried) };
                 slot.state = SlotState::Failed(error);
             }
         }
@@ -352,7 +355,8 @@ impl FetchPlan {
         }
         let range = self.range_at(from, source);
         let grown = self.grown.filter(|(at, _)| *at == from).map_or(0, |(_, bytes)| bytes);
-        let wanted = self.stores[source].bytes_estimate(&range).max(grown).clamp(1, self.limits.bytes_max.max(1));
+        let wanted =
+            self.stores[source].bytes_estimate(&range).max(grown).clamp(1, self.limits.bytes_max.max(1));
         if wanted > free {
             return Made::NeedsRoom(wanted);
         }
@@ -397,7 +401,8 @@ impl FetchPlan {
         let slot = &self.slots[index];
         let count = self.stores.len();
         (1..count).map(|step| (slot.source + step) % count).find(|source| {
-            !slot.tried.iter().any(|tried| tried.source == *source) && !self.is_rejected(*slot.range.start(), *source)
+            !slot.tried.iter().any(|tried| tried.source == *source)
+                && !self.is_rejected(*slot.range.start(), *source)
         })
     }
 

@@ -16,8 +16,8 @@ use super::open_stores::open_store;
 use super::range::LedgerFilter;
 use super::synthetic::{NETWORK_PASSPHRASE, SyntheticSpec};
 use super::{
-    LedgerBound, LedgerRange, LedgerReader, LedgerSource, LedgerStore, Lookup, Progress, ProgressUnit, RawLedger,
-    SourceError, SourceErrorKind, SourceUrl, resolve_range,
+    LedgerBound, LedgerRange, LedgerReader, LedgerSource, LedgerStore, Lookup, Progress, ProgressUnit,
+    RawLedger, SourceError, SourceErrorKind, SourceUrl, resolve_range,
 };
 
 /// Opens what `urls` name as one source, in their order. Fails early: what they name must exist.
@@ -35,8 +35,7 @@ pub fn open_with(
     range: LedgerRange,
     lookup: Lookup<'_>,
 ) -> Result<Box<dyn LedgerSource>, SourceError> {
-    let mut plan =
-        Plan { range, lookup, inputs: VecDeque::new(), network_passphrase: None, runtime: None };
+    let mut plan = Plan { range, lookup, inputs: VecDeque::new(), network_passphrase: None, runtime: None };
     for url in urls {
         plan.add(url)?;
     }

@@ -96,7 +96,8 @@ impl Lake {
         let first = *range.start();
         // Read before the request: a newer ledger may appear while it runs.
         let newest = self.newest.load(Ordering::Relaxed);
-        let Some((extension, found)) = self.get(first, first.0 <= newest, GetOptions::default()).await? else {
+        let Some((extension, found)) = self.get(first, first.0 <= newest, GetOptions::default()).await?
+        else {
             return match first.0 <= newest {
                 true => Err(self.missing(first)),
                 false => Ok(Fetched::NotYet),
@@ -198,7 +199,8 @@ impl Lake {
             let listed = self.place.store.list_with_delimiter(Some(&self.place.root)).await;
             let listed = listed.map_err(|error| failure(self.name.clone(), error))?;
             partitions = listed.common_prefixes;
-            partitions.retain(|path| path.filename().is_some_and(|it| layout.parse_partition_name(it).is_some()));
+            partitions
+                .retain(|path| path.filename().is_some_and(|it| layout.parse_partition_name(it).is_some()));
             // Names sort newest first.
             partitions.sort_unstable();
             if end == End::Oldest {
@@ -222,7 +224,9 @@ impl Lake {
             let is_below = object.location.prefix_matches(partition)
                 && object.location.parts_count() == partition.parts_count() + 1;
             let name = object.location.filename().filter(|_| is_below);
-            let Some(range) = name.and_then(|name| self.config.layout.parse_object_name(name)) else { continue };
+            let Some(range) = name.and_then(|name| self.config.layout.parse_object_name(name)) else {
+                continue;
+            };
             let is_further = found.as_ref().is_none_or(|found| match end {
                 End::Oldest => range.start() < found.start(),
                 End::Newest => range.start() > found.start(),

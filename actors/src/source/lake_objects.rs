@@ -66,7 +66,9 @@ impl ObjectPlace {
             .with_retry(no_retries())
             .with_client_options(client(options.get("endpoint").or(lookup("AWS_ENDPOINT_URL").as_ref())));
         for name in S3_VARIABLES {
-            if let (Some(value), Ok(key)) = (lookup(name), name.to_ascii_lowercase().parse::<AmazonS3ConfigKey>()) {
+            if let (Some(value), Ok(key)) =
+                (lookup(name), name.to_ascii_lowercase().parse::<AmazonS3ConfigKey>())
+            {
                 builder = builder.with_config(key, value);
             }
         }

@@ -28,7 +28,8 @@ pub async fn open_stores(
             earlier.network_passphrase().filter(|it| network.is_some_and(|network| network != *it))
         });
         if let (Some(network), Some(other)) = (network, other) {
-            let reason = format!("it holds `{network}` and an earlier source `{other}`; give one network's sources");
+            let reason =
+                format!("it holds `{network}` and an earlier source `{other}`; give one network's sources");
             return Err(SourceError::new(store.name(), SourceErrorKind::BadConfig(reason)));
         }
         stores.push(store);

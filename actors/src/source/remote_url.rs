@@ -47,7 +47,8 @@ impl RemoteUrl {
             false => path,
         };
         let name: Arc<str> = format!("{scheme}://{host_shown}{path_shown}").into();
-        let error = |reason: &str| Err(SourceError::new(name.clone(), SourceErrorKind::BadUrl(reason.to_owned())));
+        let error =
+            |reason: &str| Err(SourceError::new(name.clone(), SourceErrorKind::BadUrl(reason.to_owned())));
         if host.contains('@') {
             return error("credentials in a URL end up in logs; give them in the environment");
         }
@@ -115,7 +116,8 @@ mod tests {
     #[test]
     fn bad_url_is_refused_without_its_secret() {
         let check = |text, fragment: &str| {
-            let error = parse(text).and_then(|url| url.options(&["region", "anonymous"])).unwrap_err().to_string();
+            let error =
+                parse(text).and_then(|url| url.options(&["region", "anonymous"])).unwrap_err().to_string();
             assert!(error.contains(fragment) && !error.contains("s3cret"), "{error}");
         };
         check("s3://user:s3cret@bucket/x", "credentials in a URL");

@@ -106,7 +106,9 @@ pub(super) fn read_page(
         let Some(expected) = due.filter(|due| wanted.contains(due)) else { break };
         if found != expected {
             kept.judge(first)?;
-            return Err(SourceErrorKind::Fetch(format!("the server gave ledger {found} where {expected} is due")));
+            return Err(SourceErrorKind::Fetch(format!(
+                "the server gave ledger {found} where {expected} is due"
+            )));
         }
         let bytes = STANDARD.decode(ledger.metadata_xdr.as_bytes()).map_err(|error| {
             SourceErrorKind::Fetch(format!("metadataXdr of ledger {found} is no base64: {error}"))
@@ -197,7 +199,8 @@ mod tests {
     }
 
     fn fault(code: i64) -> String {
-        serde_json::json!({"jsonrpc": "2.0", "id": 1, "error": {"code": code, "message": "start\n ledger"}}).to_string()
+        serde_json::json!({"jsonrpc": "2.0", "id": 1, "error": {"code": code, "message": "start\n ledger"}})
+            .to_string()
     }
 
     fn page(body: &str, first: u32, last: u32) -> Result<String, String> {
@@ -215,7 +218,10 @@ mod tests {
 
     #[test]
     fn page_gives_the_wanted_ledgers_or_says_why_not() {
-        let check = |body: String, first, last, expect: Result<&str, &str>| match (page(&body, first, last), expect) {
+        let check = |body: String, first, last, expect: Result<&str, &str>| match (
+            page(&body, first, last),
+            expect,
+        ) {
             (Ok(found), Ok(expect)) => assert_eq!(found, expect, "{body}"),
             (Err(found), Err(expect)) => assert!(found.contains(expect), "{body}: {found}"),
             (found, expect) => panic!("{body}: {found:?}, expected {expect:?}"),
@@ -225,7 +231,12 @@ mod tests {
         check(answer(&[110, 111, 112]), 110, 111, Ok("110 111"));
         // Nothing, with success: beyond the tip, or dropped, or a broken server.
         check(answer(&[]), 201, 210, Ok("NotYet"));
-        check(answer(&[]), 50, 60, Err("ledgers 50 to 99 are older than what this server keeps (from 100 on)"));
+        check(
+            answer(&[]),
+            50,
+            60,
+            Err("ledgers 50 to 99 are older than what this server keeps (from 100 on)"),
+        );
         check(answer(&[]), 150, 160, Err("gave no ledgers, though it says that it has 100 to 200"));
         check(answer(&[]).replace("[]", "null"), 201, 210, Ok("NotYet"));
         // What lies above the gap, as if nothing were missing.
@@ -244,7 +255,8 @@ mod tests {
 
     #[test]
     fn health_and_network_are_read() {
-        let health = br#"{"result":{"status":"healthy","latestLedger":9,"oldestLedger":3,"ledgerRetentionWindow":7}}"#;
+        let health =
+            br#"{"result":{"status":"healthy","latestLedger":9,"oldestLedger":3,"ledgerRetentionWindow":7}}"#;
         let kept = read_kept(health).unwrap();
         assert_eq!((kept.oldest_ledger.0, kept.latest_ledger.0), (3, 9));
         let network = br#"{"result":{"passphrase":"Test","protocolVersion":23}}"#;

@@ -36,11 +36,8 @@ impl PageSize {
     /// dense one.
     pub(super) fn answered(&mut self, ledgers: u32, bytes: usize) {
         let Some(each) = bytes.checked_div(ledgers as usize) else { return };
-        self.ledger_bytes = if each > self.ledger_bytes {
-            each
-        } else {
-            self.ledger_bytes - (self.ledger_bytes - each) / 4
-        };
+        self.ledger_bytes =
+            if each > self.ledger_bytes { each } else { self.ledger_bytes - (self.ledger_bytes - each) / 4 };
         let fits = u32::try_from(self.answer_bytes / self.ledger_bytes.max(1)).unwrap_or(u32::MAX);
         self.ledgers = fits.clamp(1, self.ledgers.saturating_mul(2).min(LEDGERS_MAX));
     }

@@ -58,7 +58,11 @@ impl SyntheticStore {
 }
 
 impl Generator {
-    fn generate(&mut self, spec: &SyntheticSpec, wanted: LedgerSequence) -> Option<Result<Bytes, SourceError>> {
+    fn generate(
+        &mut self,
+        spec: &SyntheticSpec,
+        wanted: LedgerSequence,
+    ) -> Option<Result<Bytes, SourceError>> {
         if let Some((_, xdr)) = self.last.as_ref().filter(|(sequence, _)| *sequence == wanted) {
             return Some(Ok(xdr.clone()));
         }
@@ -118,7 +122,9 @@ impl LedgerStore for SyntheticStore {
             let failed = |error: tokio::task::JoinError| {
                 SourceError::new(self.name.clone(), SourceErrorKind::Refused(error.to_string()))
             };
-            let Some(bytes) = generated.await.map_err(failed)?.transpose()? else { return Ok(Fetched::NotYet) };
+            let Some(bytes) = generated.await.map_err(failed)?.transpose()? else {
+                return Ok(Fetched::NotYet);
+            };
             if bytes.len() > bytes_max {
                 return Ok(Fetched::TooLarge { bytes: bytes.len() });
             }

@@ -18,8 +18,8 @@ use tokio::task::JoinSet;
 use super::fetch_plan::{Action, Fetch, FetchPlan, SlotId};
 use super::retry_budget::Attempts;
 use super::{
-    Fetched, FetchedObject, LedgerChunk, LedgerStore, RetryBudget, SourceError, SourceErrorKind, StreamError, StreamLimits,
-    StreamStart,
+    Fetched, FetchedObject, LedgerChunk, LedgerStore, RetryBudget, SourceError, SourceErrorKind, StreamError,
+    StreamLimits, StreamStart,
 };
 
 /// The budget counts in these: a semaphore's permits are fewer than bytes may be.

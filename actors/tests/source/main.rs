@@ -10,4 +10,5 @@ mod lakes;
 mod made;
 mod prefetch;
 mod remote;
+mod servers;
 mod stub;

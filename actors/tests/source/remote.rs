@@ -9,8 +9,9 @@ use base64::engine::general_purpose::STANDARD;
 use futures::StreamExt;
 use futures::future::BoxFuture;
 use orrery_actors::source::{
-    AtTip, LedgerChunk, LedgerRange, LedgerStore, ObjectExtension, ObjectFingerprint, Rejected, SourceError, SourceErrorClass,
-    SourceErrorKind, SourceUrl, StreamError, StreamLimits, StreamStart, Timer, ledger_stream, open, open_stores,
+    AtTip, LedgerChunk, LedgerRange, LedgerStore, ObjectExtension, ObjectFingerprint, Rejected, SourceError,
+    SourceErrorClass, SourceErrorKind, SourceUrl, StreamError, StreamLimits, StreamStart, Timer,
+    ledger_stream, open, open_stores,
 };
 use orrery_schemas::LedgerSequence;
 use orrery_supervisor::{Clock, ManualClock, MonotonicTime};
@@ -57,14 +58,14 @@ fn check(url: &SourceUrl, from: &str, to: &str, first: u32, last: u32) {
 
 /// Time that passes when somebody waits for it, and what happens then.
 #[derive(Clone)]
-struct JumpingTimer {
+pub(crate) struct JumpingTimer {
     clock: Arc<ManualClock>,
     slept: Arc<Mutex<Vec<Duration>>>,
     on_sleep: Arc<dyn Fn(MonotonicTime) + Send + Sync>,
 }
 
 impl JumpingTimer {
-    fn new(on_sleep: impl Fn(MonotonicTime) + Send + Sync + 'static) -> Self {
+    pub(crate) fn new(on_sleep: impl Fn(MonotonicTime) + Send + Sync + 'static) -> Self {
         Self { clock: Arc::default(), slept: Arc::default(), on_sleep: Arc::new(on_sleep) }
     }
 }
@@ -88,13 +89,13 @@ impl Timer for JumpingTimer {
     }
 }
 
-fn upto(from: u32, to: u32) -> StreamStart {
+pub(crate) fn upto(from: u32, to: u32) -> StreamStart {
     let (from, to) = (LedgerSequence(from), Some(LedgerSequence(to)));
     StreamStart { from, to, at_tip: AtTip::Wait, rejected: Vec::new() }
 }
 
 /// Chunks of a stream until it ends, with a timer that jumps.
-async fn stream(
+pub(crate) async fn stream(
     stores: &[Arc<dyn LedgerStore>],
     start: StreamStart,
     timer: JumpingTimer,
@@ -118,7 +119,7 @@ async fn stream(
 }
 
 /// Ledgers of chunks, each with its source.
-fn ledgers(chunks: &[LedgerChunk]) -> Vec<(u32, usize)> {
+pub(crate) fn ledgers(chunks: &[LedgerChunk]) -> Vec<(u32, usize)> {
     let mut all = Vec::new();
     for chunk in chunks {
         let found: Vec<_> = chunk.ledgers().map(|ledger| ledger.unwrap().sequence).collect();
@@ -267,7 +268,11 @@ async fn changed_object_has_another_fingerprint() {
 }
 
 /// An RPC server that keeps `oldest..=latest`; `fault` may answer first.
-fn rpc(oldest: u32, latest: u32, fault: impl Fn(&Value, usize) -> Option<Reply> + Send + Sync + 'static) -> Stub {
+fn rpc(
+    oldest: u32,
+    latest: u32,
+    fault: impl Fn(&Value, usize) -> Option<Reply> + Send + Sync + 'static,
+) -> Stub {
     Stub::start(move |request| {
         let call: Value = serde_json::from_str(&request.body).unwrap();
         if let Some(reply) = fault(&call, request.earlier) {
@@ -334,7 +339,9 @@ fn ledgers_that_the_server_has_dropped_are_a_gap() {
         let (sequences, error) = read(&rpc_of(&stub), "90", "120");
         let error = error.unwrap();
         assert!(sequences.is_empty());
-        let SourceErrorKind::RetentionGap { from, to, oldest } = error.kind else { panic!("{style}: {error}") };
+        let SourceErrorKind::RetentionGap { from, to, oldest } = error.kind else {
+            panic!("{style}: {error}")
+        };
         assert_eq!((from.0, to.0, oldest.0), (90, 99, 100), "{style}");
     }
 }

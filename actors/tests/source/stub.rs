@@ -59,7 +59,10 @@ impl Stub {
     }
 
     /// Serves the files below `root` at `/lake/`; `fault` may answer first. Cannot list.
-    pub(crate) fn lake(root: PathBuf, fault: impl Fn(&Request) -> Option<Reply> + Send + Sync + 'static) -> Self {
+    pub(crate) fn lake(
+        root: PathBuf,
+        fault: impl Fn(&Request) -> Option<Reply> + Send + Sync + 'static,
+    ) -> Self {
         Self::start(move |request| {
             if let Some(reply) = fault(request) {
                 return reply;
@@ -130,7 +133,11 @@ fn serve(
             output.write_all(b"Connection: close\r\n\r\n")?;
         }
         Reply::Status(status, body) => {
-            write!(output, "HTTP/1.1 {status} It\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len())?;
+            write!(
+                output,
+                "HTTP/1.1 {status} It\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+                body.len()
+            )?;
             if request.method != "HEAD" {
                 output.write_all(&body)?;
             }

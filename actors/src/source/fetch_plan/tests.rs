@@ -45,7 +45,11 @@ impl LedgerStore for FakeStore {
     fn bytes_estimate(&self, _: &RangeInclusive<LedgerSequence>) -> usize {
         self.estimate.load(Ordering::Relaxed)
     }
-    fn fetch(&self, _: RangeInclusive<LedgerSequence>, _: usize) -> BoxFuture<'_, Result<Fetched, SourceError>> {
+    fn fetch(
+        &self,
+        _: RangeInclusive<LedgerSequence>,
+        _: usize,
+    ) -> BoxFuture<'_, Result<Fetched, SourceError>> {
         unimplemented!()
     }
     fn oldest(&self) -> BoxFuture<'_, Result<LedgerSequence, SourceError>> {
@@ -259,8 +263,14 @@ fn error_names_every_store_that_was_tried_and_how_often() {
     run.fail(10, missing);
     let Action::Fail(error) = run.next() else { panic!("goes on") };
     let text = error.to_string();
-    assert!(text.starts_with("ledger 10: no source gives it: first was tried 3 times in 3.0 s: f: cannot fetch"), "{text}");
-    assert!(text.contains("; second was tried once: key: ledger 10: lake second lacks this ledger"), "{text}");
+    assert!(
+        text.starts_with("ledger 10: no source gives it: first was tried 3 times in 3.0 s: f: cannot fetch"),
+        "{text}"
+    );
+    assert!(
+        text.contains("; second was tried once: key: ledger 10: lake second lacks this ledger"),
+        "{text}"
+    );
     assert!(matches!(run.next(), Action::End));
 }
 
