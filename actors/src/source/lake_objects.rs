@@ -181,8 +181,11 @@ fn unusable(url: &RemoteUrl, error: &object_store::Error) -> SourceError {
 /// What an error of a store means.
 pub(super) fn failure(file: impl Into<Arc<str>>, error: object_store::Error) -> SourceError {
     use object_store::Error;
-    let text = one_line(&error.to_string());
+    let text = one_line(&with_cause(&error));
     let kind = match error {
+        _ if CREDENTIAL_SERVERS.iter().any(|server| text.contains(server)) => SourceErrorKind::Denied(
+            "there are no credentials in the environment, and this machine has none".to_owned(),
+        ),
         Error::NotFound { .. } => SourceErrorKind::NotFound,
         Error::PermissionDenied { .. } | Error::Unauthenticated { .. } => SourceErrorKind::Denied(text),
         Error::InvalidPath { .. }
@@ -200,6 +203,19 @@ pub(super) fn failure(file: impl Into<Arc<str>>, error: object_store::Error) -> 
         },
     };
     SourceError::new(file, kind)
+}
+
+/// Where the libraries look for credentials when they were given none: the machine's own, in a cloud.
+const CREDENTIAL_SERVERS: [&str; 3] = ["169.254.169.254", "169.254.170.2", "metadata.google.internal"];
+
+/// An error and its innermost cause, which the libraries leave out of the text.
+fn with_cause(error: &dyn std::error::Error) -> String {
+    let text = error.to_string();
+    let cause = std::iter::successors(error.source(), |cause| cause.source()).last().map(ToString::to_string);
+    match cause.filter(|cause| !text.contains(cause.as_str())) {
+        Some(cause) => format!("{text}: {cause}"),
+        None => text,
+    }
 }
 
 /// The library gives the HTTP status as text only; a test against a server holds the text fixed.

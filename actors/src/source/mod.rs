@@ -1,13 +1,14 @@
 //! Reading ledgers: whatever a [`SourceUrl`] names becomes a sequence of [`RawLedger`].
 //!
-//! In: files, directories, SEP-54 lakes, framed streams. Out: the XDR of one `LedgerCloseMeta` at a time, each exactly
+//! In: files, directories, framed streams, SEP-54 lakes in folders, buckets and on web servers, RPC servers. Out: the XDR of one `LedgerCloseMeta` at a time, each exactly
 //! delimited, not decoded and not yet checked against its hashes.
 //!
 //! Order: inputs in the order given; files of a directory in the order of their paths; ledgers of an input in its own
 //! order; ledgers of a lake ascending and without gaps. Ledgers with one [`RawLedger::chain`] claim to follow each other.
 //!
 //! Errors: an input ends at its first error; the source then goes on with the next input, if the caller does. Bad input
-//! is a [`SourceError`] that names file, byte and ledger, and costs at most 64 MiB, however it was made.
+//! is a [`SourceError`] that names file, byte and ledger, and costs at most 64 MiB, however it was made; an object of a lake
+//! is held whole while it is read, up to [`OBJECT_BYTES_MAX`].
 //!
 //! Two faces of the same stores: [`ledger_stream`] for actors (asynchronous, follows the tip, falls back from one store to
 //! the next) and [`open`] for commands (blocking, a range, one input after the other). What decides (`form`, `lake_layout`,

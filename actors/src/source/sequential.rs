@@ -67,7 +67,7 @@ impl Generator {
             return Some(Ok(xdr.clone()));
         }
         let to_end = || {
-            let spec = SyntheticSpec { rate: None, ..spec.clone() };
+            let spec = SyntheticSpec { rate: None, ..*spec };
             GeneratedLedgers::new(&spec, 0, wanted..=LedgerSequence(u32::MAX))
         };
         let mut ledgers = self.ledgers.take().filter(|_| self.next == wanted.0).unwrap_or_else(to_end);
@@ -115,7 +115,7 @@ impl LedgerStore for SyntheticStore {
             if wanted > self.newest(wanted) {
                 return Ok(Fetched::NotYet);
             }
-            let (state, spec) = (self.state.clone(), self.spec.clone());
+            let (state, spec) = (self.state.clone(), self.spec);
             let generated = tokio::task::spawn_blocking(move || {
                 state.lock().unwrap_or_else(PoisonError::into_inner).generate(&spec, wanted)
             });

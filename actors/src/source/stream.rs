@@ -243,7 +243,7 @@ impl Driver {
         }
     }
 
-    /// Slots that the plan gave up lose their share once their task has ended.
+    /// Slots that the plan gave up lose their task and their share.
     fn drop_given_up(&mut self) {
         let plan = &self.plan;
         self.running.retain(|id, task| {

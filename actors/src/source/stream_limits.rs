@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use orrery_schemas::LedgerSequence;
-use orrery_supervisor::{Backoff, BackoffError};
+use orrery_supervisor::BackoffError;
 
 use super::{RetryBudget, SourceError, SourceErrorKind};
 
@@ -79,17 +79,6 @@ impl StreamLimits {
             prefer_again: Duration::from_secs(300),
             stale_after: Duration::from_secs(30),
         })
-    }
-
-    /// For sources that are at hand, where trying again is of little use.
-    ///
-    /// # Errors
-    ///
-    /// As [`Self::new`].
-    pub fn impatient(bytes_max: usize) -> Result<Self, BackoffError> {
-        let backoff = Backoff::new(Duration::from_millis(10), Duration::from_millis(100))?;
-        let retry = RetryBudget { attempts_max: 1, total_max: Duration::from_secs(1), backoff };
-        Ok(Self { retry, ..Self::new(bytes_max)? })
     }
 }
 

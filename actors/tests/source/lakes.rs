@@ -140,6 +140,19 @@ fn lake_that_begins_and_ends_inside_a_batch_is_read_from_there() {
 }
 
 #[test]
+fn path_of_a_lake_is_taken_as_it_stands() {
+    let lake = MadeLake::uniform(2, 9);
+    for name in ["with space", "50%", "a%20b", "d\u{e9}j\u{e0}", "q?x=1#y", "[a]"] {
+        let root = lake.root.path().with_file_name(format!("{name} {}", std::process::id()));
+        fs::rename(lake.root.path(), &root).unwrap();
+        let (ledgers, error) = read(&root, "", "");
+        fs::rename(&root, lake.root.path()).unwrap();
+        assert!(error.is_none(), "{name}: {}", error.unwrap());
+        assert_eq!(ledgers.len(), 8, "{name}");
+    }
+}
+
+#[test]
 fn other_files_in_a_lake_are_ignored() {
     let lake = MadeLake::new(1, 8, 10, 30);
     let partition = lake.path(30, ObjectExtension::Zst).parent().unwrap().to_owned();

@@ -267,6 +267,35 @@ async fn changed_object_has_another_fingerprint() {
     assert!(file.file_name().unwrap().to_str().unwrap().starts_with("FFFFFFF9--6.xdr"), "{file:?}");
 }
 
+#[tokio::test]
+async fn who_holds_chunks_gets_no_more_than_the_budget() {
+    let lake = MadeLake::uniform(2, 2);
+    let object = |sequence| made::batch(sequence, sequence, 1, &[made::ledger(sequence, 40_000)]);
+    (2..=150).for_each(|sequence| lake.put(sequence, ObjectExtension::Zst, &object(sequence)));
+    let stub = Stub::lake(root(&lake), |_| None);
+    let stores = open_stores(&[lake_of(&stub)], &|_| None).await.unwrap();
+    let bytes_max = 4 << 20;
+    let limits = StreamLimits::new(bytes_max).unwrap();
+    let timer = Arc::new(JumpingTimer::new(|_| ()));
+    let chunks = ledger_stream(stores, upto(2, 150), limits, timer, || 0);
+    let mut chunks = std::pin::pin!(chunks);
+    let mut held = Vec::new();
+    // Nothing comes any more: that can only be seen by waiting.
+    while let Ok(chunk) = tokio::time::timeout(Duration::from_millis(500), chunks.next()).await {
+        held.push(chunk.unwrap().unwrap());
+    }
+    let bytes: usize = held.iter().map(|chunk| chunk.bytes.len()).sum();
+    assert!((bytes_max * 9 / 10..=bytes_max).contains(&bytes), "{bytes} bytes in {} chunks", held.len());
+    assert_eq!(stub.count(".xdr.zst"), held.len(), "nothing is fetched that has no room");
+    // What is dropped makes room.
+    held.truncate(50);
+    while let Some(chunk) = chunks.next().await {
+        held.truncate(50);
+        held.push(chunk.unwrap());
+    }
+    assert_eq!(held.last().unwrap().range, LedgerSequence(150)..=LedgerSequence(150));
+}
+
 /// An RPC server that keeps `oldest..=latest`; `fault` may answer first.
 fn rpc(
     oldest: u32,

@@ -50,13 +50,13 @@ impl LedgerStore for FakeStore {
         _: RangeInclusive<LedgerSequence>,
         _: usize,
     ) -> BoxFuture<'_, Result<Fetched, SourceError>> {
-        unimplemented!()
+        panic!("a plan does no I/O")
     }
     fn oldest(&self) -> BoxFuture<'_, Result<LedgerSequence, SourceError>> {
-        unimplemented!()
+        panic!("a plan does no I/O")
     }
     fn tip(&self, _: Option<LedgerSequence>) -> BoxFuture<'_, Result<LedgerSequence, SourceError>> {
-        unimplemented!()
+        panic!("a plan does no I/O")
     }
     fn missing(&self, sequence: LedgerSequence) -> SourceError {
         let kind = SourceErrorKind::MissingLedger { lake: self.name.clone(), key: sequence.to_string() };
