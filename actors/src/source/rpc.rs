@@ -91,9 +91,14 @@ impl RpcStore {
                 false => Ok(Fetched::TooLarge { bytes: needed }),
             };
         }
-        match read_page(&answer.body, &range, &self.name)? {
+        let bytes = answer.body.len();
+        let body = answer.body.freeze();
+        let server = self.name.clone();
+        // Megabytes of JSON and base64 would hold up other requests.
+        let page = tokio::task::spawn_blocking(move || read_page(&body, &range, &server)).await;
+        match page.map_err(|error| SourceErrorKind::Refused(error.to_string()))?? {
             Page::Objects(objects) => {
-                self.with_page(|page| page.answered(objects.len() as u32, answer.body.len()));
+                self.with_page(|page| page.answered(objects.len() as u32, bytes));
                 Ok(Fetched::Objects(objects))
             }
             Page::NotYet => Ok(Fetched::NotYet),

@@ -392,6 +392,87 @@ async fn busy_rpc_server_is_left_alone_for_as_long_as_it_says() {
     assert_eq!(slept, [Duration::from_secs(17); 2]);
 }
 
+#[test]
+fn faults_of_an_rpc_server_that_pass_are_outlived() {
+    let stub = rpc(100, 200, |_, earlier| {
+        let answer = page_of(100, 101, 100, 200).to_string().into_bytes();
+        match earlier % 7 {
+            0 => Some(Reply::Dropped),
+            2 => Some(Reply::Truncated(answer, 100)),
+            3 => Some(Reply::Status(502, b"<html>bad gateway</html>".to_vec())),
+            5 => Some(Reply::Status(200, br#"{"error":{"code":-32001,"message":"too slow"}}"#.to_vec())),
+            _ => None,
+        }
+    });
+    check(&rpc_of(&stub), "110", "140", 110, 140);
+}
+
+#[tokio::test]
+async fn answer_with_larger_ledgers_than_fit_is_asked_for_in_smaller_pages() {
+    let stub = rpc(100, 200, |call, _| {
+        let first = call["params"]["startLedger"].as_u64()? as u32;
+        let limit = call["params"]["pagination"]["limit"].as_u64().unwrap() as u32;
+        let mut answer = page_of(first, first + limit - 1, 100, 200);
+        for ledger in answer["result"]["ledgers"].as_array_mut().unwrap() {
+            let sequence = ledger["sequence"].as_u64().unwrap() as u32;
+            ledger["metadataXdr"] = STANDARD.encode(made::ledger(sequence, 300_000)).into();
+        }
+        Some(Reply::Status(200, answer.to_string().into_bytes()))
+    });
+    let stores = open_stores(&[rpc_of(&stub)], &|_| None).await.unwrap();
+    // One ledger has 400 KB as text and 300 KB decoded: two do not fit, one does.
+    let limits = StreamLimits::new(800 << 10).unwrap();
+    let timer = Arc::new(JumpingTimer::new(|_| ()));
+    let chunks = ledger_stream(stores, upto(150, 160), limits, timer, || 0);
+    let mut chunks = std::pin::pin!(chunks);
+    let mut due = 150;
+    while let Some(chunk) = chunks.next().await {
+        let chunk = chunk.unwrap();
+        assert_eq!(ledgers(std::slice::from_ref(&chunk)), [(due, 0)]);
+        due += 1;
+    }
+    assert_eq!(due, 161);
+}
+
+#[tokio::test]
+async fn answers_of_a_bucket_are_understood() {
+    for (status, code, is_transient, fragment) in [
+        (301, "PermanentRedirect", false, "the bucket is in another region; give `region=`"),
+        (400, "InvalidRequest", false, "the server refuses"),
+        (403, "AccessDenied", false, "access denied"),
+        (404, "NoSuchBucket", false, "this is no lake"),
+        (429, "TooManyRequests", true, "the server is busy (HTTP status 429)"),
+        (503, "SlowDown", true, "the server is busy (HTTP status 503)"),
+        (500, "InternalError", true, "cannot fetch"),
+    ] {
+        let body = format!("<Error><Code>{code}</Code></Error>").into_bytes();
+        let stub = Stub::start(move |_| Reply::Status(status, body.clone()));
+        let url = format!("s3://bucket/lake?anonymous=true&endpoint=http://{}", stub.address());
+        let error = open_stores(&[url.parse().unwrap()], &|_| None).await.err().unwrap();
+        assert!(error.to_string().contains(fragment), "{status}: {error}");
+        assert_eq!(error.kind.is_transient(), is_transient, "{status}: {error}");
+        assert_eq!(stub.seen().len(), 1, "who retries is the stream");
+    }
+}
+
+#[tokio::test]
+async fn gap_is_told_from_the_tip() {
+    let lake = MadeLake::uniform(2, 40);
+    lake.remove(25);
+    let folder = SourceUrl::Lake(root(&lake));
+    let stub = Stub::lake(root(&lake), |_| None);
+    for url in [folder, lake_of(&stub)] {
+        for from in [20, 25] {
+            let stores = open_stores(std::slice::from_ref(&url), &|_| None).await.unwrap();
+            let (chunks, error) = stream(&stores, upto(from, 30), JumpingTimer::new(|_| ())).await;
+            assert_eq!(chunks.len() as u32, 25 - from);
+            let error = error.unwrap();
+            assert_eq!(error.ledger.0, 25);
+            assert!(matches!(error.tried[0].error.kind, SourceErrorKind::MissingLedger { .. }), "{error}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn rpc_server_that_skips_a_ledger_is_not_believed() {
     let stub = rpc(100, 200, |call, _| {
