@@ -141,8 +141,8 @@ pub enum SourceErrorKind {
     },
     /// The server has dropped ledgers that are asked for.
     #[error(
-        "ledgers {from} to {to} are older than what this server keeps (from {oldest} on); take them from a lake, as another \
-         --source"
+        "ledgers {from} to {to} are older than what this server keeps (from {oldest} on); take them from a \
+         lake"
     )]
     RetentionGap {
         /// First ledger that is asked for and gone.
