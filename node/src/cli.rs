@@ -46,8 +46,13 @@ pub(crate) enum Command {
     Completions(CompletionsArgs),
 }
 
-const SOURCES: &str = "A file, a directory, a quoted pattern, file://LAKE, stream:FILE, stream:- or synthetic:?seed=1&ledgers=100.
-Files are told apart by content: LedgerCloseMeta, LedgerCloseMetaBatch or framed stream, each plain or zstd";
+const SOURCES: &str = "A file, a directory, a quoted pattern, stream:FILE, stream:- or synthetic:?seed=1&ledgers=100.
+Files are told apart by content: LedgerCloseMeta, LedgerCloseMetaBatch or framed stream, each plain or zstd.
+A SEP-54 lake: file://LAKE, s3://BUCKET/LAKE, gs://BUCKET/LAKE or https://HOST/LAKE (give --from: a web server cannot list).
+A Stellar RPC server: rpc+https://HOST/PATH (keeps about a week).
+Options of s3://: ?region=us-east-2&anonymous=true&endpoint=http://HOST:PORT&virtual_hosted=true; of gs://: anonymous, endpoint.
+Credentials come from the environment only: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and the like; GOOGLE_SERVICE_ACCOUNT,
+GOOGLE_APPLICATION_CREDENTIALS";
 
 #[derive(Debug, Args)]
 pub(crate) struct EventsArgs {

@@ -3,6 +3,7 @@
 mod cli;
 mod commands;
 mod console;
+mod environment;
 mod exit;
 mod interrupt;
 mod network;

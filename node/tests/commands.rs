@@ -78,7 +78,7 @@ fn a_lake_gives_the_events_of_the_ledgers_it_was_made_from() {
     let part = check(&["events", &lake, "--from", "3", "--to", "4", "--with-file"], 0, "");
     assert!(text(&part.stdout).lines().all(|line| line.starts_with("{\"file\":\"FFFFFFFF--0-63999/FFFFFFF")));
     check(&["verify", "--source", &lake], 0, "Not provable");
-    check(&["verify", &lake, "--from", "90"], 2, "the lake holds 2 to 6");
+    check(&["verify", &lake, "--from", "90"], 2, "the source holds 2 to 6");
     let other = ["synth", "--out", &lake, "--ledgers", "2", "--density", "sparse", "--seed", "9"];
     check(&other, 2, "2 differs");
     let json = check(&["verify", "--source", &lake, "--output", "json"], 0, "");

@@ -3,10 +3,11 @@
 use std::fmt;
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use orrery_schemas::LedgerSequence;
 
-use super::{DECOMPRESSION_RATIO_MAX, LEDGER_XDR_BYTES_MAX, ZSTD_WINDOW_LOG_MAX};
+use super::{DECOMPRESSION_RATIO_MAX, LEDGER_XDR_BYTES_MAX, OBJECT_BYTES_MAX, ZSTD_WINDOW_LOG_MAX};
 use crate::ledger::cursor::DEPTH_MAX;
 
 /// A failure to read ledgers: which input, where in it, which ledger, why, and the way out.
@@ -30,7 +31,8 @@ pub enum SourceErrorKind {
     Io(#[source] io::Error),
     /// Nothing has this name.
     #[error(
-        "no such file or directory; give a file, a directory, a pattern, file://LAKE, stream:FILE, stream:- or synthetic:?..."
+        "no such file or directory; give a file, a directory, a pattern, file://LAKE, stream:FILE, stream:-, synthetic:?... or \
+         the URL of a remote source"
     )]
     NotFound,
     /// A pattern that no file matches.
@@ -44,19 +46,10 @@ pub enum SourceErrorKind {
     BadPattern(String),
     /// A URL scheme that names no kind of source.
     #[error(
-        "unknown kind of source `{scheme}`; accepted are a file, a directory, a pattern, file://LAKE, stream:FILE, \
-         stream:- and synthetic:?..."
+        "unknown kind of source `{scheme}`; accepted are a file, a directory, a pattern, file://LAKE, s3://BUCKET/LAKE, \
+         gs://BUCKET/LAKE, https://HOST/LAKE, rpc+https://HOST, stream:FILE, stream:- and synthetic:?..."
     )]
     UnknownScheme {
-        /// What stands before the colon.
-        scheme: String,
-    },
-    /// A URL scheme that Orrery knows and this build cannot read.
-    #[error(
-        "this build does not read `{scheme}` sources; copy the ledgers to a directory and give file://LAKE, or use a file, \
-         stream:FILE, stream:- or synthetic:?..."
-    )]
-    UnsupportedScheme {
         /// What stands before the colon.
         scheme: String,
     },
@@ -113,6 +106,62 @@ pub enum SourceErrorKind {
         /// The ledger that was found.
         found: LedgerSequence,
     },
+    /// A server did not answer, or not with what was asked for; it may the next time.
+    #[error("cannot fetch: {0}")]
+    Fetch(String),
+    /// A server asks to be asked later.
+    #[error("the server is busy (HTTP status {status}); ask for less at once, or later")]
+    Throttled {
+        /// HTTP status: 429 or 503.
+        status: u16,
+        /// How long the server wants to be left alone.
+        after: Option<Duration>,
+    },
+    /// A server refuses, and would again.
+    #[error("the server refuses: {0}")]
+    Refused(String),
+    /// A server wants other credentials, or any.
+    #[error(
+        "access denied: {0}; give credentials in the environment, or `anonymous=true` in the URL of a public bucket"
+    )]
+    Denied(String),
+    /// Fewer or more bytes arrived than were announced.
+    #[error("{received} bytes arrived of {announced} announced")]
+    Incomplete {
+        /// By the server.
+        announced: u64,
+        /// Until the end.
+        received: u64,
+    },
+    /// One object or answer is larger than we fetch.
+    #[error("{bytes} bytes, above the limit of {OBJECT_BYTES_MAX} for one object")]
+    ObjectTooLarge {
+        /// As announced, or as far as it was read.
+        bytes: u64,
+    },
+    /// The server has dropped ledgers that are asked for.
+    #[error(
+        "ledgers {from} to {to} are older than what this server keeps (from {oldest} on); take them from a \
+         lake"
+    )]
+    RetentionGap {
+        /// First ledger that is asked for and gone.
+        from: LedgerSequence,
+        /// Last ledger that is gone.
+        to: LedgerSequence,
+        /// Oldest ledger that the server has.
+        oldest: LedgerSequence,
+    },
+    /// What was tried again until the budget was spent.
+    #[error("{last} (given up after {attempts} tries in {:.1} s)", elapsed.as_secs_f64())]
+    GaveUp {
+        /// Tries.
+        attempts: u32,
+        /// From the first to the last.
+        elapsed: Duration,
+        /// What the last one failed with.
+        last: Box<SourceErrorKind>,
+    },
     /// A lake lacks a ledger inside the range asked for.
     #[error("lake {lake} lacks this ledger (object {key}); fill the gap or narrow --from and --to")]
     MissingLedger {
@@ -150,33 +199,59 @@ impl SourceError {
 
     /// Who can mend it.
     pub fn class(&self) -> SourceErrorClass {
-        use SourceErrorKind as Kind;
-        match self.kind {
-            Kind::UnknownScheme { .. }
-            | Kind::UnsupportedScheme { .. }
-            | Kind::BadUrl(_)
-            | Kind::BadPattern(_)
-            | Kind::BadRange(_) => SourceErrorClass::Usage,
-            Kind::Io(_) | Kind::NotFound | Kind::NoMatch | Kind::MissingLedger { .. } => {
-                SourceErrorClass::Unavailable
-            }
-            Kind::BadConfig(_)
-            | Kind::EmptyInput
-            | Kind::Unrecognised { .. }
-            | Kind::Truncated(_)
-            | Kind::TooLarge
-            | Kind::TooDeep
-            | Kind::Malformed(_)
-            | Kind::RatioExceeded
-            | Kind::WindowTooLarge
-            | Kind::Checksum
-            | Kind::WrongSequence { .. } => SourceErrorClass::Data,
-        }
+        self.kind.class()
     }
 
     /// True if the input itself is bad, so that reading it again gives the same error.
     pub fn is_bad_data(&self) -> bool {
         self.class() == SourceErrorClass::Data
+    }
+}
+
+impl SourceErrorKind {
+    /// Who can mend it.
+    pub fn class(&self) -> SourceErrorClass {
+        match self {
+            Self::UnknownScheme { .. } | Self::BadUrl(_) | Self::BadPattern(_) | Self::BadRange(_) => {
+                SourceErrorClass::Usage
+            }
+            Self::Io(_)
+            | Self::NotFound
+            | Self::NoMatch
+            | Self::Fetch(_)
+            | Self::Throttled { .. }
+            | Self::Refused(_)
+            | Self::Denied(_)
+            | Self::Incomplete { .. }
+            | Self::RetentionGap { .. }
+            | Self::MissingLedger { .. } => SourceErrorClass::Unavailable,
+            Self::BadConfig(_)
+            | Self::EmptyInput
+            | Self::Unrecognised { .. }
+            | Self::Truncated(_)
+            | Self::TooLarge
+            | Self::TooDeep
+            | Self::Malformed(_)
+            | Self::RatioExceeded
+            | Self::WindowTooLarge
+            | Self::Checksum
+            | Self::ObjectTooLarge { .. }
+            | Self::WrongSequence { .. } => SourceErrorClass::Data,
+            Self::GaveUp { last, .. } => last.class(),
+        }
+    }
+
+    /// True if the same request may succeed a little later.
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Self::Io(_) | Self::Fetch(_) | Self::Throttled { .. } | Self::Incomplete { .. })
+    }
+
+    /// How long the server wants to be left alone.
+    pub(super) fn pause_wanted(&self) -> Option<Duration> {
+        match self {
+            Self::Throttled { after, .. } => *after,
+            _ => None,
+        }
     }
 }
 

@@ -9,20 +9,33 @@ use std::sync::Arc;
 
 use orrery_schemas::LedgerSequence;
 
+use super::blocking::{BlockingRuntime, StoreLedgers};
 use super::files::{Found, NamedFile, files_below, find, matches};
 use super::generated::GeneratedLedgers;
+use super::open_stores::open_store;
 use super::range::LedgerFilter;
 use super::synthetic::{NETWORK_PASSPHRASE, SyntheticSpec};
 use super::{
-    Lake, LedgerBound, LedgerRange, LedgerReader, LedgerSource, Progress, ProgressUnit, RawLedger,
-    SourceError, SourceErrorKind, SourceUrl,
+    LedgerBound, LedgerRange, LedgerReader, LedgerSource, LedgerStore, Lookup, Progress, ProgressUnit,
+    RawLedger, SourceError, SourceErrorKind, SourceUrl, resolve_range,
 };
 
 /// Opens what `urls` name as one source, in their order. Fails early: what they name must exist.
 ///
 /// Of a lake exactly `range` is read, and every ledger of it must be there; of files, ledgers outside of it are left out.
+///
+/// Without credentials: see [`open_with`].
 pub fn open(urls: &[SourceUrl], range: LedgerRange) -> Result<Box<dyn LedgerSource>, SourceError> {
-    let mut plan = Plan { range, inputs: VecDeque::new(), network_passphrase: None };
+    open_with(urls, range, &|_| None)
+}
+
+/// As [`open`]; credentials for remote sources are looked up. Must not be called, read or dropped inside of a tokio runtime.
+pub fn open_with(
+    urls: &[SourceUrl],
+    range: LedgerRange,
+    lookup: Lookup<'_>,
+) -> Result<Box<dyn LedgerSource>, SourceError> {
+    let mut plan = Plan { range, lookup, inputs: VecDeque::new(), network_passphrase: None, runtime: None };
     for url in urls {
         plan.add(url)?;
     }
@@ -37,9 +50,10 @@ enum Input {
         size: Option<u64>,
     },
     Stdin,
-    Lake {
-        lake: Lake,
+    Store {
+        store: Arc<dyn LedgerStore>,
         range: RangeInclusive<LedgerSequence>,
+        runtime: Arc<BlockingRuntime>,
     },
     Synthetic {
         spec: SyntheticSpec,
@@ -47,13 +61,16 @@ enum Input {
     },
 }
 
-struct Plan {
+struct Plan<'a> {
     range: LedgerRange,
+    lookup: Lookup<'a>,
     inputs: VecDeque<Input>,
     network_passphrase: Option<String>,
+    /// Made for the first store.
+    runtime: Option<Arc<BlockingRuntime>>,
 }
 
-impl Plan {
+impl Plan<'_> {
     fn add(&mut self, url: &SourceUrl) -> Result<(), SourceError> {
         match url {
             SourceUrl::Path(path) => self.add_path(path),
@@ -66,7 +83,7 @@ impl Plan {
                 self.inputs.push_back(Input::Stdin);
                 Ok(())
             }
-            SourceUrl::Lake(path) => self.add_lake(path),
+            SourceUrl::Lake(_) | SourceUrl::Remote(_) => self.add_store(url),
             SourceUrl::Synthetic(query) => self.add_synthetic(&url.to_string(), query),
         }
     }
@@ -96,17 +113,25 @@ impl Plan {
         match find(Path::new(path)).map_err(|error| SourceError::io(path, error))? {
             Found::File => self.add_file(NamedFile { name: path.into(), path: PathBuf::from(path) }),
             Found::Directory => files_below(path)?.into_iter().try_for_each(|file| self.add_file(file)),
-            Found::Lake => self.add_lake(Path::new(path)),
+            Found::Lake => self.add_store(&SourceUrl::Lake(path.into())),
         }
     }
 
-    fn add_lake(&mut self, root: &Path) -> Result<(), SourceError> {
-        let lake = Lake::open(root)?;
-        let range = lake.resolve(self.range)?;
-        if let Some(network) = lake.config().network_passphrase.clone() {
-            self.add_network(&root.to_string_lossy(), &network)?;
+    fn add_store(&mut self, url: &SourceUrl) -> Result<(), SourceError> {
+        let runtime = match &self.runtime {
+            Some(runtime) => runtime.clone(),
+            None => self.runtime.insert(Arc::new(BlockingRuntime::start()?)).clone(),
+        };
+        let (range, lookup) = (self.range, self.lookup);
+        let (store, range) = runtime.block_on_retrying(|| async {
+            let store = open_store(url, lookup).await?;
+            let range = resolve_range(store.as_ref(), range).await?;
+            Ok((store, range))
+        })?;
+        if let Some(network) = store.network_passphrase() {
+            self.add_network(store.name(), network)?;
         }
-        self.inputs.push_back(Input::Lake { lake, range });
+        self.inputs.push_back(Input::Store { store, range, runtime });
         Ok(())
     }
 
@@ -143,10 +168,10 @@ impl Plan {
 fn progress_over(inputs: &VecDeque<Input>) -> Progress {
     let bytes = inputs.iter().map(|input| match input {
         Input::File { size, .. } => *size,
-        Input::Stdin | Input::Lake { .. } | Input::Synthetic { .. } => None,
+        Input::Stdin | Input::Store { .. } | Input::Synthetic { .. } => None,
     });
     let ledgers = inputs.iter().map(|input| match input {
-        Input::Lake { range, .. } | Input::Synthetic { range, .. } => {
+        Input::Store { range, .. } | Input::Synthetic { range, .. } => {
             Some(u64::from(range.end().0 - range.start().0) + 1)
         }
         Input::File { .. } | Input::Stdin => None,
@@ -159,7 +184,7 @@ fn progress_over(inputs: &VecDeque<Input>) -> Progress {
 
 impl Input {
     fn is_counted_in_ledgers(&self) -> bool {
-        matches!(self, Self::Lake { .. } | Self::Synthetic { .. })
+        matches!(self, Self::Store { .. } | Self::Synthetic { .. })
     }
 }
 
@@ -186,7 +211,9 @@ impl Inputs {
                 let opened = opened.map_err(|error| SourceError::io(file.name.clone(), error))?;
                 (file.name, Box::new(opened))
             }
-            Input::Lake { lake, range } => return Ok(Box::new(lake.read(range, chain))),
+            Input::Store { store, range, runtime } => {
+                return Ok(Box::new(StoreLedgers::new(store, range, chain, runtime)?));
+            }
             Input::Synthetic { spec, range } => {
                 return Ok(Box::new(GeneratedLedgers::new(&spec, chain, range)));
             }

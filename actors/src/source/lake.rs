@@ -1,55 +1,86 @@
-//! A SEP-54 data lake in a directory: its ledgers, ascending and without gaps.
+//! A SEP-54 data lake behind any object store: a directory, S3, Google Cloud Storage, a plain web server.
+//!
+//! One request brings one object. A key that is not there is *not yet* beyond the newest ledger that is known to be there,
+//! and an error below it. Lists only to find the ends; where a server cannot list, the tip is found by probing.
 
-use std::fs::{self, File};
-use std::io::Read;
+use std::io::Cursor;
 use std::ops::RangeInclusive;
-use std::path::{Path, PathBuf};
+use std::path::Path as FilePath;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicUsize, Ordering};
 
+use bytes::{Bytes, BytesMut};
+use futures::StreamExt;
+use futures::future::BoxFuture;
+use object_store::path::Path;
+use object_store::{GetOptions, GetResult, ObjectStore, ObjectStoreExt};
 use orrery_schemas::LedgerSequence;
 
 use super::files::LAKE_CONFIG_NAME;
 use super::lake_layout::{NamedRange, ObjectExtension};
-use super::range::non_empty;
-use super::{LakeConfig, LedgerBound, LedgerRange, LedgerReader, RawLedger, SourceError, SourceErrorKind};
+use super::lake_objects::{Listing, ObjectPlace, failure};
+use super::tip_probe::TipProbe;
+use super::{
+    Fetched, FetchedObject, LakeConfig, LedgerBound, LedgerReader, LedgerStore, OBJECT_BYTES_MAX,
+    SourceError, SourceErrorKind,
+};
 
 /// A configuration has a few hundred bytes; whatever is longer is something else.
 const CONFIG_BYTES_MAX: u64 = 64 << 10;
 
+/// Assumed of an object before one was seen: ledgers of today have 200 KB.
+const OBJECT_BYTES_FIRST: usize = 1 << 20;
+
 /// A lake whose configuration was read.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Lake {
-    root: PathBuf,
+    name: Arc<str>,
+    place: ObjectPlace,
     config: LakeConfig,
+    /// Newest ledger known to be there; 0 before one is.
+    newest: AtomicU32,
+    /// Index of the ending that was found last, plus one.
+    ending: AtomicU8,
+    /// Largest of the recent objects.
+    object_bytes: AtomicUsize,
 }
 
 /// One of the two ends of a lake.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum End {
     Oldest,
     Newest,
 }
 
 impl Lake {
-    /// Reads the configuration of the lake in `root`.
-    pub fn open(root: &Path) -> Result<Self, SourceError> {
-        let path = root.join(LAKE_CONFIG_NAME);
-        let name = path.to_string_lossy();
-        let mut json = Vec::new();
-        let read = File::open(&path).and_then(|file| file.take(CONFIG_BYTES_MAX + 1).read_to_end(&mut json));
-        read.map_err(|error| match fs::metadata(root) {
-            Ok(_) if error.kind() == std::io::ErrorKind::NotFound => {
-                let reason = "none here, so this is no lake; give the path without file:// to read files";
-                SourceError::new(&*name, SourceErrorKind::BadConfig(reason.to_owned()))
+    /// Reads the configuration of the lake in the directory `root`.
+    pub async fn open_directory(root: &FilePath) -> Result<Self, SourceError> {
+        Self::open(ObjectPlace::directory(root)?).await
+    }
+
+    /// Reads the configuration of the lake at `place`.
+    pub(super) async fn open(place: ObjectPlace) -> Result<Self, SourceError> {
+        let key: Arc<str> = place.display_key(LAKE_CONFIG_NAME).into();
+        let bad = |reason: String| SourceError::new(key.clone(), SourceErrorKind::BadConfig(reason));
+        let found = place.store.get(&place.key(LAKE_CONFIG_NAME)).await;
+        let found = found.map_err(|error| match error {
+            object_store::Error::NotFound { .. } => {
+                bad("none here, so this is no lake; give the path without file:// to read files".to_owned())
             }
-            Ok(_) => SourceError::io(&*name, error),
-            Err(error) => SourceError::io(root.to_string_lossy(), error),
+            error => failure(key.clone(), error),
         })?;
-        let config = match json.len() as u64 > CONFIG_BYTES_MAX {
-            true => Err(format!("longer than {CONFIG_BYTES_MAX} bytes")),
-            false => LakeConfig::parse(&json),
-        };
-        let config = config.map_err(|reason| SourceError::new(&*name, SourceErrorKind::BadConfig(reason)))?;
-        Ok(Self { root: root.to_owned(), config })
+        if found.meta.size > CONFIG_BYTES_MAX {
+            return Err(bad(format!("longer than {CONFIG_BYTES_MAX} bytes")));
+        }
+        let json = read_all(&key, found, CONFIG_BYTES_MAX as usize).await?;
+        Ok(Self {
+            name: place.name.clone(),
+            config: LakeConfig::parse(&json).map_err(bad)?,
+            place,
+            newest: AtomicU32::new(0),
+            ending: AtomicU8::new(0),
+            object_bytes: AtomicUsize::new(OBJECT_BYTES_FIRST),
+        })
     }
 
     /// What the lake says about itself.
@@ -57,170 +88,236 @@ impl Lake {
         &self.config
     }
 
-    /// The oldest ledger in the lake, by listing.
-    pub fn oldest(&self) -> Result<LedgerSequence, SourceError> {
-        self.end(End::Oldest).map(|range| *range.start())
-    }
-
-    /// The newest ledger in the lake, by listing.
-    pub fn tip(&self) -> Result<LedgerSequence, SourceError> {
-        self.end(End::Newest).map(|range| *range.end())
-    }
-
-    /// The ledgers that `range` names: what it leaves open is the lake's own end. Lists only if it must.
-    pub fn resolve(&self, range: LedgerRange) -> Result<RangeInclusive<LedgerSequence>, SourceError> {
-        let resolve = |bound| match bound {
-            LedgerBound::Number(sequence) => Ok(sequence),
-            LedgerBound::Genesis => Ok(LedgerBound::FIRST_CLOSED),
-            LedgerBound::Latest => self.tip(),
+    async fn fetch_object(
+        &self,
+        range: RangeInclusive<LedgerSequence>,
+        bytes_max: usize,
+    ) -> Result<Fetched, SourceError> {
+        let first = *range.start();
+        // Read before the request: a newer ledger may appear while it runs.
+        let newest = self.newest.load(Ordering::Relaxed);
+        let Some((extension, found)) = self.get(first, first.0 <= newest, GetOptions::default()).await?
+        else {
+            return match first.0 <= newest {
+                true => Err(self.missing(first)),
+                false => Ok(Fetched::NotYet),
+            };
         };
-        let from = range.from.map_or_else(|| self.oldest(), resolve)?;
-        let to = range.to.map_or_else(|| self.tip(), resolve)?;
-        if non_empty(from, to).is_err() {
-            let (oldest, tip) = (self.oldest()?, self.tip()?);
-            let reason = format!("no ledger from {from} to {to}: the lake holds {oldest} to {tip}");
-            return Err(self.error(SourceErrorKind::BadRange(reason)));
+        let size = found.meta.size;
+        if size > OBJECT_BYTES_MAX as u64 {
+            let key = self.config.layout.object_key(first, extension);
+            let kind = SourceErrorKind::ObjectTooLarge { bytes: size };
+            return Err(SourceError { ledger: Some(first), ..SourceError::new(key, kind) });
         }
-        Ok(from..=to)
+        self.learn(size as usize);
+        if size > bytes_max as u64 {
+            return Ok(Fetched::TooLarge { bytes: size as usize });
+        }
+        let file: Arc<str> = self.config.layout.object_key(first, extension).into();
+        let bytes = read_all(&file, found, bytes_max).await;
+        let bytes = bytes.map_err(|error| SourceError { ledger: Some(first), ..error })?;
+        self.newest.fetch_max(range.end().0, Ordering::Relaxed);
+        self.ending.store(extension as u8 + 1, Ordering::Relaxed);
+        let named = self.config.layout.batch_range(first);
+        Ok(Fetched::Objects(vec![FetchedObject { file, named, range, bytes }]))
     }
 
-    /// Reads the ledgers of `range` in ascending order; one that is missing is an error.
-    pub fn read(self, range: RangeInclusive<LedgerSequence>, chain: u32) -> LakeLedgers {
-        let (next, last) = range.into_inner();
-        LakeLedgers { next: (next <= last).then_some(next), last, lake: self, chain, object: None }
-    }
-
-    /// Opens the object that holds `sequence`, whichever ending it has; its key names it.
-    fn open_object(&self, sequence: LedgerSequence, chain: u32) -> Result<LedgerReader<File>, SourceError> {
-        for extension in ObjectExtension::ALL {
+    /// The object that holds `sequence`, whichever ending it has: the one seen last is tried first, and alone if the object
+    /// need not be there.
+    async fn get(
+        &self,
+        sequence: LedgerSequence,
+        is_expected: bool,
+        options: GetOptions,
+    ) -> Result<Option<(ObjectExtension, GetResult)>, SourceError> {
+        let seen = usize::from(self.ending.load(Ordering::Relaxed)).checked_sub(1);
+        let seen = seen.and_then(|index| ObjectExtension::ALL.get(index).copied());
+        let others = ObjectExtension::ALL.into_iter().filter(|extension| Some(*extension) != seen);
+        let is_alone = seen.is_some() && !is_expected && self.place.listing != Listing::Unordered;
+        for extension in seen.into_iter().chain(others.filter(|_| !is_alone)) {
             let key = self.config.layout.object_key(sequence, extension);
-            match File::open(self.root.join(&key)) {
-                Ok(file) => return Ok(LedgerReader::new(key, chain, file)),
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-                Err(error) => {
-                    return Err(SourceError { ledger: Some(sequence), ..SourceError::io(key, error) });
-                }
+            match self.place.store.get_opts(&self.place.key(&key), options.clone()).await {
+                Ok(found) => return Ok(Some((extension, found))),
+                Err(object_store::Error::NotFound { .. }) => {}
+                Err(error) => return Err(SourceError { ledger: Some(sequence), ..failure(key, error) }),
             }
         }
-        Err(self.missing(sequence, self.config.layout.object_key(sequence, ObjectExtension::Zst)))
+        Ok(None)
     }
 
-    fn missing(&self, sequence: LedgerSequence, key: String) -> SourceError {
-        let lake = self.root.to_string_lossy().into_owned();
-        let kind = SourceErrorKind::MissingLedger { lake, key: key.clone() };
-        SourceError { ledger: Some(sequence), ..SourceError::new(key, kind) }
+    /// The largest object counts at once, smaller ones slowly.
+    fn learn(&self, bytes: usize) {
+        let known = self.object_bytes.load(Ordering::Relaxed);
+        let learned = if bytes > known { bytes } else { known - (known - bytes) / 16 };
+        self.object_bytes.store(learned, Ordering::Relaxed);
     }
 
     fn error(&self, kind: SourceErrorKind) -> SourceError {
-        SourceError::new(self.root.to_string_lossy(), kind)
+        SourceError::new(self.name.clone(), kind)
+    }
+
+    async fn find_tip(&self, known: Option<LedgerSequence>) -> Result<LedgerSequence, SourceError> {
+        let tip = match self.place.listing {
+            Listing::None => self.probe_tip(known).await?,
+            Listing::NewestFirst | Listing::Unordered => *self.end(End::Newest).await?.end(),
+        };
+        self.newest.fetch_max(tip.0, Ordering::Relaxed);
+        Ok(tip)
+    }
+
+    /// Asks for the objects that a search names, from a ledger that should be there.
+    async fn probe_tip(&self, known: Option<LedgerSequence>) -> Result<LedgerSequence, SourceError> {
+        let seen = LedgerSequence(self.newest.load(Ordering::Relaxed));
+        let base = known.into_iter().chain([seen]).max().filter(|base| base.0 > 0);
+        let mut probe = TipProbe::new(self.config.layout, base.unwrap_or(LedgerBound::FIRST_CLOSED));
+        while let Some(sequence) = probe.next() {
+            let found = self.get(sequence, true, GetOptions::new().with_head(true)).await?;
+            probe.answer(found.is_some());
+            if found.is_some() {
+                // A search that is broken off goes on from here.
+                self.newest.fetch_max(sequence.0, Ordering::Relaxed);
+            }
+        }
+        match probe.found() {
+            Some(tip) => Ok(*self.content_range(tip).await?.end()),
+            None => {
+                let base = base.unwrap_or(LedgerBound::FIRST_CLOSED);
+                let reason = format!(
+                    "the newest ledger is searched for from ledger {base} on, which is not there, and this server cannot \
+                     list; give a ledger that is there as --from"
+                );
+                Err(self.error(SourceErrorKind::BadRange(reason)))
+            }
+        }
     }
 
     /// Ledgers of the object at one end. Partitions may be empty, so the next one is looked at as well.
-    fn end(&self, end: End) -> Result<NamedRange, SourceError> {
+    async fn end(&self, end: End) -> Result<NamedRange, SourceError> {
         let layout = self.config.layout;
-        let mut partitions = vec![self.root.clone()];
+        let mut partitions = vec![self.place.root.clone()];
         if layout.has_partitions() {
-            let mut named: Vec<_> = self.names(&self.root)?;
-            named.retain(|name| layout.parse_partition_name(name).is_some());
+            let listed = self.place.store.list_with_delimiter(Some(&self.place.root)).await;
+            let listed = listed.map_err(|error| failure(self.name.clone(), error))?;
+            partitions = listed.common_prefixes;
+            partitions
+                .retain(|path| path.filename().is_some_and(|it| layout.parse_partition_name(it).is_some()));
             // Names sort newest first.
-            named.sort_unstable();
-            if let End::Oldest = end {
-                named.reverse();
+            partitions.sort_unstable();
+            if end == End::Oldest {
+                partitions.reverse();
             }
-            partitions = named.into_iter().map(|name| self.root.join(name)).collect();
         }
         for partition in partitions {
-            let names = self.names(&partition)?;
-            let ranges = names.iter().filter_map(|name| layout.parse_object_name(name));
-            let found = match end {
-                End::Oldest => ranges.min_by_key(|range| *range.start()),
-                End::Newest => ranges.max_by_key(|range| *range.start()),
-            };
-            if let Some(range) = found {
-                return self.content_range(range);
+            if let Some(range) = self.end_of(&partition, end).await? {
+                return self.content_range(range).await;
             }
         }
         Err(self.error(SourceErrorKind::EmptyInput))
     }
 
+    /// The first or last object of one directory. A store that lists in order is read only as far as needed.
+    async fn end_of(&self, partition: &Path, end: End) -> Result<Option<NamedRange>, SourceError> {
+        let mut objects = self.place.store.list(Some(partition));
+        let mut found: Option<NamedRange> = None;
+        while let Some(object) = objects.next().await {
+            let object = object.map_err(|error| failure(partition.to_string(), error))?;
+            let is_below = object.location.prefix_matches(partition)
+                && object.location.parts_count() == partition.parts_count() + 1;
+            let name = object.location.filename().filter(|_| is_below);
+            let Some(range) = name.and_then(|name| self.config.layout.parse_object_name(name)) else {
+                continue;
+            };
+            let is_further = found.as_ref().is_none_or(|found| match end {
+                End::Oldest => range.start() < found.start(),
+                End::Newest => range.start() > found.start(),
+            });
+            if is_further {
+                found = Some(range);
+            }
+            if self.place.listing == Listing::NewestFirst && end == End::Newest {
+                break;
+            }
+        }
+        Ok(found)
+    }
+
     /// What the object named for `range` holds: the first begins later than its name says, the last may be unfinished.
-    fn content_range(&self, range: NamedRange) -> Result<NamedRange, SourceError> {
+    async fn content_range(&self, range: NamedRange) -> Result<NamedRange, SourceError> {
         if range.start() == range.end() {
             return Ok(range);
         }
-        let inside = self.open_object(*range.start(), 0)?.peek_batch_range()?;
+        let options = GetOptions::default();
+        let Some((extension, found)) = self.get(*range.start(), true, options).await? else {
+            return Err(self.missing(*range.start()));
+        };
+        let key: Arc<str> = self.config.layout.object_key(*range.start(), extension).into();
+        let bytes = read_all(&key, found, OBJECT_BYTES_MAX).await?;
+        let inside = LedgerReader::new(key, 0, Cursor::new(bytes)).peek_batch_range()?;
         Ok(inside.map_or(range, |(first, last)| first..=last))
     }
+}
 
-    fn names(&self, directory: &Path) -> Result<Vec<String>, SourceError> {
-        let failed = |error| SourceError::io(directory.to_string_lossy(), error);
-        let entries = fs::read_dir(directory).map_err(failed)?;
-        let names = entries.map(|entry| entry.map(|entry| entry.file_name().into_string()));
-        // A name that is not Unicode is none of ours.
-        names.filter_map(|name| name.map(Result::ok).transpose()).collect::<Result<_, _>>().map_err(failed)
+impl LedgerStore for Lake {
+    fn name(&self) -> &str {
+        &self.name
     }
-}
 
-/// Ledgers of a lake in ascending order. Ends at the first error.
-pub struct LakeLedgers {
-    lake: Lake,
-    chain: u32,
-    /// The ledger that is due; `None` at the end.
-    next: Option<LedgerSequence>,
-    last: LedgerSequence,
-    object: Option<Object>,
-}
+    fn network_passphrase(&self) -> Option<&str> {
+        self.config.network_passphrase.as_deref()
+    }
 
-struct Object {
-    reader: LedgerReader<File>,
-    named: NamedRange,
-    /// A ledger of it was given; from then on every other one must be the one that is due.
-    begun: bool,
-}
+    fn unit(&self, sequence: LedgerSequence) -> RangeInclusive<LedgerSequence> {
+        self.config.layout.batch_range(sequence)
+    }
 
-impl LakeLedgers {
-    fn step(&mut self, due: LedgerSequence) -> Result<RawLedger, SourceError> {
-        loop {
-            let object = match &mut self.object {
-                Some(object) => object,
-                None => {
-                    let reader = self.lake.open_object(due, self.chain)?;
-                    let named = self.lake.config.layout.batch_range(due);
-                    self.object.insert(Object { reader, named, begun: false })
-                }
-            };
-            let found = object.reader.next().transpose();
-            let found = found.map_err(|error| SourceError { ledger: error.ledger.or(Some(due)), ..error })?;
-            match found {
-                Some(ledger) if ledger.sequence == due && object.named.contains(&due) => {
-                    object.begun = true;
-                    return Ok(ledger);
-                }
-                // The range begins inside this object.
-                Some(RawLedger { sequence, .. })
-                    if sequence < due && !object.begun && object.named.contains(&sequence) => {}
-                Some(RawLedger { file, offset, sequence: found, .. }) => {
-                    let kind = SourceErrorKind::WrongSequence { expected: due, found };
-                    return Err(SourceError { file, offset: Some(offset), ledger: Some(due), kind });
-                }
-                None if object.named.contains(&due) => {
-                    return Err(self.lake.missing(due, object.reader.name().to_owned()));
-                }
-                None => self.object = None,
+    fn bytes_estimate(&self, _: &RangeInclusive<LedgerSequence>) -> usize {
+        let largest = self.object_bytes.load(Ordering::Relaxed);
+        largest + largest / 4
+    }
+
+    fn fetch(
+        &self,
+        range: RangeInclusive<LedgerSequence>,
+        bytes_max: usize,
+    ) -> BoxFuture<'_, Result<Fetched, SourceError>> {
+        Box::pin(self.fetch_object(range, bytes_max))
+    }
+
+    fn oldest(&self) -> BoxFuture<'_, Result<LedgerSequence, SourceError>> {
+        Box::pin(async move {
+            if self.place.listing == Listing::None {
+                let reason = "this server cannot list, so the first ledger is not known; give --from";
+                return Err(self.error(SourceErrorKind::BadRange(reason.to_owned())));
             }
-        }
+            self.end(End::Oldest).await.map(|range| *range.start())
+        })
+    }
+
+    fn tip(&self, known: Option<LedgerSequence>) -> BoxFuture<'_, Result<LedgerSequence, SourceError>> {
+        Box::pin(self.find_tip(known))
+    }
+
+    fn missing(&self, sequence: LedgerSequence) -> SourceError {
+        let key = self.config.layout.object_key(sequence, ObjectExtension::Zst);
+        let kind = SourceErrorKind::MissingLedger { lake: self.name.to_string(), key: key.clone() };
+        SourceError { ledger: Some(sequence), ..SourceError::new(key, kind) }
     }
 }
 
-impl Iterator for LakeLedgers {
-    type Item = Result<RawLedger, SourceError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let due = self.next.take()?;
-        let ledger = self.step(due);
-        if ledger.is_ok() && due < self.last {
-            self.next = due.next();
+/// All bytes of an object, exactly as many as were announced.
+async fn read_all(file: &Arc<str>, found: GetResult, bytes_max: usize) -> Result<Bytes, SourceError> {
+    let announced = found.range.end - found.range.start;
+    let mut body = found.into_stream();
+    let mut bytes = BytesMut::new();
+    while let Some(part) = body.next().await {
+        bytes.extend_from_slice(&part.map_err(|error| failure(file.clone(), error))?);
+        if bytes.len() > bytes_max {
+            break;
         }
-        Some(ledger)
     }
+    let received = bytes.len() as u64;
+    if received != announced {
+        return Err(SourceError::new(file.clone(), SourceErrorKind::Incomplete { announced, received }));
+    }
+    Ok(bytes.freeze())
 }

@@ -4,10 +4,10 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use super::{SourceError, SourceErrorKind};
+use super::{RemoteUrl, SourceError, SourceErrorKind};
 
-/// Kinds that other builds read.
-const SCHEMES_OF_OTHER_BUILDS: [&str; 6] = ["s3", "gs", "http", "https", "rpc+http", "rpc+https"];
+/// Kinds that are read over a network.
+const REMOTE_SCHEMES: [&str; 6] = ["s3", "gs", "http", "https", "rpc+http", "rpc+https"];
 
 /// Where ledgers come from. Parsing looks at the text alone, not at the file system.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +24,8 @@ pub enum SourceUrl {
     Stdin,
     /// `synthetic:?QUERY`: made-up ledgers; the query without its question mark.
     Synthetic(String),
+    /// `s3://`, `gs://`, `http(s)://`: a SEP-54 lake; `rpc+http(s)://`: a Stellar RPC server.
+    Remote(RemoteUrl),
 }
 
 impl FromStr for SourceUrl {
@@ -46,8 +48,8 @@ impl FromStr for SourceUrl {
             ("stream", None) if !rest.is_empty() => Ok(Self::Stream(rest.into())),
             ("synthetic", None) if rest.is_empty() => Ok(Self::Synthetic(String::new())),
             ("synthetic", None) if rest.starts_with('?') => Ok(Self::Synthetic(rest[1..].to_owned())),
-            (other, _) if SCHEMES_OF_OTHER_BUILDS.contains(&other) => {
-                Err(error(SourceErrorKind::UnsupportedScheme { scheme }))
+            (other, Some(rest)) if REMOTE_SCHEMES.contains(&other) => {
+                RemoteUrl::parse(scheme, rest).map(Self::Remote)
             }
             _ => Err(error(SourceErrorKind::UnknownScheme { scheme })),
         }
@@ -62,6 +64,7 @@ impl fmt::Display for SourceUrl {
             Self::Stream(path) => write!(f, "stream:{}", path.display()),
             Self::Stdin => f.write_str("stream:-"),
             Self::Synthetic(query) => write!(f, "synthetic:?{query}"),
+            Self::Remote(url) => url.fmt(f),
         }
     }
 }
@@ -111,17 +114,28 @@ mod tests {
 
     #[test]
     fn url_of_another_kind_is_refused_with_the_accepted_ones() {
-        for text in ["s3://bucket/x", "gs://b", "http://h/x", "https://h/x", "rpc+http://h", "rpc+https://h"]
-        {
-            check_refused(text, "this build does not read");
-            check_refused(text, "file://LAKE");
-        }
         check_refused("ftp://h/x", "unknown kind of source `ftp`; accepted are");
         check_refused("file:/x", "unknown kind of source `file`");
         check_refused("file://", "unknown kind");
         check_refused("stream:", "unknown kind");
         check_refused("stream://x", "unknown kind");
         check_refused("synthetic://x", "unknown kind");
+    }
+
+    #[test]
+    fn remote_url_keeps_its_parts() {
+        let check = |text: &str, scheme: &str, host: &str, path: &str| match text.parse() {
+            Ok(SourceUrl::Remote(url)) => {
+                assert_eq!((&*url.scheme, &*url.host, &*url.path), (scheme, host, path), "{text}");
+            }
+            other => panic!("{text}: {other:?}"),
+        };
+        check("s3://bucket/v1/ledgers?region=a", "s3", "bucket", "/v1/ledgers");
+        check("GS://bucket", "gs", "bucket", "");
+        check("http://127.0.0.1:80/x", "http", "127.0.0.1:80", "/x");
+        check("https://h", "https", "h", "");
+        check("rpc+http://h/k", "rpc+http", "h", "/k");
+        check("rpc+https://h", "rpc+https", "h", "");
     }
 
     #[test]

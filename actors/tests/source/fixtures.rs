@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use orrery_actors::source::{LedgerRange, ProgressUnit, RawLedger, SourceUrl, open};
 
 /// The fixtures, or `None` where they are missing and need not be there.
-fn fixtures() -> Option<PathBuf> {
+pub(crate) fn fixtures() -> Option<PathBuf> {
     let path = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/fixtures"));
     let exists = path.join("README.md").exists();
     let required = std::env::var("ORRERY_REQUIRE_FIXTURES").is_ok_and(|value| value == "1");

@@ -13,14 +13,14 @@ use tempfile::TempDir;
 
 use super::made;
 
-struct MadeLake {
-    root: TempDir,
-    layout: LakeLayout,
+pub(crate) struct MadeLake {
+    pub(crate) root: TempDir,
+    pub(crate) layout: LakeLayout,
 }
 
 impl MadeLake {
     /// Objects for ledgers `first..=last`; a batch that they do not fill is written as far as they go.
-    fn new(ledgers_per_batch: u32, batches_per_partition: u32, first: u32, last: u32) -> Self {
+    pub(crate) fn new(ledgers_per_batch: u32, batches_per_partition: u32, first: u32, last: u32) -> Self {
         let root = tempfile::tempdir().unwrap();
         let config = serde_json::json!({
             "networkPassphrase": "made up", "version": "1.0", "compression": "zstd", "later": true,
@@ -45,17 +45,31 @@ impl MadeLake {
         lake
     }
 
-    fn put(&self, sequence: u32, extension: ObjectExtension, content: &[u8]) {
+    /// As Galexie writes one today: one ledger an object, one ending.
+    pub(crate) fn uniform(first: u32, last: u32) -> Self {
+        let lake = Self::new(1, 64000, first, first);
+        lake.remove(first);
+        (first..=last).for_each(|sequence| lake.put_ledger(sequence));
+        lake
+    }
+
+    /// Writes the object of one ledger.
+    pub(crate) fn put_ledger(&self, sequence: u32) {
+        let content = made::batch(sequence, sequence, 1, &made::ledgers(sequence, sequence));
+        self.put(sequence, ObjectExtension::Zst, &made::zstd(&content));
+    }
+
+    pub(crate) fn put(&self, sequence: u32, extension: ObjectExtension, content: &[u8]) {
         let path = self.path(sequence, extension);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, content).unwrap();
     }
 
-    fn path(&self, sequence: u32, extension: ObjectExtension) -> std::path::PathBuf {
+    pub(crate) fn path(&self, sequence: u32, extension: ObjectExtension) -> std::path::PathBuf {
         self.root.path().join(self.layout.object_key(LedgerSequence(sequence), extension))
     }
 
-    fn remove(&self, sequence: u32) {
+    pub(crate) fn remove(&self, sequence: u32) {
         for extension in ObjectExtension::ALL {
             let _ = fs::remove_file(self.path(sequence, extension));
         }
@@ -123,6 +137,19 @@ fn lake_of_any_layout_is_read_in_ledger_order() {
 fn lake_that_begins_and_ends_inside_a_batch_is_read_from_there() {
     check(&MadeLake::new(64, 10, 100, 200), "", "", 100, 200);
     check(&MadeLake::new(64, 1, 100, 200), "120", "latest", 120, 200);
+}
+
+#[test]
+fn path_of_a_lake_is_taken_as_it_stands() {
+    let lake = MadeLake::uniform(2, 9);
+    for name in ["with space", "50%", "a%20b", "d\u{e9}j\u{e0}", "q?x=1#y", "[a]"] {
+        let root = lake.root.path().with_file_name(format!("{name} {}", std::process::id()));
+        fs::rename(lake.root.path(), &root).unwrap();
+        let (ledgers, error) = read(&root, "", "");
+        fs::rename(&root, lake.root.path()).unwrap();
+        assert!(error.is_none(), "{name}: {}", error.unwrap());
+        assert_eq!(ledgers.len(), 8, "{name}");
+    }
 }
 
 #[test]

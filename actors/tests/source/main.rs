@@ -9,3 +9,6 @@ mod inputs;
 mod lakes;
 mod made;
 mod prefetch;
+mod remote;
+mod servers;
+mod stub;

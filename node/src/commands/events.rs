@@ -11,13 +11,13 @@ use crate::cli::{EventsArgs, Integrity};
 use crate::console::Console;
 use crate::exit::Failure;
 use crate::progress::Bar;
-use crate::{interrupt, network};
+use crate::{environment, interrupt, network};
 
 /// Runs to the end of the source. A file appears only if every ledger was processed.
 pub(crate) fn run(args: &EventsArgs, console: &Console) -> Result<(), Failure> {
     let interrupted = interrupt::flag()?;
     refuse_own_input(args)?;
-    let source = source::open(&args.sources, args.range.range())?;
+    let source = source::open_with(&args.sources, args.range.range(), &environment::variable)?;
     let network = network::choose(&args.network, source.as_ref())?;
     let mut sink = sink::open(SinkSettings {
         format: args.format.into(),

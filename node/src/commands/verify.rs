@@ -9,13 +9,13 @@ use crate::cli::VerifyArgs;
 use crate::console::Console;
 use crate::exit::Failure;
 use crate::progress::Bar;
-use crate::{interrupt, network};
+use crate::{environment, interrupt, network};
 
 /// Checks every ledger and says what is wrong with each; fails if anything is.
 pub(crate) fn run(args: &VerifyArgs, console: &Console) -> Result<(), Failure> {
     let interrupted = interrupt::flag()?;
     let sources = [&args.positional[..], &args.sources].concat();
-    let source = source::open(&sources, args.range.range())?;
+    let source = source::open_with(&sources, args.range.range(), &environment::variable)?;
     let network = network::choose(&args.network, source.as_ref())?;
     let mut bar = Bar::new(source.progress());
     let settings = PipelineSettings {

@@ -1,0 +1,150 @@
+//! Synthetic ledgers by number: generated in order, so one fetch at a time.
+
+use std::ops::RangeInclusive;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use orrery_schemas::LedgerSequence;
+use orrery_supervisor::{Clock, MonotonicTime, SystemClock};
+
+use super::generated::GeneratedLedgers;
+use super::synthetic::{NETWORK_PASSPHRASE, SyntheticSpec};
+use super::{Fetched, FetchedObject, LedgerBound, LedgerStore, SourceError, SourceErrorKind};
+
+/// Room asked for a ledger. Dense ones have 15 MiB; they are asked for again.
+const LEDGER_BYTES_FIRST: usize = 4 << 20;
+
+/// A synthetic network. With a rate it closes its first ledger when it is first asked for one, and then goes on by itself.
+pub(super) struct SyntheticStore {
+    name: Arc<str>,
+    spec: SyntheticSpec,
+    clock: SystemClock,
+    state: Arc<Mutex<Generator>>,
+}
+
+#[derive(Default)]
+struct Generator {
+    /// Gives the ledgers from `next` on.
+    ledgers: Option<GeneratedLedgers>,
+    next: u32,
+    /// The last one given, which a repeated fetch asks for again.
+    last: Option<(LedgerSequence, Bytes)>,
+    /// When the network was first asked, and for which ledger.
+    began: Option<(MonotonicTime, LedgerSequence)>,
+}
+
+impl SyntheticStore {
+    pub(super) fn new(spec: SyntheticSpec) -> Self {
+        let name = spec.to_string().into();
+        Self { name, spec, clock: SystemClock::new(), state: Arc::default() }
+    }
+
+    fn last(&self) -> LedgerSequence {
+        LedgerSequence(LedgerBound::FIRST_CLOSED.0 + self.spec.ledgers - 1)
+    }
+
+    /// Newest ledger that is closed now; `asked` begins the network's time.
+    fn newest(&self, asked: LedgerSequence) -> LedgerSequence {
+        let Some(rate) = self.spec.rate else { return self.last() };
+        let interval = Duration::from_secs(1_000) / rate.ledgers_per_1000_seconds();
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let (began, first) = *state.began.get_or_insert((self.clock.now(), asked));
+        let closed = self.clock.now().since(began).as_nanos() / interval.as_nanos().max(1);
+        let closed = u32::try_from(closed).unwrap_or(u32::MAX);
+        LedgerSequence(first.0.saturating_add(closed)).min(self.last())
+    }
+}
+
+impl Generator {
+    fn generate(
+        &mut self,
+        spec: &SyntheticSpec,
+        wanted: LedgerSequence,
+    ) -> Option<Result<Bytes, SourceError>> {
+        if let Some((_, xdr)) = self.last.as_ref().filter(|(sequence, _)| *sequence == wanted) {
+            return Some(Ok(xdr.clone()));
+        }
+        let to_end = || {
+            let spec = SyntheticSpec { rate: None, ..*spec };
+            GeneratedLedgers::new(&spec, 0, wanted..=LedgerSequence(u32::MAX))
+        };
+        let mut ledgers = self.ledgers.take().filter(|_| self.next == wanted.0).unwrap_or_else(to_end);
+        let ledger = ledgers.next()?;
+        self.ledgers = Some(ledgers);
+        self.next = wanted.0.saturating_add(1);
+        Some(ledger.map(|ledger| {
+            self.last = Some((wanted, ledger.xdr.clone()));
+            ledger.xdr
+        }))
+    }
+}
+
+impl LedgerStore for SyntheticStore {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn network_passphrase(&self) -> Option<&str> {
+        Some(NETWORK_PASSPHRASE)
+    }
+
+    fn unit(&self, sequence: LedgerSequence) -> RangeInclusive<LedgerSequence> {
+        sequence..=sequence
+    }
+
+    fn bytes_estimate(&self, _: &RangeInclusive<LedgerSequence>) -> usize {
+        LEDGER_BYTES_FIRST
+    }
+
+    fn fetches_max(&self) -> usize {
+        1
+    }
+
+    fn fetch(
+        &self,
+        range: RangeInclusive<LedgerSequence>,
+        bytes_max: usize,
+    ) -> BoxFuture<'_, Result<Fetched, SourceError>> {
+        Box::pin(async move {
+            let wanted = *range.start();
+            if wanted < LedgerBound::FIRST_CLOSED {
+                return Err(self.missing(wanted));
+            }
+            if wanted > self.newest(wanted) {
+                return Ok(Fetched::NotYet);
+            }
+            let (state, spec) = (self.state.clone(), self.spec);
+            let generated = tokio::task::spawn_blocking(move || {
+                state.lock().unwrap_or_else(PoisonError::into_inner).generate(&spec, wanted)
+            });
+            let failed = |error: tokio::task::JoinError| {
+                SourceError::new(self.name.clone(), SourceErrorKind::Refused(error.to_string()))
+            };
+            let Some(bytes) = generated.await.map_err(failed)?.transpose()? else {
+                return Ok(Fetched::NotYet);
+            };
+            if bytes.len() > bytes_max {
+                return Ok(Fetched::TooLarge { bytes: bytes.len() });
+            }
+            let (file, named) = (self.name.clone(), wanted..=wanted);
+            Ok(Fetched::Objects(vec![FetchedObject { file, range: named.clone(), named, bytes }]))
+        })
+    }
+
+    fn oldest(&self) -> BoxFuture<'_, Result<LedgerSequence, SourceError>> {
+        Box::pin(async { Ok(LedgerBound::FIRST_CLOSED) })
+    }
+
+    fn tip(&self, known: Option<LedgerSequence>) -> BoxFuture<'_, Result<LedgerSequence, SourceError>> {
+        let asked = known.unwrap_or(LedgerBound::FIRST_CLOSED);
+        Box::pin(async move { Ok(self.newest(asked)) })
+    }
+
+    fn missing(&self, sequence: LedgerSequence) -> SourceError {
+        let (lake, key) = (self.name.to_string(), self.name.to_string());
+        let kind = SourceErrorKind::MissingLedger { lake, key };
+        SourceError { ledger: Some(sequence), ..SourceError::new(self.name.clone(), kind) }
+    }
+}
