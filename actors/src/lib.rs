@@ -9,5 +9,7 @@
 pub mod source;
 pub mod ledger;
 pub mod processor;
+mod columnar;
+pub mod dataset;
 pub mod sink;
 pub mod pipeline;

@@ -1,0 +1,84 @@
+//! How often and how fast a store is asked again.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use orrery_supervisor::{Backoff, BackoffError};
+
+use super::Failure;
+use crate::dataset::error::StoreError;
+
+/// A budget of attempts with jittered pauses between them.
+#[derive(Clone, Debug)]
+pub struct Retry {
+    attempts_max: u32,
+    backoff: Backoff,
+    state: Arc<AtomicU64>,
+}
+
+impl Retry {
+    /// Attempts of one request. Fewer give up on a throttled store, more hide one that is down.
+    const ATTEMPTS_MAX: u32 = 8;
+    /// Longest first pause.
+    const FIRST: Duration = Duration::from_millis(50);
+    /// Longest pause: all of a request's together stay under 15 s.
+    const CAP: Duration = Duration::from_secs(5);
+
+    /// The budget for production. Pauses are drawn from `seed`: nodes that fail together need different ones.
+    ///
+    /// # Errors
+    ///
+    /// None with the constants above; the type is that of [`Backoff::new`].
+    pub fn new(seed: u64) -> Result<Self, BackoffError> {
+        Ok(Self::with(Self::ATTEMPTS_MAX, Backoff::new(Self::FIRST, Self::CAP)?, seed))
+    }
+
+    /// Another budget; at least one attempt is made.
+    pub fn with(attempts_max: u32, backoff: Backoff, seed: u64) -> Self {
+        Self { attempts_max: attempts_max.max(1), backoff, state: Arc::new(AtomicU64::new(seed)) }
+    }
+
+    pub(super) fn attempts_max(&self) -> u32 {
+        self.attempts_max
+    }
+
+    pub(super) async fn pause(&self, attempt: u32) {
+        let delay = self.backoff.delay(attempt, &mut || self.random());
+        if !delay.is_zero() {
+            tokio::time::sleep(delay).await;
+        }
+    }
+
+    /// Runs `attempt` until it succeeds, fails for good, or the budget is spent.
+    pub(super) async fn run<T>(
+        &self,
+        action: &'static str,
+        path: &str,
+        attempt: impl AsyncFn() -> Result<T, Failure>,
+    ) -> Result<T, StoreError> {
+        let mut attempts = 0;
+        loop {
+            attempts += 1;
+            let reason = match attempt().await {
+                Ok(value) => return Ok(value),
+                Err(Failure::Final(error)) => return Err(error),
+                Err(Failure::Passing(reason)) => reason,
+            };
+            if attempts >= self.attempts_max {
+                return Err(StoreError::Unavailable { action, path: path.to_owned(), reason, attempts });
+            }
+            tracing::debug!(action, path, attempts, reason, "store request failed, retrying");
+            self.pause(attempts).await;
+        }
+    }
+
+    /// SplitMix64: even bits, and any seed will do.
+    fn random(&self) -> u64 {
+        const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
+        let mut value = self.state.fetch_add(STEP, Ordering::Relaxed).wrapping_add(STEP);
+        value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        value = (value ^ (value >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        value ^ (value >> 31)
+    }
+}
