@@ -38,7 +38,8 @@ impl Ledgers {
         let network = Network::new(source.network_passphrase().unwrap());
         let raw: Vec<_> = std::iter::from_fn(|| source.next_ledger()).map(Result::unwrap).collect();
         let compressed = raw.iter().map(|ledger| zstd::encode_all(&ledger.xdr[..], 3).unwrap()).collect();
-        let rows = raw.iter().map(|ledger| process(&network, Mode::Auto, &ledger.xdr).unwrap().rows).collect();
+        let rows =
+            raw.iter().map(|ledger| process(&network, Mode::Auto, &ledger.xdr).unwrap().rows).collect();
         Some(Self { network, raw, compressed, rows })
     }
 }

@@ -19,6 +19,7 @@
 //! A put that was given up may still happen later. That is harmless: a slot is put only on the tip that it was made for,
 //! and its bytes depend on ledgers and tip alone.
 
+use std::borrow::BorrowMut;
 use std::ops::RangeInclusive;
 
 use bytes::Bytes;
@@ -105,8 +106,8 @@ pub(super) enum Action {
 
 /// One commit in the making. The chain moves on slot by slot, so that a commit may be dropped at any moment.
 #[derive(Debug)]
-pub(super) struct CommitCore<'a> {
-    chain: &'a mut Chain,
+pub(super) struct CommitCore<C> {
+    chain: C,
     intent: Intent,
     file: Option<(String, Bytes)>,
     slot_bytes: Bytes,
@@ -114,13 +115,8 @@ pub(super) struct CommitCore<'a> {
     attempts_max: u32,
 }
 
-impl<'a> CommitCore<'a> {
-    pub(super) fn new(
-        chain: &'a mut Chain,
-        intent: Intent,
-        file_bytes: Option<Bytes>,
-        attempts_max: u32,
-    ) -> Self {
+impl<C: BorrowMut<Chain>> CommitCore<C> {
+    pub(super) fn new(chain: C, intent: Intent, file_bytes: Option<Bytes>, attempts_max: u32) -> Self {
         let add = match &intent {
             Intent::Append(append) => append.file.as_ref(),
             Intent::Change(Change::Compaction { add, .. }) => Some(add),
@@ -168,7 +164,7 @@ impl<'a> CommitCore<'a> {
     }
 
     fn slot_path(&self) -> String {
-        slot_path(self.chain.tip.slot + 1)
+        slot_path(self.chain.borrow().tip.slot + 1)
     }
 
     fn put_slot(&mut self) -> Action {
@@ -189,7 +185,7 @@ impl<'a> CommitCore<'a> {
     /// Our bytes are in the log.
     fn committed(&mut self) -> Action {
         let bytes = self.slot_bytes.clone();
-        match self.chain.follow(&bytes) {
+        match self.chain.borrow_mut().follow(&bytes) {
             Ok(_) => Action::Finish(Outcome::Committed),
             Err(problem) => Action::Refuse(problem),
         }
@@ -226,14 +222,18 @@ impl<'a> CommitCore<'a> {
             },
             _ => None,
         };
-        if let Err(problem) = self.chain.follow(&found) {
+        if let Err(problem) = self.chain.borrow_mut().follow(&found) {
             return halt(self, problem);
         }
         match outcome {
             Some(outcome) => Action::Finish(outcome),
             // Ours goes behind theirs if it still fits there.
             None => match self.propose() {
-                Ok(()) => self.put_slot(),
+                // More may have come meanwhile: look before the next put.
+                Ok(()) => {
+                    self.attempts = 0;
+                    Action::ReadSlot { path: self.slot_path() }
+                }
                 Err(_) => Action::Finish(Outcome::Superseded),
             },
         }
@@ -241,7 +241,7 @@ impl<'a> CommitCore<'a> {
 
     /// Makes our slot for the tip as it is now.
     fn propose(&mut self) -> Result<(), String> {
-        let chain = &*self.chain;
+        let chain = self.chain.borrow();
         let commit = match &self.intent {
             Intent::Change(change) => chain.without_ledgers(change.clone()),
             Intent::Append(append) => {
@@ -298,3 +298,6 @@ fn compare(ours: &Append, theirs: &Commit) -> Result<Outcome, String> {
     }
     Ok(Outcome::Adopted)
 }
+
+#[cfg(test)]
+mod tests;

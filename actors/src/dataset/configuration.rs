@@ -248,8 +248,8 @@ mod tests {
     #[test]
     fn the_name_of_a_table_depends_on_every_setting_and_on_nothing_else() {
         let first = configuration();
-        // Computed once: a table that is there keeps its name.
-        assert_eq!(first.id().to_string(), "00000000-0000-0000-0000-000000000000");
+        // Computed by another implementation of UUIDv5: a table that is there keeps its name.
+        assert_eq!(first.id().to_string(), "bc447363-59fb-58ff-b446-b08fb8b089ca");
         let others = [
             Configuration { kind: TableKind::TokenTransfers, ..first.clone() },
             Configuration { network_passphrase: "another".to_owned(), ..first.clone() },

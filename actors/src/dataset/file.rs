@@ -286,7 +286,7 @@ fn at_rest(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, Strin
 }
 
 /// The batches of a data file. The error is for a person and does not name the file.
-pub(super) fn read_batches(bytes: Bytes) -> Result<ParquetRecordBatchReader, String> {
+fn read_batches(bytes: Bytes) -> Result<ParquetRecordBatchReader, String> {
     let builder = ParquetRecordBatchReaderBuilder::try_new(bytes).map_err(|error| error.to_string())?;
     builder.with_batch_size(BATCH_ROWS).build().map_err(|error| error.to_string())
 }
@@ -298,12 +298,12 @@ pub(super) struct FileContent {
     pub(super) digest: RowDigest,
 }
 
-/// Decodes every row of a data file and adds up their hashes; `each_ledger` sees the rows of `ledgers`.
+/// Decodes every row of a data file and adds up their hashes. `each` sees the batches, and the rows of `ledgers`.
 pub(super) fn read_content(
     kind: TableKind,
     bytes: Bytes,
     range: &RangeInclusive<LedgerSequence>,
-    mut each_ledger: impl FnMut(&Ledger) -> Result<(), String>,
+    each: &mut dyn FnMut(&RecordBatch, &[Ledger]) -> Result<(), String>,
 ) -> Result<FileContent, String> {
     let mut content = FileContent { rows: 0, digest: RowDigest::default() };
     let mut last_position: Option<(LedgerSequence, u32)> = None;
@@ -320,23 +320,25 @@ pub(super) fn read_content(
     for batch in read_batches(bytes)? {
         let batch = batch.map_err(|error| error.to_string())?;
         content.rows += batch.num_rows() as u64;
-        match kind {
+        let ledgers = match kind {
             TableKind::TokenTransfers => {
                 let rows = token_transfers_from_batch(&batch).map_err(|error| error.to_string())?;
                 for row in &rows {
                     advance((row.ledger_sequence, row.ledger_event_index))?;
                 }
                 content.digest.add(&RowDigest::of(&rows));
+                Vec::new()
             }
             TableKind::Ledgers => {
                 let ledgers = ledgers_from_batch(&batch).map_err(|error| error.to_string())?;
                 for ledger in &ledgers {
                     advance((ledger.sequence, 0))?;
-                    each_ledger(ledger)?;
                 }
                 content.digest.add(&ledgers_digest(&ledgers));
+                ledgers
             }
-        }
+        };
+        each(&batch, &ledgers)?;
     }
     Ok(content)
 }

@@ -1,12 +1,11 @@
 //! The two tables of a dataset.
 
 use std::fmt;
-use std::ops::RangeInclusive;
 
 use arrow::datatypes::{DataType, SchemaRef};
 use orrery_schemas::{
-    LEDGERS_ID, LEDGERS_VERSION, LedgerSequence, RowDigest, TOKEN_TRANSFERS_ID, TOKEN_TRANSFERS_VERSION,
-    ledgers_schema, token_transfers_stored_schema,
+    LEDGERS_ID, LEDGERS_VERSION, RowDigest, TOKEN_TRANSFERS_ID, TOKEN_TRANSFERS_VERSION, ledgers_schema,
+    token_transfers_stored_schema,
 };
 
 use super::ledger_digest::LEDGERS_DIGEST_ALGORITHM;
@@ -91,11 +90,6 @@ impl fmt::Display for TableKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.as_str())
     }
-}
-
-/// A range of ledgers, for a person.
-pub(super) fn ledgers_text(range: &RangeInclusive<LedgerSequence>) -> String {
-    format!("{}..={}", range.start(), range.end())
 }
 
 #[derive(serde::Serialize)]

@@ -120,7 +120,7 @@ mod tests {
             &"03".repeat(32),
             &"04".repeat(32),
             "000000050000000300000002000000090000000b",
-            "0ea21cf60cc73ae1ffffffffffffffff",
+            "0ea21eb3ec795b61ffffffffffffffff",
             "00000064004c4b40000003e8",
             &"05".repeat(32),
         ];

@@ -26,12 +26,17 @@ mod chain;
 mod file;
 mod commit;
 mod table;
+mod checkpoint;
+mod restore;
+mod compaction;
+mod verify;
 mod error;
 
 use orrery_schemas::LedgerSequence;
 
 pub use chain::Tip;
 pub use commit::Outcome;
+pub use compaction::CompactionReport;
 pub use configuration::{Configuration, Epoch, Epochs};
 pub use error::{DatasetError, DatasetErrorClass, Halt, StoreError};
 pub use file::{SlotFile, SlotFileEncoder};
@@ -41,6 +46,7 @@ pub use ledger_digest::{LEDGERS_DIGEST_ALGORITHM, ledgers_digest};
 pub use store::{Listed, Put, Retry, Store};
 pub use table::{SlotRows, Table};
 pub use url::{Access, Bucket, DatasetUrl};
+pub use verify::{DatasetProblem, DatasetReport, TableReport, verify};
 
 /// What a dataset is, or must be. `None` takes what is there; without a dataset, network and start are needed.
 #[derive(Clone, Debug, PartialEq, Eq)]

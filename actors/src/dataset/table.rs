@@ -46,6 +46,8 @@ pub struct Table {
     pub(super) store: Store,
     pub(super) chain: Chain,
     pub(super) slots_per_checkpoint: u64,
+    /// The newest checkpoint that was read or written.
+    pub(super) checkpoint: Option<u64>,
 }
 
 impl Table {
@@ -68,10 +70,12 @@ impl Table {
         };
         let first = Chain::genesis(&genesis).map_err(|problem| content(&store, &path, problem))?;
         check_settings(&store, kind, &first, settings)?;
-        let slots_per_checkpoint = settings.slots_per_checkpoint;
-        let mut table = Self { store, chain: first, slots_per_checkpoint };
+        let slots_per_checkpoint = settings.slots_per_checkpoint.max(1);
+        let mut table = Self { store, chain: first, slots_per_checkpoint, checkpoint: None };
+        table.restore().await?;
         table.refresh().await?;
         table.check_grid(settings)?;
+        table.repair_checkpoint().await;
         Ok(table)
     }
 
@@ -116,7 +120,7 @@ impl Table {
         let add = file.as_ref().map(|file| file.to_add(digest, closed_at));
         let append = Append { range, parent_hash, last_hash, closed_at, digest, file: add };
         let outcome = self.perform(Intent::Append(append), file.map(|file| file.bytes)).await?;
-        //CP
+        self.checkpoint_if_due().await;
         if outcome != Outcome::Committed {
             // We are late: whoever was faster has probably written more.
             self.refresh().await?;
@@ -156,7 +160,7 @@ impl Table {
         };
         let metadata = MetaData { id: self.chain.metadata.id.clone(), configuration };
         let outcome = self.perform(Intent::Change(Change::Epoch(metadata)), None).await?;
-        //CP
+        self.checkpoint_if_due().await;
         Ok(outcome)
     }
 

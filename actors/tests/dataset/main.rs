@@ -1,0 +1,9 @@
+//! What a dataset promises: the same bytes from every writer, nothing lost, nothing twice, nothing overwritten.
+
+#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "this is a test")]
+
+#[path = "../rows/mod.rs"]
+mod rows;
+
+mod made;
+mod resume;
