@@ -6,4 +6,5 @@
 mod rows;
 
 mod made;
+mod readers;
 mod resume;
