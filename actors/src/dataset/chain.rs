@@ -296,3 +296,6 @@ fn epoch_of(configuration: &Configuration, ledger: LedgerSequence) -> u32 {
 fn expect<T: PartialEq + std::fmt::Debug>(what: &str, found: &T, expected: &T) -> Result<(), String> {
     if found == expected { Ok(()) } else { Err(format!("its {what} is {found:?}, not {expected:?}")) }
 }
+
+#[cfg(test)]
+mod tests;

@@ -195,6 +195,10 @@ fn maps<'a>(rows: impl Iterator<Item = Option<Vec<(&'a str, &'a str)>>>) -> Resu
 
 /// What a checkpoint says. The error is for a person and does not name the object.
 pub(super) fn parse(bytes: Bytes) -> Result<Checkpoint, String> {
+    // Our reader begins at the end of a file and would not see this; others begin here.
+    if !bytes.starts_with(b"PAR1") {
+        return Err("it does not begin as a Parquet file".to_owned());
+    }
     let builder = ParquetRecordBatchReaderBuilder::try_new(bytes).map_err(|error| error.to_string())?;
     let keys = builder.metadata().file_metadata().key_value_metadata();
     let slot_sha256 = keys.into_iter().flatten().find(|pair| pair.key == SLOT_SHA256_KEY);

@@ -342,3 +342,6 @@ pub(super) fn read_content(
     }
     Ok(content)
 }
+
+#[cfg(test)]
+mod tests;

@@ -382,3 +382,6 @@ fn parse_lines(bytes: &[u8]) -> Result<Vec<ActionWire>, String> {
     }
     Ok(actions)
 }
+
+#[cfg(test)]
+mod tests;

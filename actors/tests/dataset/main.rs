@@ -5,6 +5,11 @@
 #[path = "../rows/mod.rs"]
 mod rows;
 
+mod checkpoints;
+mod compaction;
+mod damage;
 mod made;
 mod readers;
 mod resume;
+mod s3;
+mod stores;
