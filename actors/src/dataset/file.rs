@@ -298,12 +298,15 @@ pub(super) struct FileContent {
     pub(super) digest: RowDigest,
 }
 
+/// Sees a batch, and its rows if they are those of `ledgers`; an error ends the reading.
+pub(super) type EachBatch<'a> = dyn FnMut(&RecordBatch, &[Ledger]) -> Result<(), String> + 'a;
+
 /// Decodes every row of a data file and adds up their hashes. `each` sees the batches, and the rows of `ledgers`.
 pub(super) fn read_content(
     kind: TableKind,
     bytes: Bytes,
     range: &RangeInclusive<LedgerSequence>,
-    each: &mut dyn FnMut(&RecordBatch, &[Ledger]) -> Result<(), String>,
+    each: &mut EachBatch<'_>,
 ) -> Result<FileContent, String> {
     let mut content = FileContent { rows: 0, digest: RowDigest::default() };
     let mut last_position: Option<(LedgerSequence, u32)> = None;

@@ -232,7 +232,7 @@ mod tests {
                 prop_assert_eq!(*range.end(), to.map_or(*full.end(), |to| to.min(*full.end())));
                 let last = full.end().0;
                 let step = grid.steps().iter().rev().find(|step| step.from_ledger <= next).or(grid.steps().first()).unwrap();
-                let is_boundary = (last + 1) % step.ledgers_per_slot == 0;
+                let is_boundary = (last + 1).is_multiple_of(step.ledgers_per_slot);
                 prop_assert!(is_boundary || grid.steps().iter().any(|step| step.from_ledger.0 == last + 1));
                 next = range.end().next().unwrap();
             }

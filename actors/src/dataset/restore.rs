@@ -12,7 +12,7 @@ impl Table {
     /// Moves to the newest checkpoint, if there is one that fits slot 0 and its own slot.
     pub(super) async fn restore(&mut self) -> Result<(), DatasetError> {
         let Some(hint) = self.store.read(HINT_PATH, HINT_BYTES_MAX).await? else { return Ok(()) };
-        match self.from_hint(&hint).await? {
+        match self.follow_hint(&hint).await? {
             Ok(chain) => {
                 self.checkpoint = Some(chain.tip.slot);
                 self.chain = chain;
@@ -26,7 +26,7 @@ impl Table {
     }
 
     /// The chain at the checkpoint, or what is wrong with it. Only a store that fails is an error.
-    async fn from_hint(&self, hint: &[u8]) -> Result<Result<Chain, String>, StoreError> {
+    async fn follow_hint(&self, hint: &[u8]) -> Result<Result<Chain, String>, StoreError> {
         let slot = match parse_hint(hint) {
             Ok(slot) => slot,
             Err(problem) => return Ok(Err(problem)),

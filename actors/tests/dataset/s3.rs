@@ -47,21 +47,33 @@ fn ports(count: usize) -> Vec<u16> {
 
 fn start(weed: &Path) -> Server {
     let home = tempfile::tempdir().unwrap();
-    let ports = ports(8);
-    let port = |name: &str, index: usize| format!("-{name}={}", ports[index]);
+    let names = [
+        "s3.port",
+        "s3.port.grpc",
+        "s3.port.iceberg",
+        "s3.port.lance",
+        "master.port",
+        "master.port.grpc",
+        "volume.port",
+        "volume.port.grpc",
+        "filer.port",
+        "filer.port.grpc",
+        "admin.port",
+        "admin.port.grpc",
+    ];
+    let ports = ports(names.len());
     let child = Command::new(weed)
-        .args(["server", "-s3", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-volume.max=20"])
+        .args(["mini", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-bucket=lake"])
+        .args(["-webdav=false", "-admin.ui=false", "-master.telemetry=false"])
         .arg(format!("-dir={}", home.path().display()))
-        .args([port("master.port", 0), port("master.port.grpc", 1), port("volume.port", 2)])
-        .args([port("volume.port.grpc", 3), port("filer.port", 4), port("filer.port.grpc", 5)])
-        .args([port("s3.port", 6), port("s3.port.grpc", 7)])
+        .args(names.iter().zip(&ports).map(|(name, port)| format!("-{name}={port}")))
         .env("AWS_ACCESS_KEY_ID", "key")
         .env("AWS_SECRET_ACCESS_KEY", "secret")
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    Server { child, endpoint: format!("http://127.0.0.1:{}", ports[6]), _home: home }
+    Server { child, endpoint: format!("http://127.0.0.1:{}", ports[0]), _home: home }
 }
 
 fn environment(variable: &str) -> Option<String> {
@@ -73,21 +85,20 @@ fn environment(variable: &str) -> Option<String> {
     Some(value.to_owned())
 }
 
-/// Many attempts: the server takes seconds to start.
-fn connect(server: &Server, prefix: &str) -> Store {
+fn connect(server: &Server, prefix: &str, attempts_max: u32, pause: Duration) -> Store {
     let url: DatasetUrl =
         format!("s3://lake/{prefix}?endpoint={}&region=us-east-1", server.endpoint).parse().unwrap();
-    let backoff = Backoff::new(Duration::from_millis(500), Duration::from_millis(500)).unwrap();
-    Store::connect(&url, &environment, Retry::with(240, backoff, 3)).unwrap()
+    let retry = Retry::with(attempts_max, Backoff::new(pause, pause).unwrap(), 3);
+    Store::connect(&url, &environment, retry).unwrap()
 }
 
 #[tokio::test]
 async fn an_s3_server_keeps_a_dataset_and_one_of_racing_writers_wins() {
     let Some(weed) = weed() else { return };
     let server = start(&weed);
-    let store = connect(&server, "race");
-    // Waits until the server answers, and makes the bucket.
-    store.self_test().await.unwrap();
+    // The server takes a while to start.
+    connect(&server, "race", 300, Duration::from_millis(400)).self_test().await.unwrap();
+    let store = connect(&server, "race", 8, Duration::from_millis(20));
 
     let (keys, writers) = (20, 6);
     for key in 0..keys {
@@ -111,7 +122,7 @@ async fn an_s3_server_keeps_a_dataset_and_one_of_racing_writers_wins() {
     assert_eq!(store.head("key-99").await.unwrap(), None);
 
     // Two nodes write one dataset.
-    let store = connect(&server, "set");
+    let store = connect(&server, "set", 8, Duration::from_millis(20));
     let settings = settings(16, 4);
     let (mut one, mut two) =
         (Dataset::open(&store, &settings).await.unwrap(), Dataset::open(&store, &settings).await.unwrap());
