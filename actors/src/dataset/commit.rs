@@ -12,7 +12,7 @@
 //! | slot read | our bytes | committed |
 //! | slot read | nothing there | put the slot again |
 //! | slot read | same ledgers, same rows by digest | adopted |
-//! | slot read | an epoch, a compaction | follow it, put ours behind it if that still fits; else superseded |
+//! | slot read | an epoch, a compaction | follow it, read the next; put ours behind if it still fits, else superseded |
 //! | slot read | other ledgers from the same parent | follow it: superseded |
 //! | slot read | anything else | halt |
 //!

@@ -5,7 +5,7 @@ use std::io;
 use std::ops::RangeInclusive;
 
 use bytes::Bytes;
-use orrery_schemas::{BatchError, LedgerSequence};
+use orrery_schemas::{BatchError, Hash32, LedgerSequence};
 
 use super::grid::GridError;
 
@@ -77,6 +77,20 @@ pub enum DatasetError {
         /// What is wrong.
         problem: String,
     },
+    /// The ledgers do not hang on those that the table has. Nothing was written; the ledgers want to be looked at.
+    #[error(
+        "ledgers {}..={}: their parent ledger is {found}, the table's last one is {expected}: the source tells of another \
+         network or of changed history; compare with another source",
+        range.start(), range.end()
+    )]
+    Parent {
+        /// The slot.
+        range: RangeInclusive<LedgerSequence>,
+        /// Hash of the table's last ledger.
+        expected: Hash32,
+        /// Hash of the parent of the first ledger.
+        found: Hash32,
+    },
     /// Two writers have different results for one ledger range.
     #[error(transparent)]
     Halted(#[from] Box<Halt>),
@@ -138,7 +152,7 @@ pub enum StoreError {
         fix: &'static str,
     },
     /// It did not answer well, as often as it was asked.
-    #[error("{action} {path}: {reason}: gave up after {attempts} attempts; see whether the store is up")]
+    #[error("{action} {path}: {reason}: gave up after attempt {attempts}; see whether the store is up")]
     Unavailable {
         /// What was tried, as a verb.
         action: &'static str,
@@ -187,7 +201,7 @@ impl DatasetError {
             }
             Self::Epoch { .. } => DatasetErrorClass::Usage,
             Self::Store(error) => error.class(),
-            Self::Content { .. } | Self::Halted(_) => DatasetErrorClass::Data,
+            Self::Content { .. } | Self::Parent { .. } | Self::Halted(_) => DatasetErrorClass::Data,
             Self::Rows { .. } | Self::Encode { .. } => DatasetErrorClass::Bug,
         }
     }
@@ -229,12 +243,16 @@ impl StoreError {
                 reason: error.to_string(),
                 fix: "give this user write access, or name another folder",
             },
-            _ => Self::Refused {
+            io::ErrorKind::NotADirectory
+            | io::ErrorKind::IsADirectory
+            | io::ErrorKind::InvalidFilename
+            | io::ErrorKind::Unsupported => Self::Refused {
                 action,
                 path,
                 reason: error.to_string(),
-                fix: "see that the folder is on a local file system that works",
+                fix: "name a folder of a file system that has hard links",
             },
+            _ => Self::Unavailable { action, path, reason: error.to_string(), attempts: 1 },
         }
     }
 }

@@ -118,3 +118,40 @@ impl Dataset {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn is_send<T: Send>(_: &T) {}
+
+    /// Actors run on any thread.
+    #[tokio::test]
+    async fn every_future_of_a_dataset_can_move_between_threads() {
+        let store = Store::connect(&DatasetUrl::Memory, &|_| None, Retry::new(1).unwrap()).unwrap();
+        let settings = DatasetSettings {
+            network_passphrase: Some("n".to_owned()),
+            start_ledger: Some(LedgerSequence(2)),
+            ..DatasetSettings::default()
+        };
+        let open = Dataset::open(&store, &settings);
+        is_send(&open);
+        let mut dataset = open.await.unwrap();
+        let table = dataset.table_mut(TableKind::Ledgers);
+        is_send(&table.compact(1024, 1));
+        is_send(&table.refresh());
+        let epoch =
+            Epoch { epoch: 2, from_ledger: LedgerSequence(9), schema_version: 1, processor_version: 1 };
+        is_send(&table.begin_epoch(epoch, None));
+        let rows = SlotRows {
+            range: LedgerSequence(2)..=LedgerSequence(2),
+            parent_hash: orrery_schemas::Hash32::ZERO,
+            last_hash: orrery_schemas::Hash32::ZERO,
+            closed_at: orrery_schemas::CloseTime::MAX,
+            file: None,
+            digest: orrery_schemas::RowDigest::default(),
+        };
+        is_send(&table.commit(rows));
+        is_send(&verify(&store, &mut |_| {}));
+    }
+}

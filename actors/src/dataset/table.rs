@@ -109,14 +109,24 @@ impl Table {
     }
 
     /// Appends a slot. When this returns, the slot was seen in the log with our bytes or with our rows, or the tip has
-    /// moved: see [`Outcome`].
+    /// moved: see [`Outcome`]. Ledgers that the table has already are [`Outcome::Superseded`] at once.
     ///
     /// # Errors
     ///
-    /// [`DatasetError::Halted`] if the log contradicts the rows; [`DatasetError::Rows`] if they do not continue the
-    /// table; [`DatasetError::Store`]. The table can be used on after any of them.
+    /// [`DatasetError::Halted`] if the log contradicts the rows; [`DatasetError::Parent`] if the ledgers do not hang on
+    /// the table's last one; [`DatasetError::Rows`] if they leave a gap or are no slot; [`DatasetError::Store`]. The table
+    /// can be used on after any of them.
     pub async fn commit(&mut self, rows: SlotRows) -> Result<Outcome, DatasetError> {
         let SlotRows { range, parent_hash, last_hash, closed_at, file, digest } = rows;
+        let tip = self.tip();
+        if *range.start() < tip.next_ledger {
+            return Ok(Outcome::Superseded);
+        }
+        if let Some(expected) = tip.last_ledger_hash.filter(|hash| *hash != parent_hash)
+            && *range.start() == tip.next_ledger
+        {
+            return Err(DatasetError::Parent { range, expected, found: parent_hash });
+        }
         let add = file.as_ref().map(|file| file.to_add(digest, closed_at));
         let append = Append { range, parent_hash, last_hash, closed_at, digest, file: add };
         let outcome = self.perform(Intent::Append(append), file.map(|file| file.bytes)).await?;

@@ -90,7 +90,7 @@ struct TableVerifier<'a> {
     chain: Option<Chain>,
     ends: BTreeMap<LedgerSequence, SlotEnd>,
     promised: Promised,
-    progress: &'a mut dyn FnMut(u64),
+    progress: &'a mut (dyn FnMut(u64) + Send),
 }
 
 /// Verifies a dataset. `progress` hears of the bytes of every file that was read.
@@ -98,7 +98,10 @@ struct TableVerifier<'a> {
 /// # Errors
 ///
 /// [`StoreError`] if the store fails; whatever is wrong with the dataset is in the report.
-pub async fn verify(store: &Store, progress: &mut dyn FnMut(u64)) -> Result<DatasetReport, StoreError> {
+pub async fn verify(
+    store: &Store,
+    progress: &mut (dyn FnMut(u64) + Send),
+) -> Result<DatasetReport, StoreError> {
     let mut verifiers = Vec::new();
     for kind in TableKind::ALL {
         let mut verifier = TableVerifier::new(store, kind, &mut *progress);
@@ -166,7 +169,7 @@ fn compare_tables(
 }
 
 impl<'a> TableVerifier<'a> {
-    fn new(dataset: &Store, kind: TableKind, progress: &'a mut dyn FnMut(u64)) -> Self {
+    fn new(dataset: &Store, kind: TableKind, progress: &'a mut (dyn FnMut(u64) + Send)) -> Self {
         let report = TableReport {
             kind,
             slots: 0,

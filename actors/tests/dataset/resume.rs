@@ -1,7 +1,7 @@
 //! Creating, going on, and refusing to go on as something else.
 
 use orrery_actors::dataset::{
-    Dataset, DatasetErrorClass, DatasetSettings, Grid, Outcome, Store, Table, TableKind,
+    Dataset, DatasetErrorClass, DatasetSettings, Grid, Outcome, SlotRows, Store, Table, TableKind,
 };
 use orrery_schemas::LedgerSequence;
 
@@ -131,11 +131,15 @@ async fn rows_that_do_not_continue_the_table_are_refused() {
     let error = table.commit(wide).await.unwrap_err();
     assert!(error.to_string().contains("it ends at ledger 40, its slot at 15"), "{error}");
     table.commit(good.clone()).await.unwrap();
-    let error = table.commit(good).await.unwrap_err();
+    // What is written already is nothing to do.
+    assert_eq!(table.commit(good).await.unwrap(), Outcome::Superseded);
+    let gap = made::slot(&table, LedgerSequence(32)..=LedgerSequence(47));
+    let error = table.commit(SlotRows { parent_hash: made::hash(15), ..gap }).await.unwrap_err();
     assert!(error.to_string().contains("its first ledger is"), "{error}");
     let mut orphan = made::slot(&table, table.next_range(None).unwrap());
     orphan.parent_hash = made::hash(99);
     let error = table.commit(orphan).await.unwrap_err();
-    assert!(error.to_string().contains("its parent's hash is"), "{error}");
+    assert!(error.to_string().contains("their parent ledger is"), "{error}");
+    assert_eq!(error.class(), DatasetErrorClass::Data);
     made::fill_table(&mut table, 50).await.unwrap();
 }

@@ -38,13 +38,7 @@ impl LocalFolder {
     pub(super) async fn create(self: &Arc<Self>, path: String, bytes: Bytes) -> Result<Put, StoreError> {
         let this = Arc::clone(self);
         let name = path.clone();
-        blocking("write", name, move || {
-            let (linked, after) = this.link(&path, &bytes)?;
-            // The link is there: a failure from here on says nothing about what a reader sees.
-            Ok(if after.is_ok() { linked } else { Put::Unknown })
-        })
-        .await
-        .map_err(into_store_error)
+        blocking("write", name, move || this.link(&path, &bytes)).await.map_err(into_store_error)
     }
 
     pub(super) async fn replace(self: &Arc<Self>, path: String, bytes: Bytes) -> Result<(), Failure> {
@@ -126,19 +120,20 @@ impl LocalFolder {
         }
     }
 
-    /// Links `bytes` to `path`, and what came of writing the folder through.
-    fn link(&self, path: &str, bytes: &[u8]) -> io::Result<(Put, io::Result<()>)> {
+    /// Links `bytes` to `path`. After an error the link may be there, and not durable: putting again finds it and writes
+    /// it through.
+    fn link(&self, path: &str, bytes: &[u8]) -> io::Result<Put> {
         let target = self.root.join(path);
         make_folders(folder(&target))?;
         let mut swept = 0;
         loop {
             let part = self.part(bytes)?;
             return match fs::hard_link(part.path(), &target) {
-                Ok(()) => Ok((Put::Created, sync_folder(folder(&target)))),
+                Ok(()) => sync_folder(folder(&target)).map(|()| Put::Created),
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                     // Whoever wrote it may have been killed before it was durable.
-                    let durable = File::open(&target).and_then(|file| file.sync_all());
-                    Ok((Put::Exists, durable.and_then(|()| sync_folder(folder(&target)))))
+                    File::open(&target)?.sync_all()?;
+                    sync_folder(folder(&target)).map(|()| Put::Exists)
                 }
                 Err(error) if error.kind() == io::ErrorKind::NotFound && swept < SWEPT_MAX => {
                     swept += 1;

@@ -124,7 +124,7 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// [`StoreError`] if nothing was written, and trying again cannot help.
+    /// [`StoreError`] if nothing was written, or it is not durable: it is safe to put the same bytes again, later.
     pub async fn put_create(&self, path: &str, bytes: Bytes) -> Result<Put, StoreError> {
         let full = format!("{}{path}", self.base);
         match &self.backend {
@@ -140,12 +140,16 @@ impl Store {
     /// [`StoreError`] if that was not possible within the budget.
     pub(super) async fn replace(&self, path: &str, bytes: Bytes) -> Result<(), StoreError> {
         let full = format!("{}{path}", self.base);
-        self.retry
-            .run("write", &self.name(path), async || match &self.backend {
+        let mut attempts = self.retry.attempts("write", self.name(path));
+        loop {
+            let attempt = match &self.backend {
                 Backend::Local(folder) => folder.replace(full.clone(), bytes.clone()).await,
                 Backend::Objects(objects) => objects.replace(&full, bytes.clone()).await,
-            })
-            .await
+            };
+            if let Some(done) = attempts.outcome(attempt).await? {
+                return Ok(done);
+            }
+        }
     }
 
     /// The bytes of `path`, `None` if nothing is there.
@@ -155,12 +159,16 @@ impl Store {
     /// [`StoreError`]; [`StoreError::TooLarge`] above `bytes_max`, before anything of it is kept.
     pub async fn read(&self, path: &str, bytes_max: u64) -> Result<Option<Bytes>, StoreError> {
         let full = format!("{}{path}", self.base);
-        self.retry
-            .run("read", &self.name(path), async || match &self.backend {
+        let mut attempts = self.retry.attempts("read", self.name(path));
+        loop {
+            let attempt = match &self.backend {
                 Backend::Local(folder) => folder.read(full.clone(), bytes_max).await,
                 Backend::Objects(objects) => objects.read(&full, bytes_max).await,
-            })
-            .await
+            };
+            if let Some(done) = attempts.outcome(attempt).await? {
+                return Ok(done);
+            }
+        }
     }
 
     /// The size of `path` in bytes, `None` if nothing is there.
@@ -170,12 +178,16 @@ impl Store {
     /// [`StoreError`].
     pub async fn head(&self, path: &str) -> Result<Option<u64>, StoreError> {
         let full = format!("{}{path}", self.base);
-        self.retry
-            .run("look up", &self.name(path), async || match &self.backend {
+        let mut attempts = self.retry.attempts("look up", self.name(path));
+        loop {
+            let attempt = match &self.backend {
                 Backend::Local(folder) => folder.head(full.clone()).await,
                 Backend::Objects(objects) => objects.head(&full).await,
-            })
-            .await
+            };
+            if let Some(done) = attempts.outcome(attempt).await? {
+                return Ok(done);
+            }
+        }
     }
 
     /// The objects of a folder, not of folders in it, in the order of their names. Never needed for correctness.
@@ -185,13 +197,16 @@ impl Store {
     /// [`StoreError`].
     pub async fn list(&self, folder: &str) -> Result<Vec<Listed>, StoreError> {
         let full = format!("{}{folder}", self.base);
-        let mut listed = self
-            .retry
-            .run("list", &self.name(folder), async || match &self.backend {
+        let mut attempts = self.retry.attempts("list", self.name(folder));
+        let mut listed = loop {
+            let attempt = match &self.backend {
                 Backend::Local(local) => local.list(full.clone()).await,
                 Backend::Objects(objects) => objects.list(&full).await,
-            })
-            .await?;
+            };
+            if let Some(listed) = attempts.outcome(attempt).await? {
+                break listed;
+            }
+        };
         listed.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(listed)
     }

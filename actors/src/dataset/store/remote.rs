@@ -65,7 +65,10 @@ pub(super) fn s3(
     if let Some(region) = &bucket.region {
         builder = builder.with_region(region);
     }
-    let is_plain = bucket.endpoint.as_ref().is_some_and(|endpoint| endpoint.starts_with("http://"));
+    let endpoint = bucket.endpoint.clone();
+    let endpoint =
+        endpoint.or_else(|| environment("AWS_ENDPOINT_URL_S3")).or_else(|| environment("AWS_ENDPOINT_URL"));
+    let is_plain = endpoint.is_some_and(|endpoint| endpoint.starts_with("http://"));
     let builder = builder
         .with_bucket_name(&bucket.bucket)
         .with_skip_signature(bucket.access == Access::Anonymous)

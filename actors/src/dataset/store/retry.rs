@@ -17,6 +17,33 @@ pub struct Retry {
     state: Arc<AtomicU64>,
 }
 
+/// A request that is repeated. No closure: a future with one in it could not move between threads.
+pub(super) struct Attempts<'a> {
+    retry: &'a Retry,
+    action: &'static str,
+    path: String,
+    made: u32,
+}
+
+impl Attempts<'_> {
+    /// What an attempt gave; `None`, after a pause, if there should be another one.
+    pub(super) async fn outcome<T>(&mut self, attempt: Result<T, Failure>) -> Result<Option<T>, StoreError> {
+        self.made += 1;
+        let reason = match attempt {
+            Ok(value) => return Ok(Some(value)),
+            Err(Failure::Final(error)) => return Err(error),
+            Err(Failure::Passing(reason)) => reason,
+        };
+        let (action, path, attempts) = (self.action, self.path.clone(), self.made);
+        if attempts >= self.retry.attempts_max {
+            return Err(StoreError::Unavailable { action, path, reason, attempts });
+        }
+        tracing::debug!(action, path, attempts, reason, "store request failed, retrying");
+        self.retry.pause(attempts).await;
+        Ok(None)
+    }
+}
+
 impl Retry {
     /// Attempts of one request. Fewer give up on a throttled store, more hide one that is down.
     const ATTEMPTS_MAX: u32 = 8;
@@ -50,27 +77,9 @@ impl Retry {
         }
     }
 
-    /// Runs `attempt` until it succeeds, fails for good, or the budget is spent.
-    pub(super) async fn run<T>(
-        &self,
-        action: &'static str,
-        path: &str,
-        attempt: impl AsyncFn() -> Result<T, Failure>,
-    ) -> Result<T, StoreError> {
-        let mut attempts = 0;
-        loop {
-            attempts += 1;
-            let reason = match attempt().await {
-                Ok(value) => return Ok(value),
-                Err(Failure::Final(error)) => return Err(error),
-                Err(Failure::Passing(reason)) => reason,
-            };
-            if attempts >= self.attempts_max {
-                return Err(StoreError::Unavailable { action, path: path.to_owned(), reason, attempts });
-            }
-            tracing::debug!(action, path, attempts, reason, "store request failed, retrying");
-            self.pause(attempts).await;
-        }
+    /// The attempts of one request.
+    pub(super) fn attempts(&self, action: &'static str, path: String) -> Attempts<'_> {
+        Attempts { retry: self, action, path, made: 0 }
     }
 
     /// SplitMix64: even bits, and any seed will do.
