@@ -5,7 +5,8 @@ use arrow::error::ArrowError;
 use arrow::ipc::writer::{FileWriter, StreamWriter};
 use orrery_schemas::{TokenTransfer, token_transfers_schema};
 
-use crate::sink::batches::{Batches, with_file, with_network};
+use crate::columnar::with_network;
+use crate::sink::batches::{Batches, with_file};
 use crate::sink::output::{Nature, Output};
 use crate::sink::{EventSink, FileColumn, SinkError, SinkReport, Tally};
 

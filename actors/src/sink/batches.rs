@@ -8,13 +8,8 @@ use arrow::array::{ArrayRef, RecordBatch, StringBuilder};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use orrery_schemas::{BatchError, TokenTransfer, TokenTransferBatchBuilder};
 
+use crate::columnar::BATCH_ROWS;
 use crate::sink::FileColumn;
-
-/// Rows of a batch: about 8 MB. Larger costs memory, smaller costs per-batch work in every reader.
-pub(super) const BATCH_ROWS: usize = 16 * 1024;
-
-/// Metadata key of the network's passphrase.
-pub(super) const NETWORK_KEY: &str = "orrery.network";
 
 /// Gathers rows until a batch is full.
 pub(super) struct Batches {
@@ -71,11 +66,4 @@ pub(super) fn with_file(schema: &SchemaRef, file_column: FileColumn) -> SchemaRe
     let file = Field::new("file", DataType::Utf8, false).with_metadata(metadata);
     let fields = std::iter::once(Arc::new(file)).chain(schema.fields().iter().cloned());
     Arc::new(Schema::new_with_metadata(fields.collect::<Vec<_>>(), schema.metadata().clone()))
-}
-
-/// The schema with the network's passphrase among its metadata.
-pub(super) fn with_network(schema: &SchemaRef, passphrase: &str) -> SchemaRef {
-    let mut schema = schema.as_ref().clone();
-    schema.metadata.insert(NETWORK_KEY.to_owned(), passphrase.to_owned());
-    Arc::new(schema)
 }

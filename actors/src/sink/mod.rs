@@ -22,9 +22,9 @@ use std::str::FromStr;
 
 use orrery_schemas::{LedgerSequence, TokenTransfer};
 
+pub use crate::columnar::ROW_GROUP_ROWS;
 pub use error::SinkError;
 pub use output::Target;
-pub use parquet::ROW_GROUP_ROWS;
 
 /// Takes rows and makes them durable.
 pub trait EventSink: Send {

@@ -187,4 +187,5 @@ def main():
     print("agreed:", ", ".join(readers))
 
 
-main()
+if __name__ == "__main__":
+    main()

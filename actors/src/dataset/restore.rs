@@ -1,0 +1,109 @@
+//! Opening by the newest checkpoint, and writing the next one. Nothing here can fail a commit.
+
+use super::chain::Chain;
+use super::checkpoint::{
+    CHECKPOINT_BYTES_MAX, HINT_BYTES_MAX, HINT_PATH, checkpoint_path, encode, encode_hint, parse, parse_hint,
+};
+use super::compaction::blocking;
+use super::slot::{SLOT_BYTES_MAX, sha256, slot_path};
+use super::{DatasetError, StoreError, Table};
+
+impl Table {
+    /// Moves to the newest checkpoint, if there is one that fits slot 0 and its own slot.
+    pub(super) async fn restore(&mut self) -> Result<(), DatasetError> {
+        let Some(hint) = self.store.read(HINT_PATH, HINT_BYTES_MAX).await? else { return Ok(()) };
+        match self.follow_hint(&hint).await? {
+            Ok(chain) => {
+                self.checkpoint = Some(chain.tip.slot);
+                self.chain = chain;
+            }
+            Err(problem) => {
+                let table = self.store.name("");
+                tracing::warn!(table, problem, "checkpoint is of no use, reading the whole log");
+            }
+        }
+        Ok(())
+    }
+
+    /// The chain at the checkpoint, or what is wrong with it. Only a store that fails is an error.
+    async fn follow_hint(&self, hint: &[u8]) -> Result<Result<Chain, String>, StoreError> {
+        let slot = match parse_hint(hint) {
+            Ok(slot) => slot,
+            Err(problem) => return Ok(Err(problem)),
+        };
+        let path = checkpoint_path(slot);
+        let checkpoint = match self.store.read(&path, CHECKPOINT_BYTES_MAX).await {
+            Ok(Some(checkpoint)) => checkpoint,
+            Ok(None) => return Ok(Err(format!("{path} is not there"))),
+            Err(error @ StoreError::TooLarge { .. }) => return Ok(Err(error.to_string())),
+            Err(error) => return Err(error),
+        };
+        let Some(bytes) = self.store.read(&slot_path(slot), SLOT_BYTES_MAX).await? else {
+            return Ok(Err(format!("slot {slot} is not there")));
+        };
+        let first = self.chain.metadata.clone();
+        Ok(blocking(move || {
+            let checkpoint = parse(checkpoint)?;
+            if checkpoint.slot_sha256 != sha256(&bytes) {
+                return Err(format!("it is of another slot {slot}"));
+            }
+            if checkpoint.metadata.id != first.id {
+                return Err("it is of another table".to_owned());
+            }
+            let chain = Chain::at_checkpoint(slot, &bytes, checkpoint.metadata, checkpoint.files)?;
+            let (found, first) = (chain.configuration(), &first.configuration);
+            let is_same = found.network_passphrase == first.network_passphrase
+                && found.start_ledger == first.start_ledger
+                && found.kind == first.kind
+                && found.grid.steps().starts_with(first.grid.steps())
+                && found.epochs.as_slice().starts_with(first.epochs.as_slice());
+            if is_same { Ok(chain) } else { Err("its settings are not those of slot 0".to_owned()) }
+        })
+        .await)
+    }
+
+    /// Writes a checkpoint where there should have been one.
+    pub(super) async fn repair_checkpoint(&mut self) {
+        let behind = self.chain.tip.slot - self.checkpoint.unwrap_or(0).min(self.chain.tip.slot);
+        if behind >= self.slots_per_checkpoint {
+            self.write_checkpoint().await;
+        }
+    }
+
+    /// Writes a checkpoint at every multiple of the interval, and after a long leap.
+    pub(super) async fn checkpoint_if_due(&mut self) {
+        let slot = self.chain.tip.slot;
+        let behind = slot.saturating_sub(self.checkpoint.unwrap_or(0));
+        let is_multiple = slot.is_multiple_of(self.slots_per_checkpoint) && behind > 0;
+        if is_multiple || behind >= 2 * self.slots_per_checkpoint {
+            self.write_checkpoint().await;
+        }
+    }
+
+    /// What fails here costs time at the next opening, and no more: it is logged.
+    async fn write_checkpoint(&mut self) {
+        match self.try_checkpoint().await {
+            Ok(()) => self.checkpoint = Some(self.chain.tip.slot),
+            Err(error) => {
+                let (table, slot) = (self.store.name(""), self.chain.tip.slot);
+                tracing::warn!(table, slot, %error, "checkpoint could not be written, trying again later");
+            }
+        }
+    }
+
+    async fn try_checkpoint(&self) -> Result<(), DatasetError> {
+        let chain = self.chain.clone();
+        let path = checkpoint_path(chain.tip.slot);
+        let hint = encode_hint(&chain);
+        let bytes = blocking(move || encode(&chain)).await;
+        let bytes = bytes.map_err(|problem| DatasetError::content(&self.store.name(&path), problem))?;
+        self.store.replace(&path, bytes).await?;
+        // Another writer may be ahead: the hint should not go back. If it does, opening takes a little longer.
+        let newest =
+            self.store.read(HINT_PATH, HINT_BYTES_MAX).await?.and_then(|hint| parse_hint(&hint).ok());
+        if newest.is_none_or(|newest| newest < self.chain.tip.slot || self.checkpoint.is_none()) {
+            self.store.replace(HINT_PATH, hint).await?;
+        }
+        Ok(())
+    }
+}

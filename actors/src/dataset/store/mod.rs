@@ -1,0 +1,241 @@
+//! The only I/O of a dataset: whole objects, read with a limit and written if absent.
+//!
+//! In: paths below the dataset, with `/`, and bytes. Out: what certainly happened, or [`Put::Unknown`]: whoever put then
+//! reads back. Reads are tried again within a budget; puts are not, because what to do next depends on what is there.
+
+mod local;
+mod remote;
+mod retry;
+mod self_test;
+
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use object_store::ObjectStore;
+use object_store::memory::InMemory;
+
+use super::DatasetError;
+use super::error::StoreError;
+use super::url::DatasetUrl;
+use local::LocalFolder;
+use remote::Objects;
+
+pub use retry::Retry;
+
+/// What came of a put-if-absent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Put {
+    /// The object is ours and durable.
+    Created,
+    /// An object of this name was there; its bytes are untouched and durable.
+    Exists,
+    /// No answer, or one that does not say: the object may be there, may be ours, may still come.
+    Unknown,
+}
+
+/// An object in a folder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// Its name inside the folder.
+    pub name: String,
+    /// Its size.
+    pub bytes: u64,
+}
+
+/// A folder of an object store or of a file system.
+#[derive(Clone)]
+pub struct Store {
+    backend: Backend,
+    /// Ends in `/` unless empty.
+    base: String,
+    retry: Retry,
+}
+
+#[derive(Clone)]
+enum Backend {
+    Local(Arc<LocalFolder>),
+    Objects(Arc<Objects>),
+}
+
+/// Why an attempt failed.
+pub(super) enum Failure {
+    /// Trying again cannot help.
+    Final(StoreError),
+    /// It may.
+    Passing(String),
+}
+
+impl Store {
+    /// The store that `url` names. `environment` looks up a variable, as the provider's own tools name it
+    /// (`AWS_ACCESS_KEY_ID`, `GOOGLE_APPLICATION_CREDENTIALS`, ...).
+    ///
+    /// # Errors
+    ///
+    /// [`DatasetError::Url`] if the settings do not fit together. Nothing is asked of the store yet.
+    pub fn connect(
+        url: &DatasetUrl,
+        environment: &dyn Fn(&str) -> Option<String>,
+        retry: Retry,
+    ) -> Result<Self, DatasetError> {
+        let failure = |error: object_store::Error| DatasetError::Url {
+            url: url.to_string(),
+            problem: error.to_string(),
+        };
+        match url {
+            DatasetUrl::File(path) => {
+                let backend = Backend::Local(Arc::new(LocalFolder::new(path.clone())));
+                Ok(Self { backend, base: String::new(), retry })
+            }
+            DatasetUrl::Memory => Ok(Self::over(Arc::new(InMemory::new()), "", retry)),
+            DatasetUrl::S3(bucket) => {
+                let objects = remote::s3(bucket, environment).map_err(failure)?;
+                Ok(Self::over(objects, &bucket.prefix, retry))
+            }
+            DatasetUrl::Gs(bucket) => {
+                let objects = remote::gs(bucket, environment).map_err(failure)?;
+                Ok(Self::over(objects, &bucket.prefix, retry))
+            }
+        }
+    }
+
+    /// A folder of an object store that is at hand; `prefix` is empty for the whole store.
+    pub fn over(objects: Arc<dyn ObjectStore>, prefix: &str, retry: Retry) -> Self {
+        let backend = Backend::Objects(Arc::new(Objects::new(objects)));
+        Self { backend, base: String::new(), retry }.within(prefix)
+    }
+
+    /// A folder of this one.
+    pub(super) fn within(&self, folder: &str) -> Self {
+        let folder = folder.trim_matches('/');
+        let base = if folder.is_empty() { self.base.clone() } else { format!("{}{folder}/", self.base) };
+        Self { backend: self.backend.clone(), base, retry: self.retry.clone() }
+    }
+
+    /// Name of an object, for a person.
+    pub(super) fn name(&self, path: &str) -> String {
+        match &self.backend {
+            Backend::Local(folder) => format!("{}/{}{path}", folder.root().display(), self.base),
+            Backend::Objects(objects) => format!("{objects}/{}{path}", self.base),
+        }
+    }
+
+    /// Writes `bytes` under `path` unless something is there.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if nothing was written, or it is not durable: it is safe to put the same bytes again, later.
+    pub async fn put_create(&self, path: &str, bytes: Bytes) -> Result<Put, StoreError> {
+        let full = format!("{}{path}", self.base);
+        match &self.backend {
+            Backend::Local(folder) => folder.create(full, bytes).await,
+            Backend::Objects(objects) => objects.create(&full, bytes).await,
+        }
+    }
+
+    /// Writes `bytes` under `path`, in place of whatever is there: for what can be rebuilt, never for slots or rows.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if that was not possible within the budget.
+    pub(super) async fn replace(&self, path: &str, bytes: Bytes) -> Result<(), StoreError> {
+        let full = format!("{}{path}", self.base);
+        let mut attempts = self.retry.attempts("write", self.name(path));
+        loop {
+            let attempt = match &self.backend {
+                Backend::Local(folder) => folder.replace(full.clone(), bytes.clone()).await,
+                Backend::Objects(objects) => objects.replace(&full, bytes.clone()).await,
+            };
+            if let Some(done) = attempts.outcome(attempt).await? {
+                return Ok(done);
+            }
+        }
+    }
+
+    /// The bytes of `path`, `None` if nothing is there.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`]; [`StoreError::TooLarge`] above `bytes_max`, before anything of it is kept.
+    pub async fn read(&self, path: &str, bytes_max: u64) -> Result<Option<Bytes>, StoreError> {
+        let full = format!("{}{path}", self.base);
+        let mut attempts = self.retry.attempts("read", self.name(path));
+        loop {
+            let attempt = match &self.backend {
+                Backend::Local(folder) => folder.read(full.clone(), bytes_max).await,
+                Backend::Objects(objects) => objects.read(&full, bytes_max).await,
+            };
+            if let Some(done) = attempts.outcome(attempt).await? {
+                return Ok(done);
+            }
+        }
+    }
+
+    /// The size of `path` in bytes, `None` if nothing is there.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`].
+    pub async fn head(&self, path: &str) -> Result<Option<u64>, StoreError> {
+        let full = format!("{}{path}", self.base);
+        let mut attempts = self.retry.attempts("look up", self.name(path));
+        loop {
+            let attempt = match &self.backend {
+                Backend::Local(folder) => folder.head(full.clone()).await,
+                Backend::Objects(objects) => objects.head(&full).await,
+            };
+            if let Some(done) = attempts.outcome(attempt).await? {
+                return Ok(done);
+            }
+        }
+    }
+
+    /// The objects of a folder, not of folders in it, in the order of their names. Never needed for correctness.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`].
+    pub async fn list(&self, folder: &str) -> Result<Vec<Listed>, StoreError> {
+        let full = format!("{}{folder}", self.base);
+        let mut attempts = self.retry.attempts("list", self.name(folder));
+        let mut listed = loop {
+            let attempt = match &self.backend {
+                Backend::Local(local) => local.list(full.clone()).await,
+                Backend::Objects(objects) => objects.list(&full).await,
+            };
+            if let Some(listed) = attempts.outcome(attempt).await? {
+                break listed;
+            }
+        };
+        listed.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(listed)
+    }
+
+    /// Proves that the store honours put-if-absent, and removes what killed processes left behind.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::IgnoresPutIfAbsent`], or that the store cannot be written to.
+    pub async fn self_test(&self) -> Result<(), StoreError> {
+        if let Backend::Local(folder) = &self.backend {
+            folder.sweep().await;
+        }
+        self_test::run(self).await
+    }
+
+    /// Waits before attempt `attempt`, counted from 1.
+    pub(super) async fn pause(&self, attempt: u32) {
+        self.retry.pause(attempt).await;
+    }
+
+    /// How often anything is tried.
+    pub(super) fn attempts_max(&self) -> u32 {
+        self.retry.attempts_max()
+    }
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Store({})", self.name(""))
+    }
+}

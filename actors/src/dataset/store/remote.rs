@@ -1,0 +1,207 @@
+//! A bucket of an object store.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use futures::TryStreamExt;
+use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
+use object_store::gcp::{GoogleCloudStorageBuilder, GoogleConfigKey};
+use object_store::path::Path;
+use object_store::{
+    ClientOptions, Error, GetOptions, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload,
+    RetryConfig,
+};
+
+use super::{Failure, Listed, Put};
+use crate::dataset::error::StoreError;
+use crate::dataset::url::{Access, Bucket};
+
+/// Longest request: a file of 100 MB at 1 MB/s. A put that takes longer is unknown and read back.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(100);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What Amazon's own tools read, as far as the library knows it.
+const S3_VARIABLES: [&str; 14] = [
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_DEFAULT_REGION",
+    "AWS_REGION",
+    "AWS_ENDPOINT_URL",
+    "AWS_ENDPOINT_URL_S3",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+    "AWS_ROLE_ARN",
+    "AWS_ROLE_SESSION_NAME",
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+    "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
+    "AWS_ALLOW_HTTP",
+];
+
+/// What Google's own tools read, as far as the library knows it.
+const GS_VARIABLES: [&str; 3] =
+    ["GOOGLE_APPLICATION_CREDENTIALS", "GOOGLE_SERVICE_ACCOUNT", "GOOGLE_SERVICE_ACCOUNT_KEY"];
+
+pub(super) struct Objects {
+    store: Arc<dyn ObjectStore>,
+}
+
+pub(super) fn s3(
+    bucket: &Bucket,
+    environment: &dyn Fn(&str) -> Option<String>,
+) -> Result<Arc<dyn ObjectStore>, Error> {
+    let mut builder = AmazonS3Builder::new();
+    for variable in S3_VARIABLES {
+        let key = variable.to_ascii_lowercase().parse::<AmazonS3ConfigKey>().ok();
+        if let (Some(key), Some(value)) = (key, environment(variable).filter(|value| !value.is_empty())) {
+            builder = builder.with_config(key, value);
+        }
+    }
+    if let Some(endpoint) = &bucket.endpoint {
+        builder = builder.with_endpoint(endpoint);
+    }
+    if let Some(region) = &bucket.region {
+        builder = builder.with_region(region);
+    }
+    let endpoint = bucket.endpoint.clone();
+    let endpoint =
+        endpoint.or_else(|| environment("AWS_ENDPOINT_URL_S3")).or_else(|| environment("AWS_ENDPOINT_URL"));
+    let is_plain = endpoint.is_some_and(|endpoint| endpoint.starts_with("http://"));
+    let builder = builder
+        .with_bucket_name(&bucket.bucket)
+        .with_skip_signature(bucket.access == Access::Anonymous)
+        .with_retry(no_retry())
+        .with_client_options(client_options(is_plain));
+    Ok(Arc::new(builder.build()?))
+}
+
+pub(super) fn gs(
+    bucket: &Bucket,
+    environment: &dyn Fn(&str) -> Option<String>,
+) -> Result<Arc<dyn ObjectStore>, Error> {
+    let mut builder = GoogleCloudStorageBuilder::new();
+    for variable in GS_VARIABLES {
+        let key = variable.to_ascii_lowercase().parse::<GoogleConfigKey>().ok();
+        if let (Some(key), Some(value)) = (key, environment(variable).filter(|value| !value.is_empty())) {
+            builder = builder.with_config(key, value);
+        }
+    }
+    if let Some(endpoint) = &bucket.endpoint {
+        builder = builder.with_config(GoogleConfigKey::BaseUrl, endpoint);
+    }
+    let is_plain = bucket.endpoint.as_ref().is_some_and(|endpoint| endpoint.starts_with("http://"));
+    let builder = builder
+        .with_bucket_name(&bucket.bucket)
+        .with_skip_signature(bucket.access == Access::Anonymous)
+        .with_retry(no_retry())
+        .with_client_options(client_options(is_plain));
+    Ok(Arc::new(builder.build()?))
+}
+
+/// The dataset has one budget of its own; the library's would multiply with it and hide unknown puts.
+fn no_retry() -> RetryConfig {
+    RetryConfig { max_retries: 0, ..RetryConfig::default() }
+}
+
+fn client_options(is_plain: bool) -> ClientOptions {
+    ClientOptions::new()
+        .with_allow_http(is_plain)
+        .with_timeout(REQUEST_TIMEOUT)
+        .with_connect_timeout(CONNECT_TIMEOUT)
+}
+
+impl Objects {
+    pub(super) fn new(store: Arc<dyn ObjectStore>) -> Self {
+        Self { store }
+    }
+
+    pub(super) async fn create(&self, path: &str, bytes: Bytes) -> Result<Put, StoreError> {
+        let options = PutOptions::from(PutMode::Create);
+        match self.store.put_opts(&Path::from(path), PutPayload::from(bytes), options).await {
+            Ok(_) => Ok(Put::Created),
+            // A 409 comes as this error too, and means that somebody is writing: whoever put reads back either way.
+            Err(Error::AlreadyExists { .. } | Error::Precondition { .. }) => Ok(Put::Exists),
+            Err(error) => match failure("write", path, error) {
+                Failure::Final(error) => Err(error),
+                Failure::Passing(reason) => {
+                    tracing::debug!(path, reason, "put without a clear answer");
+                    Ok(Put::Unknown)
+                }
+            },
+        }
+    }
+
+    pub(super) async fn replace(&self, path: &str, bytes: Bytes) -> Result<(), Failure> {
+        let put = self.store.put(&Path::from(path), PutPayload::from(bytes)).await;
+        put.map(|_| ()).map_err(|error| failure("write", path, error))
+    }
+
+    pub(super) async fn read(&self, path: &str, bytes_max: u64) -> Result<Option<Bytes>, Failure> {
+        let failure = |error| failure("read", path, error);
+        let found = match self.store.get_opts(&Path::from(path), GetOptions::default()).await {
+            Ok(found) => found,
+            Err(Error::NotFound { .. }) => return Ok(None),
+            Err(error) => return Err(failure(error)),
+        };
+        let bytes = found.meta.size;
+        let too_large =
+            |bytes| Failure::Final(StoreError::TooLarge { path: path.to_owned(), bytes, bytes_max });
+        if bytes > bytes_max {
+            return Err(too_large(bytes));
+        }
+        let mut content = BytesMut::with_capacity(usize::try_from(bytes).unwrap_or(0));
+        let mut stream = found.into_stream();
+        while let Some(chunk) = stream.try_next().await.map_err(failure)? {
+            content.extend_from_slice(&chunk);
+            if content.len() as u64 > bytes_max {
+                return Err(too_large(content.len() as u64));
+            }
+        }
+        if content.len() as u64 != bytes {
+            return Err(Failure::Passing(format!("{} of {bytes} bytes came", content.len())));
+        }
+        Ok(Some(content.freeze()))
+    }
+
+    pub(super) async fn head(&self, path: &str) -> Result<Option<u64>, Failure> {
+        match self.store.head(&Path::from(path)).await {
+            Ok(found) => Ok(Some(found.size)),
+            Err(Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(failure("look up", path, error)),
+        }
+    }
+
+    pub(super) async fn list(&self, folder: &str) -> Result<Vec<Listed>, Failure> {
+        let prefix = Path::from(folder);
+        let found = self.store.list_with_delimiter(Some(&prefix)).await;
+        let found = found.map_err(|error| failure("list", folder, error))?;
+        let listed = found.objects.into_iter().filter_map(|object| {
+            Some(Listed { name: object.location.filename()?.to_owned(), bytes: object.size })
+        });
+        Ok(listed.collect())
+    }
+}
+
+impl fmt::Display for Objects {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.store.fmt(f)
+    }
+}
+
+fn failure(action: &'static str, path: &str, error: Error) -> Failure {
+    let fix = match &error {
+        Error::NotFound { .. } => "create the bucket, or correct its name",
+        Error::PermissionDenied { .. } | Error::Unauthenticated { .. } => {
+            "give an account that may read and write here in the environment (AWS_ACCESS_KEY_ID and \
+             AWS_SECRET_ACCESS_KEY, or GOOGLE_APPLICATION_CREDENTIALS)"
+        }
+        Error::NotImplemented { .. }
+        | Error::NotSupported { .. }
+        | Error::InvalidPath { .. }
+        | Error::UnknownConfigurationKey { .. } => "use another store, or another folder of it",
+        _ => return Failure::Passing(error.to_string()),
+    };
+    Failure::Final(StoreError::Refused { action, path: path.to_owned(), reason: error.to_string(), fix })
+}

@@ -1,0 +1,93 @@
+//! How often and how fast a store is asked again.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use orrery_supervisor::{Backoff, BackoffError};
+
+use super::Failure;
+use crate::dataset::error::StoreError;
+
+/// A budget of attempts with jittered pauses between them.
+#[derive(Clone, Debug)]
+pub struct Retry {
+    attempts_max: u32,
+    backoff: Backoff,
+    state: Arc<AtomicU64>,
+}
+
+/// A request that is repeated. No closure: a future with one in it could not move between threads.
+pub(super) struct Attempts<'a> {
+    retry: &'a Retry,
+    action: &'static str,
+    path: String,
+    made: u32,
+}
+
+impl Attempts<'_> {
+    /// What an attempt gave; `None`, after a pause, if there should be another one.
+    pub(super) async fn outcome<T>(&mut self, attempt: Result<T, Failure>) -> Result<Option<T>, StoreError> {
+        self.made += 1;
+        let reason = match attempt {
+            Ok(value) => return Ok(Some(value)),
+            Err(Failure::Final(error)) => return Err(error),
+            Err(Failure::Passing(reason)) => reason,
+        };
+        let (action, path, attempts) = (self.action, self.path.clone(), self.made);
+        if attempts >= self.retry.attempts_max {
+            return Err(StoreError::Unavailable { action, path, reason, attempts });
+        }
+        tracing::debug!(action, path, attempts, reason, "store request failed, retrying");
+        self.retry.pause(attempts).await;
+        Ok(None)
+    }
+}
+
+impl Retry {
+    /// Attempts of one request. Fewer give up on a throttled store, more hide one that is down.
+    const ATTEMPTS_MAX: u32 = 8;
+    /// Longest first pause.
+    const FIRST: Duration = Duration::from_millis(50);
+    /// Longest pause: all of a request's together stay under 15 s.
+    const CAP: Duration = Duration::from_secs(5);
+
+    /// The budget for production. Pauses are drawn from `seed`: nodes that fail together need different ones.
+    ///
+    /// # Errors
+    ///
+    /// None with the constants above; the type is that of [`Backoff::new`].
+    pub fn new(seed: u64) -> Result<Self, BackoffError> {
+        Ok(Self::with(Self::ATTEMPTS_MAX, Backoff::new(Self::FIRST, Self::CAP)?, seed))
+    }
+
+    /// Another budget; at least one attempt is made.
+    pub fn with(attempts_max: u32, backoff: Backoff, seed: u64) -> Self {
+        Self { attempts_max: attempts_max.max(1), backoff, state: Arc::new(AtomicU64::new(seed)) }
+    }
+
+    pub(super) fn attempts_max(&self) -> u32 {
+        self.attempts_max
+    }
+
+    pub(super) async fn pause(&self, attempt: u32) {
+        let delay = self.backoff.delay(attempt, &mut || self.random());
+        if !delay.is_zero() {
+            tokio::time::sleep(delay).await;
+        }
+    }
+
+    /// The attempts of one request.
+    pub(super) fn attempts(&self, action: &'static str, path: String) -> Attempts<'_> {
+        Attempts { retry: self, action, path, made: 0 }
+    }
+
+    /// SplitMix64: even bits, and any seed will do.
+    fn random(&self) -> u64 {
+        const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
+        let mut value = self.state.fetch_add(STEP, Ordering::Relaxed).wrapping_add(STEP);
+        value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        value = (value ^ (value >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        value ^ (value >> 31)
+    }
+}
