@@ -1,11 +1,15 @@
 //! The data path: ledger source -> token-transfer processor -> event sink.
 //!
 //! [`source`] finds ledgers and hands on their bytes; [`ledger`] reads those bytes and proves them; [`processor`] turns
-//! them into rows; [`sink`] makes rows durable. [`dataset`] is where the rows of a whole history stay: tables that many
-//! writers continue and every engine reads. [`pipeline`] alone knows the stages.
+//! them into rows; [`sink`] takes rows, and [`dataset`] keeps them. [`pipeline`] alone knows them all. [`envelope`] is what
+//! travels between them as actors, [`flow`] how, [`checkpoint`] what a node remembers, [`metrics`] what it counts.
 
 #![recursion_limit = "256"]
 
+pub mod envelope;
+pub mod metrics;
+pub mod flow;
+pub mod checkpoint;
 pub mod source;
 pub mod ledger;
 pub mod processor;

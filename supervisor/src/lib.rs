@@ -40,6 +40,7 @@ pub use clock::{Clock, ManualClock, MonotonicTime, SystemClock};
 pub use exit::{ErrorClass, ExitError, ExitReason, StartError};
 pub use handle::SupervisorHandle;
 pub use probe::{Handle, Probe};
+pub use random::SeededRandom;
 pub use report::{Observer, Outcome, RestartReport};
 pub use restart_intensity::{RestartIntensity, RestartIntensityError, RestartVerdict, RestartWindow};
 pub use start::StartContext;

@@ -2,15 +2,17 @@
 
 /// SplitMix64: 64 even bits a call, any seed will do. See Steele, Lea, Flood, "Fast splittable pseudorandom number
 /// generators", 2014.
-#[derive(Debug)]
-pub(crate) struct SeededRandom(u64);
+#[derive(Clone, Debug)]
+pub struct SeededRandom(u64);
 
 impl SeededRandom {
-    pub(crate) const fn new(seed: u64) -> Self {
+    /// Any seed will do.
+    pub const fn new(seed: u64) -> Self {
         Self(seed)
     }
 
-    pub(crate) fn draw(&mut self) -> u64 {
+    /// The next 64 bits.
+    pub fn draw(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut bits = self.0;
         bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

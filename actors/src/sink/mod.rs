@@ -13,6 +13,7 @@ mod csv;
 mod error;
 mod jsonl;
 mod output;
+mod actor;
 mod parquet;
 
 use std::fmt;
@@ -23,6 +24,7 @@ use std::str::FromStr;
 use orrery_schemas::{LedgerSequence, TokenTransfer};
 
 pub use crate::columnar::ROW_GROUP_ROWS;
+pub use actor::{OnCheckpoint, Output, Sink, SinkActorSettings, SinkState};
 pub use error::SinkError;
 pub use output::Target;
 

@@ -49,12 +49,14 @@ mod fetch_plan;
 mod retry_budget;
 mod stream;
 mod stream_limits;
+mod actor;
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use orrery_schemas::LedgerSequence;
 
+pub use actor::{Fetcher, FetcherSettings, FetcherState, Ledgers, OpenLedgers};
 pub use chunk::{ChunkLedgers, FetchedObject, LedgerChunk, ObjectFingerprint};
 pub use error::{SourceError, SourceErrorClass, SourceErrorKind};
 pub use inputs::{open, open_with};

@@ -1,23 +1,15 @@
-//! Source -> proof -> processor in one process: ledgers are worked on in parallel and come out in order.
+//! What is done with one ledger: proof, then events. Pure, and the same wherever ledgers come from.
 //!
-//! What a caller does with them decides what is strict: a ledger comes out with everything that was found, violations
-//! and faults included, and the caller keeps or refuses it.
+//! A ledger comes out with everything that was found, violations and faults included; whoever asked keeps or refuses it.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use orrery_schemas::LedgerSequence;
 
-use crate::ledger::integrity::{self, ChainLink, Integrity, Violation};
+use crate::ledger::integrity::{self, Integrity, Violation};
 use crate::ledger::{Network, ParsedLedger};
 use crate::processor::ttp::{self, DeltaMismatch, LedgerEvents, Mode, ModeDifference, ProcessError};
-use crate::source::{LedgerSource, Prefetch, PrefetchError, PrefetchLimits, RawLedger};
-
-/// Bytes of XDR read ahead. Two dense ledgers of every worker fit; more would only cost memory.
-const XDR_BYTES_IN_FLIGHT_MAX: usize = 64 << 20;
-
-/// Ledgers in flight for each worker: one in work, one ready, two waiting for an earlier one.
-const LEDGERS_IN_FLIGHT_PER_WORKER: usize = 4;
+use crate::source::RawLedger;
 
 /// What is done with each ledger.
 #[derive(Clone, Debug)]
@@ -64,55 +56,6 @@ pub struct ProcessedLedger {
     pub difference: Option<ModeDifference>,
 }
 
-/// Ledgers in the order of their source.
-pub struct Pipeline {
-    ledgers: Prefetch<(u32, ProcessedLedger)>,
-    last: Option<(u32, ChainLink)>,
-}
-
-impl Pipeline {
-    /// Starts the threads. `cancel`, once true, ends the pipeline with [`PrefetchError::Cancelled`].
-    ///
-    /// # Errors
-    ///
-    /// The system gives no threads.
-    pub fn start(
-        source: Box<dyn LedgerSource>,
-        settings: PipelineSettings,
-        cancel: Arc<AtomicBool>,
-    ) -> Result<Self, PrefetchError> {
-        let limits = PrefetchLimits {
-            workers: settings.workers,
-            ledgers_in_flight_max: settings.workers.saturating_mul(LEDGERS_IN_FLIGHT_PER_WORKER),
-            xdr_bytes_in_flight_max: XDR_BYTES_IN_FLIGHT_MAX,
-        };
-        let ledgers = Prefetch::start(source, limits, cancel, move |raw| (raw.chain, work(&settings, &raw)))?;
-        Ok(Self { ledgers, last: None })
-    }
-
-    /// V0 and V2 take two ledgers, so they wait for the order.
-    fn check_link(&mut self, chain: u32, ledger: &mut ProcessedLedger) {
-        let Some(integrity) = &mut ledger.integrity else { return };
-        if let Some((last_chain, last)) = &self.last
-            && *last_chain == chain
-        {
-            integrity.violations.extend(integrity::check_link(last, &integrity.link));
-        }
-        self.last = Some((chain, integrity.link));
-    }
-}
-
-impl Iterator for Pipeline {
-    type Item = Result<ProcessedLedger, PrefetchError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        Some(self.ledgers.next()?.map(|(chain, mut ledger)| {
-            self.check_link(chain, &mut ledger);
-            ledger
-        }))
-    }
-}
-
 impl ProcessedLedger {
     /// What the hashes contradict.
     pub fn violations(&self) -> &[Violation] {
@@ -133,7 +76,8 @@ impl ProcessedLedger {
     }
 }
 
-fn work(settings: &PipelineSettings, raw: &RawLedger) -> ProcessedLedger {
+/// Proves one ledger and derives its events.
+pub(super) fn work(settings: &PipelineSettings, raw: &RawLedger) -> ProcessedLedger {
     let mut integrity = None;
     let mut mismatches = Vec::new();
     let mut difference = None;

@@ -1,0 +1,149 @@
+//! What a node keeps for itself, in sled: checkpoints, fingerprints of objects, quarantined ledgers, parked pipelines,
+//! restart history. One file per family of keys, under `kv/`.
+//!
+//! None of it is the truth: that is the dataset. Lost or damaged, it is moved aside and begun anew, and checkpoints come
+//! back with the next commit. Every value carries a checksum, so that damage reads as absence and never as another value.
+//! One process at a time: sled locks the directory.
+
+mod kv;
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use thiserror::Error;
+
+pub use kv::checkpoints::Checkpoints;
+pub use kv::objects::{Objects, Seen};
+pub use kv::parked::Parked;
+pub use kv::quarantine::{Quarantine, Quarantined};
+pub use kv::restarts::{RestartRecord, Restarts};
+
+/// Memory that sled may use for its cache. All of a node's state is smaller.
+const CACHE_BYTES: u64 = 16 << 20;
+
+/// How often sled writes what nobody flushed. All of it can be rebuilt, so that little is flushed at once.
+const FLUSH_EVERY_MS: u64 = 500;
+
+/// Directories of damaged state that are kept beside a new one, for whoever wants to know what happened.
+const DAMAGED_KEPT_MAX: u32 = 10;
+
+/// A node's own state.
+#[derive(Clone, Debug)]
+pub struct NodeState {
+    /// What each output has.
+    pub checkpoints: Checkpoints,
+    /// What objects looked like when they were processed.
+    pub objects: Objects,
+    /// Ledgers that could not be processed.
+    pub quarantine: Quarantine,
+    /// Pipelines that an operator or a poison ledger stopped.
+    pub parked: Parked,
+    /// What was restarted, and why.
+    pub restarts: Restarts,
+    db: sled::Db,
+}
+
+/// State that cannot be had.
+#[derive(Debug, Error)]
+pub enum StateError {
+    /// Another process has it.
+    #[error(
+        "{}: another process uses this node's state; stop it, or give this one its own --data-dir", path.display()
+    )]
+    InUse {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// The file system refuses.
+    #[error("{}: cannot {action} the node's state: {source}; see to the directory, or give another --data-dir", path.display())]
+    Io {
+        /// The directory.
+        path: PathBuf,
+        /// What was tried.
+        action: &'static str,
+        /// Why not.
+        source: io::Error,
+    },
+    /// sled refuses.
+    #[error("cannot {action} the node's state: {source}")]
+    Sled {
+        /// What was tried.
+        action: &'static str,
+        /// Why not.
+        source: sled::Error,
+    },
+}
+
+impl NodeState {
+    /// Opens what is in `directory`, or makes it. Damaged state is moved aside.
+    ///
+    /// # Errors
+    ///
+    /// [`StateError`] says what to do about it.
+    pub fn open(directory: &Path) -> Result<Self, StateError> {
+        let failed = |action| move |source| StateError::Io { path: directory.to_owned(), action, source };
+        fs::create_dir_all(directory).map_err(failed("create"))?;
+        let path = directory.join("state");
+        match Self::open_at(&path) {
+            Err(StateError::Sled { source, .. }) if !matches!(source, sled::Error::Io(_)) => {
+                let aside = move_aside(&path).map_err(failed("move aside"))?;
+                let kept = aside.display();
+                tracing::warn!(error = %source, %kept, "node state was damaged and is begun anew");
+                Self::open_at(&path)
+            }
+            opened => opened,
+        }
+    }
+
+    fn open_at(path: &Path) -> Result<Self, StateError> {
+        let config = sled::Config::new().path(path).cache_capacity(CACHE_BYTES);
+        let db = config.flush_every_ms(Some(FLUSH_EVERY_MS)).open().map_err(|source| match source {
+            // What sled says when its lock is taken.
+            sled::Error::Io(error) if error.kind() == io::ErrorKind::Other || is_locked(&error) => {
+                StateError::InUse { path: path.to_owned() }
+            }
+            sled::Error::Io(source) => StateError::Io { path: path.to_owned(), action: "open", source },
+            source => StateError::Sled { action: "open", source },
+        })?;
+        let tree = |name: &str| {
+            db.open_tree(name).map_err(|source| StateError::Sled { action: "open a table of", source })
+        };
+        Ok(Self {
+            checkpoints: Checkpoints::new(tree("checkpoints")?),
+            objects: Objects::new(tree("objects")?),
+            quarantine: Quarantine::new(tree("quarantine")?, tree("quarantine-bytes")?),
+            parked: Parked::new(tree("parked")?),
+            restarts: Restarts::new(tree("restarts")?),
+            db,
+        })
+    }
+
+    /// Writes everything to disk.
+    ///
+    /// # Errors
+    ///
+    /// The disk does not take it.
+    pub fn flush(&self) -> Result<(), StateError> {
+        self.db.flush().map(drop).map_err(|source| StateError::Sled { action: "flush", source })
+    }
+}
+
+fn is_locked(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::WouldBlock || error.to_string().contains("lock")
+}
+
+/// Renames a damaged directory to the first free of a few names, the last of which is taken anew.
+fn move_aside(path: &Path) -> io::Result<PathBuf> {
+    let named = |number| path.with_extension(format!("damaged-{number}"));
+    let free = (1..DAMAGED_KEPT_MAX).map(named).find(|aside| !aside.exists());
+    let aside = free.unwrap_or_else(|| named(DAMAGED_KEPT_MAX));
+    if aside.exists() {
+        fs::remove_dir_all(&aside)?;
+    }
+    fs::rename(path, &aside)?;
+    Ok(aside)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,129 @@
+use orrery_schemas::{Hash32, LedgerSequence};
+
+use super::*;
+
+fn state(directory: &Path) -> NodeState {
+    NodeState::open(directory).unwrap()
+}
+
+fn poison(ledger: u32) -> Quarantined {
+    Quarantined {
+        ledger,
+        pipeline: "live".to_owned(),
+        source: "file://lake".to_owned(),
+        file: "FFFFFFFD--2.xdr.zst".to_owned(),
+        reason: "V1: the header's hash is another".to_owned(),
+        attempts: 3,
+        object_bytes: 5,
+    }
+}
+
+#[test]
+fn everything_outlives_the_process() {
+    let directory = tempfile::tempdir().unwrap();
+    let record = RestartRecord {
+        supervisor: "node/pipelines".to_owned(),
+        child: "live".to_owned(),
+        reason: "panicked: x".to_owned(),
+        restarts_in_window: 2,
+        incarnation: 7,
+    };
+    {
+        let state = state(directory.path());
+        state.checkpoints.advance("live/ledgers", LedgerSequence(77)).unwrap();
+        state.objects.remember("lake", LedgerSequence(5), Hash32([1; 32])).unwrap();
+        state.quarantine.keep(&poison(9), b"bytes").unwrap();
+        state.parked.park("live", "asked for").unwrap();
+        state.restarts.add(&record).unwrap();
+        state.flush().unwrap();
+    }
+    let state = state(directory.path());
+    assert_eq!(state.checkpoints.list().unwrap(), [("live/ledgers".to_owned(), LedgerSequence(77))]);
+    assert_eq!(state.objects.remember("lake", LedgerSequence(5), Hash32([1; 32])).unwrap(), Seen::Same);
+    let (entry, bytes) = state.quarantine.get(LedgerSequence(9)).unwrap().unwrap();
+    assert_eq!((entry, bytes.as_deref()), (poison(9), Some(&b"bytes"[..])));
+    assert_eq!(state.parked.reason("live").unwrap().as_deref(), Some("asked for"));
+    assert_eq!(state.restarts.list().unwrap(), [record]);
+}
+
+#[test]
+fn a_checkpoint_never_moves_back() {
+    let directory = tempfile::tempdir().unwrap();
+    let state = state(directory.path());
+    let check = |ledger, expect| {
+        assert_eq!(state.checkpoints.advance("a", LedgerSequence(ledger)).unwrap(), LedgerSequence(expect));
+    };
+    check(10, 10);
+    check(12, 12);
+    check(11, 12);
+    assert_eq!(state.checkpoints.get("b").unwrap(), None);
+}
+
+#[test]
+fn a_changed_object_is_noticed_and_old_ones_are_forgotten() {
+    let directory = tempfile::tempdir().unwrap();
+    let state = state(directory.path());
+    let check = |source, ledger, byte, expect| {
+        let seen = state.objects.remember(source, LedgerSequence(ledger), Hash32([byte; 32])).unwrap();
+        assert_eq!(seen, expect, "{source} {ledger} {byte}");
+    };
+    check("lake", 5, 1, Seen::New);
+    check("lake", 5, 1, Seen::Same);
+    check("mirror", 5, 2, Seen::New);
+    check("lake", 5, 3, Seen::Changed(Hash32([1; 32])));
+    check("lake", 5, 3, Seen::Same);
+    check("lake", 10_006, 4, Seen::New);
+    check("lake", 5, 9, Seen::New);
+}
+
+#[test]
+fn quarantine_lists_releases_and_is_bounded() {
+    let directory = tempfile::tempdir().unwrap();
+    let quarantine = state(directory.path()).quarantine;
+    for ledger in 1..=103 {
+        quarantine.keep(&poison(ledger), b"x").unwrap();
+    }
+    let kept: Vec<_> = quarantine.list().unwrap().into_iter().map(|entry| entry.ledger).collect();
+    assert_eq!(kept, (4..=103).collect::<Vec<_>>());
+    assert!(quarantine.release(LedgerSequence(50)).unwrap());
+    assert!(!quarantine.release(LedgerSequence(50)).unwrap());
+    assert_eq!(quarantine.get(LedgerSequence(50)).unwrap(), None);
+}
+
+#[test]
+fn a_second_process_is_told_that_the_state_is_in_use() {
+    let directory = tempfile::tempdir().unwrap();
+    let _first = state(directory.path());
+    let second = NodeState::open(directory.path());
+    assert!(matches!(second, Err(StateError::InUse { .. })), "{second:?}");
+}
+
+#[test]
+fn a_damaged_value_is_absent_and_never_another() {
+    let directory = tempfile::tempdir().unwrap();
+    let state = state(directory.path());
+    state.parked.park("live", "asked for").unwrap();
+    let tree = state.db.open_tree("parked").unwrap();
+    let value = tree.get("live").unwrap().unwrap().to_vec();
+    for at in 0..value.len() {
+        let mut damaged = value.clone();
+        damaged[at] ^= 1;
+        tree.insert("live", damaged).unwrap();
+        assert_eq!(state.parked.reason("live").unwrap(), None, "byte {at}");
+    }
+}
+
+#[test]
+fn damaged_state_is_moved_aside_and_begun_anew() {
+    let directory = tempfile::tempdir().unwrap();
+    for round in 0..3 {
+        let state = state(directory.path());
+        assert_eq!(state.checkpoints.list().unwrap(), [], "round {round}");
+        state.checkpoints.advance("a", LedgerSequence(1)).unwrap();
+        state.flush().unwrap();
+        drop(state);
+        let conf = directory.path().join("state/conf");
+        fs::write(conf, b"damaged beyond recognition").unwrap();
+    }
+    assert!(directory.path().join("state.damaged-2").exists());
+}

@@ -1,0 +1,13 @@
+//! Source -> proof -> processor -> sinks, joined: the only place that knows all of them.
+//!
+//! [`Pipeline`] gives ledgers to a caller, for commands that read once; [`supervised`] is the same work as a tree of actors
+//! that writes a dataset and heals itself.
+
+mod work;
+mod blocking;
+mod batch;
+mod table;
+pub mod supervised;
+
+pub use blocking::Pipeline;
+pub use work::{PipelineSettings, ProcessedLedger, Proof};

@@ -1,0 +1,303 @@
+//! A pipeline as a supervision tree: sinks, processor, fetcher, all of which start and stop together.
+//!
+//! ```text
+//! <name> (OneForAll)
+//! |- sink/token_transfers     starts first, stops last: nobody sends to an absent child
+//! |- sink/ledgers
+//! |- processor
+//! `- fetcher
+//! ```
+//!
+//! A pipeline begins where the output that is furthest behind ends, and asks upwards for what it can take. Whatever fails,
+//! all of it restarts from what is durable: a surviving sink would hold rows that a restarted fetcher sends again.
+
+use std::num::NonZeroU32;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures::{FutureExt, StreamExt};
+use orrery_schemas::{Hash32, LedgerSequence};
+use orrery_supervisor::{
+    Backoff, ChildSpec, Clock, EndWhen, ErrorClass, ExitError, Restart, RestartIntensity, SeededRandom,
+    Shutdown, StartContext, StartError, Strategy, SupervisorSpec,
+};
+
+use super::batch::work_on;
+use super::table::{TableOutput, TableSettings};
+use super::work::{PipelineSettings, Proof};
+use crate::checkpoint::{NodeState, Quarantined, Seen};
+use crate::dataset::{DatasetSettings, Store, TableKind};
+use crate::envelope::{PoisonLedger, ProcessorMessage, SinkMessage};
+use crate::ledger::Network;
+use crate::metrics::PipelineMetrics;
+use crate::processor::ttp::Mode;
+use crate::processor::{Processor, ProcessorLimits, ProcessorSettings};
+use crate::sink::{Output, Sink, SinkActorSettings};
+use crate::source::{
+    AtTip, Fetcher, FetcherSettings, LedgerChunk, LedgerStore, Rejected, StreamLimits, StreamStart,
+    SystemTimer, ledger_stream,
+};
+
+/// Time that a sink may take to commit what it has when it is asked to stop.
+const SINK_STOPS_WITHIN: Duration = Duration::from_secs(30);
+
+/// Time for the others, who finish one message.
+const STOPS_WITHIN: Duration = Duration::from_secs(5);
+
+/// Restarts of one pipeline before it is given up for good: what recurs this often does not go away.
+const RESTARTS_MAX: u32 = 10;
+
+/// Period of these.
+const RESTARTS_PERIOD: Duration = Duration::from_secs(300);
+
+/// Between restarts of a pipeline, and between attempts to reach its store.
+const BACKOFF_FIRST: Duration = Duration::from_millis(100);
+const BACKOFF_CAP: Duration = Duration::from_secs(10);
+
+/// Names of the tables' sinks, in the order in which they start.
+const SINKS: [(&str, TableKind); 2] =
+    [("sink/token_transfers", TableKind::TokenTransfers), ("sink/ledgers", TableKind::Ledgers)];
+
+/// What a pipeline may hold at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PipelineLimits {
+    /// Batches worked on at the same time: threads.
+    pub workers: u32,
+    /// Batches sent by the fetcher and not yet handed on by the processor.
+    pub fetcher_to_processor: u32,
+    /// Batches sent by the processor and not yet taken by a sink.
+    pub processor_to_sink: u32,
+    /// Bytes of objects fetched ahead, in the fetcher and on the way to the processor.
+    pub object_bytes: usize,
+}
+
+impl PipelineLimits {
+    /// For so many threads: each has a batch in work and one ready, and sinks take short pauses without anyone waiting.
+    pub fn for_workers(workers: NonZeroU32) -> Self {
+        let workers = workers.get();
+        Self {
+            workers,
+            fetcher_to_processor: workers.saturating_mul(3),
+            processor_to_sink: workers.saturating_mul(4),
+            object_bytes: 64 << 20,
+        }
+    }
+
+    /// Most batches that one pipeline holds. Each has the ledgers of one object, or one ledger of an answer.
+    pub const fn batches_in_flight_max(&self) -> u32 {
+        self.fetcher_to_processor // sent by the fetcher, not yet handed on by the processor
+            + self.processor_to_sink // handed on, not yet taken by the slowest sink
+            + 1 // taken by the sink and being written
+    }
+}
+
+/// Everything that a pipeline is made from.
+#[derive(Clone)]
+pub struct SupervisedPipeline {
+    /// Its name in the tree, in labels and in commands.
+    pub name: String,
+    /// Where ledgers come from, in order of preference.
+    pub stores: Vec<Arc<dyn LedgerStore>>,
+    /// The ledgers' network.
+    pub network: Network,
+    /// Where events are read from.
+    pub mode: Mode,
+    /// How far ledgers are proven.
+    pub proof: Proof,
+    /// Where the dataset is.
+    pub dataset: Store,
+    /// What it is, or becomes.
+    pub settings: DatasetSettings,
+    /// The last ledger; `None` follows the sources for ever.
+    pub to: Option<LedgerSequence>,
+    /// What to do about ledgers that no source has yet.
+    pub at_tip: AtTip,
+    /// How long a store or source that is away is waited for; for ever if `None`.
+    pub patience: Option<Duration>,
+    /// Bounds.
+    pub limits: PipelineLimits,
+    /// What the node keeps, if it keeps anything.
+    pub state: Option<NodeState>,
+    /// Counts.
+    pub metrics: Arc<PipelineMetrics>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Seed of all jitter.
+    pub seed: u64,
+}
+
+/// Settings of supervision that cannot be had: a bug of the constants above.
+fn invalid(error: impl std::fmt::Display) -> ExitError {
+    ExitError::new(ErrorClass::Internal, error.to_string())
+}
+
+impl SupervisedPipeline {
+    /// The tree. It ends by itself, normally, when every ledger up to `to` is durable.
+    ///
+    /// # Errors
+    ///
+    /// The constants of this file contradict each other.
+    pub fn spec(self) -> Result<SupervisorSpec, ExitError> {
+        let intensity = RestartIntensity::new(RESTARTS_MAX, RESTARTS_PERIOD).map_err(invalid)?;
+        let backoff = Backoff::new(BACKOFF_FIRST, BACKOFF_CAP).map_err(invalid)?;
+        let pipeline = Arc::new(self);
+        let mut spec = SupervisorSpec::new(pipeline.name.clone(), Strategy::OneForAll, intensity)
+            .end_when(EndWhen::AllEnded);
+        for (id, kind) in SINKS {
+            let pipeline = pipeline.clone();
+            let child = ChildSpec::worker(id, move |context| pipeline.sink(kind, backoff, context));
+            spec = spec.child(tuned(child, SINK_STOPS_WITHIN, backoff));
+        }
+        let processor = pipeline.clone();
+        let child = ChildSpec::worker("processor", move |context| processor.processor(context));
+        spec = spec.child(tuned(child, STOPS_WITHIN, backoff));
+        let child = ChildSpec::worker("fetcher", move |context| pipeline.fetcher(backoff, context));
+        Ok(spec.child(tuned(child, STOPS_WITHIN, backoff)))
+    }
+
+    fn sink(
+        &self,
+        kind: TableKind,
+        backoff: Backoff,
+        context: &StartContext,
+    ) -> Result<(Sink, SinkActorSettings), StartError> {
+        let settings = TableSettings {
+            store: self.dataset.clone(),
+            kind,
+            dataset: self.settings.clone(),
+            to: self.to,
+            patience: self.patience,
+            backoff,
+            clock: self.clock.clone(),
+            metrics: self.metrics.clone(),
+        };
+        let random = random(self.seed, context.incarnation(), kind.as_str());
+        let output: Box<dyn Output> = Box::new(TableOutput::new(settings, random));
+        let (state, output_name) = (self.state.clone(), format!("{}/{}", self.name, kind.as_str()));
+        let on_checkpoint = Arc::new(move |ledger| {
+            let Some(state) = &state else { return };
+            if let Err(error) = state.checkpoints.advance(&output_name, ledger) {
+                tracing::warn!(%error, "checkpoint not noted; the dataset has it");
+            }
+        });
+        Ok((Sink, SinkActorSettings { output, credits: self.limits.processor_to_sink, on_checkpoint }))
+    }
+
+    fn processor(&self, context: &StartContext) -> Result<(Processor, ProcessorSettings), StartError> {
+        let sinks =
+            SINKS.iter().map(|(id, _)| context.sibling::<SinkMessage>(id)).collect::<Result<_, _>>()?;
+        let settings = PipelineSettings {
+            network: self.network.clone(),
+            mode: self.mode,
+            proof: self.proof,
+            workers: self.limits.workers as usize,
+        };
+        let (metrics, pipeline) = (self.metrics.clone(), self.clone());
+        let settings = ProcessorSettings {
+            limits: ProcessorLimits {
+                workers: self.limits.workers,
+                source_credits: self.limits.fetcher_to_processor,
+            },
+            work: Arc::new(move |batch| work_on(&settings, batch)),
+            quarantine: Arc::new(move |poison, attempts| pipeline.quarantine(poison, attempts)),
+            sinks,
+            probe: context.probe().clone(),
+            metrics,
+        };
+        Ok((Processor, settings))
+    }
+
+    /// Keeps the evidence and notes that the pipeline is parked, so that a restarted node leaves it so.
+    fn quarantine(&self, poison: &PoisonLedger, attempts: u32) -> Result<(), ExitError> {
+        let source = self.stores.get(poison.origin.source).map_or("", |store| store.name());
+        let (ledger, file, reason) = (poison.ledger.0, poison.origin.file.as_ref(), poison.reason.as_str());
+        tracing::error!(ledger, source, file, reason, attempts, "poison ledger, the pipeline is parked");
+        let Some(state) = &self.state else { return Ok(()) };
+        let entry = Quarantined {
+            ledger,
+            pipeline: self.name.clone(),
+            source: source.to_owned(),
+            file: file.to_owned(),
+            reason: reason.to_owned(),
+            attempts,
+            object_bytes: poison.origin.bytes.len(),
+        };
+        let kept = state.quarantine.keep(&entry, &poison.origin.bytes);
+        kept.and_then(|()| state.parked.park(&self.name, &poison.to_string()))
+            .map_err(|error| ExitError::new(ErrorClass::Unavailable, error.to_string()))
+    }
+
+    fn fetcher(
+        self: &Arc<Self>,
+        backoff: Backoff,
+        context: &StartContext,
+    ) -> Result<(Fetcher, FetcherSettings), StartError> {
+        let processor = context.sibling::<ProcessorMessage>("processor")?;
+        let (pipeline, incarnation) = (self.clone(), context.incarnation());
+        let runs = Mutex::new(0_u64);
+        let open = Arc::new(move |from, avoid| {
+            let mut runs = runs.lock().unwrap_or_else(PoisonError::into_inner);
+            *runs += 1;
+            let random = random(pipeline.seed, incarnation, &format!("stream/{runs}"));
+            let pipeline = pipeline.clone();
+            async move { pipeline.ledgers(from, avoid, random) }.boxed()
+        });
+        let settings = FetcherSettings {
+            open,
+            processor,
+            probe: context.probe().clone(),
+            patience: self.patience,
+            backoff,
+            clock: self.clock.clone(),
+            random: random(self.seed, incarnation, "fetcher"),
+            metrics: self.metrics.clone(),
+        };
+        Ok((Fetcher, settings))
+    }
+
+    fn ledgers(
+        self: Arc<Self>,
+        from: LedgerSequence,
+        avoid: Option<usize>,
+        mut random: SeededRandom,
+    ) -> Result<crate::source::Ledgers, ExitError> {
+        if self.to.is_some_and(|to| from > to) {
+            return Ok(futures::stream::empty().boxed());
+        }
+        let limits = StreamLimits::new(self.limits.object_bytes).map_err(invalid)?;
+        // With one source there is no other to ask: the same object may come whole the next time.
+        let avoid = avoid.filter(|_| self.stores.len() > 1);
+        let rejected = avoid.map(|source| Rejected { ledger: from, source }).into_iter().collect();
+        let start = StreamStart { from, to: self.to, at_tip: self.at_tip, rejected };
+        let timer = Arc::new(SystemTimer::default());
+        let ledgers = ledger_stream(self.stores.clone(), start, limits, timer, move || random.draw());
+        Ok(ledgers.inspect(move |chunk| chunk.iter().for_each(|chunk| self.remember(chunk))).boxed())
+    }
+
+    /// An object that was processed before and has changed since is an alarm: its ledgers are proven again anyway.
+    fn remember(&self, chunk: &LedgerChunk) {
+        let (Some(state), Some(store)) = (&self.state, self.stores.get(chunk.source)) else { return };
+        let fingerprint = Hash32(chunk.fingerprint().0);
+        match state.objects.remember(store.name(), *chunk.range.start(), fingerprint) {
+            Ok(Seen::New | Seen::Same) => {}
+            Ok(Seen::Changed(before)) => {
+                self.metrics.object_changed();
+                let (file, source) = (chunk.file.as_ref(), store.name());
+                tracing::error!(file, source, %before, now = %fingerprint, "an object changed after it was processed");
+            }
+            Err(error) => tracing::warn!(%error, "fingerprint of an object not noted"),
+        }
+    }
+}
+
+fn tuned(child: ChildSpec, stops_within: Duration, backoff: Backoff) -> ChildSpec {
+    child.restart(Restart::Transient).shutdown(Shutdown::Within(stops_within)).backoff(Some(backoff))
+}
+
+/// Jitter that begins elsewhere for every actor and every life.
+fn random(seed: u64, incarnation: u64, name: &str) -> SeededRandom {
+    let start = name.bytes().fold(seed ^ incarnation.rotate_left(32), |state, byte| {
+        (state ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    SeededRandom::new(start)
+}

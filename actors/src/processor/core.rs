@@ -1,0 +1,217 @@
+//! What the processor decides: which ledgers are worked on, what may go to the sinks, what is fetched again, when to give
+//! up. No I/O, no time: events in, actions out.
+
+use std::collections::VecDeque;
+
+use crate::envelope::{Demand, PoisonLedger, Position, Span, Worked};
+use crate::flow::{Credits, InOrder, NoCredit};
+
+/// Times that a ledger must fail in the same way before it is poison.
+pub const ATTEMPTS_MAX: u32 = 3;
+
+/// Bounds of one processor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ProcessorLimits {
+    /// Batches worked on at the same time.
+    pub workers: u32,
+    /// Batches that the source may have sent and that have not gone on to the sinks.
+    pub source_credits: u32,
+}
+
+/// What happens to a processor. `J` is work, `B` a batch of events.
+#[derive(Debug)]
+pub(super) enum Event<J, B> {
+    /// A sink is open and stands there.
+    SinkReady { sink: usize, position: Position },
+    /// A sink takes more batches.
+    SinkGranted { sink: usize, credits: u32 },
+    /// Ledgers came.
+    Arrived { run: u64, work: J },
+    /// Work is done. `ticket` is of [`Action::Work`].
+    Done { run: u64, ticket: u64, worked: Worked<B> },
+    /// The source has no more, and never will.
+    SourceEnded { run: u64 },
+}
+
+/// What a processor does.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Action<J, B> {
+    /// Asks the source.
+    Ask(Demand),
+    /// Works on ledgers.
+    Work { run: u64, ticket: u64, work: J },
+    /// Sends to every sink.
+    Send(B),
+    /// Tells every sink that no more will come.
+    End,
+    /// Keeps the evidence and gives up: nothing can follow a ledger that cannot be processed.
+    Park { poison: PoisonLedger, attempts: u32 },
+}
+
+/// State of one processor, for one incarnation of its pipeline.
+#[derive(Debug)]
+pub(super) struct Core<J, B> {
+    limits: ProcessorLimits,
+    sinks: Vec<Sink>,
+    /// Grows with every [`Demand::Begin`]; zero before the first.
+    run: u64,
+    /// The ledger that is due at the sinks.
+    position: Option<Position>,
+    /// Came and not begun; with those in work at most `source_credits`.
+    queue: VecDeque<J>,
+    in_work: u32,
+    next_ticket: u64,
+    done: InOrder<Worked<B>>,
+    source_ended: bool,
+    /// The last ledger that failed, and how often it did so.
+    failed: Option<(PoisonLedger, u32)>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Sink {
+    position: Option<Position>,
+    credits: Credits,
+}
+
+impl<J, B> Core<J, B> {
+    pub(super) fn new(limits: ProcessorLimits, sinks: usize) -> Self {
+        Self {
+            limits,
+            sinks: vec![Sink::default(); sinks],
+            run: 0,
+            position: None,
+            queue: VecDeque::new(),
+            in_work: 0,
+            next_ticket: 0,
+            done: InOrder::new(),
+            source_ended: false,
+            failed: None,
+        }
+    }
+
+    /// # Errors
+    ///
+    /// Only a bug of this file spends a credit that is not there.
+    pub(super) fn step(&mut self, event: Event<J, B>) -> Result<Vec<Action<J, B>>, NoCredit> {
+        match event {
+            Event::SinkReady { sink, position } => {
+                self.sinks[sink].position = Some(position);
+                return Ok(self.begin_when_all_are_ready());
+            }
+            Event::SinkGranted { sink, credits } => self.sinks[sink].credits.grant(credits),
+            Event::Arrived { run, work } if run == self.run => self.queue.push_back(work),
+            Event::Done { run, ticket, worked } => {
+                // A worker is free, whichever run its work was of.
+                self.in_work -= 1;
+                if run == self.run {
+                    self.done.insert(ticket, worked);
+                }
+            }
+            Event::SourceEnded { run } if run == self.run => self.source_ended = true,
+            Event::Arrived { .. } | Event::SourceEnded { .. } => {}
+        }
+        self.advance()
+    }
+
+    /// Starts where the sink that is furthest behind stands; the others pass over what they have.
+    fn begin_when_all_are_ready(&mut self) -> Vec<Action<J, B>> {
+        let positions: Option<Vec<_>> = self.sinks.iter().map(|sink| sink.position).collect();
+        let first = positions.into_iter().flatten().min_by_key(|position| position.next);
+        match (self.run, first) {
+            (0, Some(position)) => {
+                self.position = Some(position);
+                vec![self.begin(position, None, 0)]
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    fn begin(&mut self, position: Position, avoid: Option<usize>, attempt: u32) -> Action<J, B> {
+        self.run += 1;
+        self.queue.clear();
+        self.done = InOrder::new();
+        self.next_ticket = 0;
+        self.source_ended = false;
+        let credits = self.limits.source_credits;
+        Action::Ask(Demand::Begin { run: self.run, from: position.next, avoid, attempt, credits })
+    }
+
+    fn advance(&mut self) -> Result<Vec<Action<J, B>>, NoCredit> {
+        let mut actions = Vec::new();
+        let mut sent = 0;
+        while self.sinks.iter().all(|sink| sink.credits.left() > 0) {
+            let Some(Worked { origin, batch, mut fault }) = self.done.pop() else { break };
+            if let Some((span, batch)) = batch {
+                match self.link(span) {
+                    Ok(()) => {
+                        self.sinks.iter_mut().try_for_each(|sink| sink.credits.spend())?;
+                        actions.push(Action::Send(batch));
+                    }
+                    // The batch itself is what is wrong, whatever came of its later ledgers.
+                    Err(reason) => fault = Some((span.first, reason)),
+                }
+            }
+            if let Some((ledger, reason)) = fault {
+                actions.push(self.refuse(PoisonLedger { ledger, origin, reason }));
+                return Ok(actions);
+            }
+            sent += 1;
+        }
+        if sent > 0 {
+            actions.push(Action::Ask(Demand::Grant { run: self.run, credits: sent }));
+        }
+        while self.in_work < self.limits.workers
+            && let Some(work) = self.queue.pop_front()
+        {
+            actions.push(Action::Work { run: self.run, ticket: self.next_ticket, work });
+            self.next_ticket += 1;
+            self.in_work += 1;
+        }
+        if self.source_ended && self.queue.is_empty() && self.in_work == 0 && self.done.is_empty() {
+            self.source_ended = false;
+            actions.push(Action::End);
+        }
+        Ok(actions)
+    }
+
+    /// Moves on over a batch if it begins with the ledger that is due and follows the one before.
+    fn link(&mut self, span: Span) -> Result<(), String> {
+        let Some(due) = self.position else { return Err("no sink has said where it stands".to_owned()) };
+        if span.first != due.next {
+            return Err(format!("SRC-1: it came where ledger {} is due", due.next));
+        }
+        if let Some(parent) = due.parent
+            && parent != span.parent
+        {
+            return Err(format!(
+                "SRC-2: it follows ledger hash {}, the ledger before has {parent}",
+                span.parent
+            ));
+        }
+        let Some(next) = span.last.next() else { return Err("there is no ledger after it".to_owned()) };
+        self.position = Some(Position { next, parent: Some(span.hash) });
+        Ok(())
+    }
+
+    /// Asks for the ledger again, from another source if there is one, until it is poison.
+    fn refuse(&mut self, poison: PoisonLedger) -> Action<J, B> {
+        let same = self.failed.as_ref().filter(|(last, _)| {
+            (last.ledger, last.reason.as_str()) == (poison.ledger, poison.reason.as_str())
+        });
+        let attempts = same.map_or(0, |(_, attempts)| *attempts) + 1;
+        self.failed = Some((poison.clone(), attempts));
+        match self.position {
+            Some(position) if attempts < ATTEMPTS_MAX => {
+                self.begin(position, Some(poison.origin.source), attempts)
+            }
+            _ => {
+                // Nothing that still comes is of this run.
+                self.run += 1;
+                Action::Park { poison, attempts }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,210 @@
+//! The fetcher: a ledger stream as an actor, which sends only against credits.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt;
+use futures::future::BoxFuture;
+use futures::stream::BoxStream;
+use orrery_schemas::LedgerSequence;
+use orrery_supervisor::{Backoff, Clock, ErrorClass, ExitError, Handle, MonotonicTime, Probe, SeededRandom};
+use ractor::{Actor, ActorProcessingErr, ActorRef};
+
+use super::{LedgerChunk, SourceError, SourceErrorClass, StreamError};
+use crate::envelope::{Demand, LedgerBatch, ProcessorMessage, SourceMessage};
+use crate::flow::Credits;
+use crate::metrics::PipelineMetrics;
+
+/// How long it waits for ledgers before it looks whether something else was asked of it.
+const PATIENCE: Duration = Duration::from_millis(50);
+
+/// The ledgers from one on, in order: until the last one that is wanted, or for ever.
+pub type Ledgers = BoxStream<'static, Result<LedgerChunk, StreamError>>;
+
+/// Opens the stream from a ledger on; the number is of the store to be asked last, if any.
+pub type OpenLedgers = Arc<
+    dyn Fn(LedgerSequence, Option<usize>) -> BoxFuture<'static, Result<Ledgers, ExitError>> + Send + Sync,
+>;
+
+/// What a fetcher is made from.
+pub struct FetcherSettings {
+    /// Where ledgers come from.
+    pub open: OpenLedgers,
+    /// Where they go.
+    pub processor: Handle<ProcessorMessage>,
+    /// Counters of this life, for whoever sends to it.
+    pub probe: Arc<Probe>,
+    /// How long sources that are away are waited for, all of them; for ever if `None`.
+    pub patience: Option<Duration>,
+    /// Between looks at them.
+    pub backoff: Backoff,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Jitter.
+    pub random: SeededRandom,
+    /// Counts.
+    pub metrics: Arc<PipelineMetrics>,
+}
+
+/// The actor. In: demands. Out: ledgers in order, each batch against a credit. Ends normally when the processor needs no
+/// more; what the stream could not get over ends it with an error.
+pub struct Fetcher;
+
+/// What it holds while it runs.
+pub struct FetcherState {
+    settings: FetcherSettings,
+    run: u64,
+    ledgers: Option<Ledgers>,
+    credits: Credits,
+    /// A [`SourceMessage::Pull`] of this run is on its way.
+    pulling: bool,
+    /// No source gives the ledger that is due.
+    outage: Option<Outage>,
+}
+
+/// The time since sources went away.
+#[derive(Clone, Copy, Debug)]
+struct Outage {
+    ledger: LedgerSequence,
+    since: MonotonicTime,
+    looks: u32,
+    look_again: MonotonicTime,
+}
+
+impl Actor for Fetcher {
+    type Msg = SourceMessage;
+    type State = FetcherState;
+    type Arguments = FetcherSettings;
+
+    async fn pre_start(
+        &self,
+        _: ActorRef<SourceMessage>,
+        settings: FetcherSettings,
+    ) -> Result<FetcherState, ActorProcessingErr> {
+        Ok(FetcherState {
+            settings,
+            run: 0,
+            ledgers: None,
+            credits: Credits::default(),
+            pulling: false,
+            outage: None,
+        })
+    }
+
+    async fn post_start(
+        &self,
+        myself: ActorRef<SourceMessage>,
+        state: &mut FetcherState,
+    ) -> Result<(), ActorProcessingErr> {
+        let source = Handle::new(myself, state.settings.probe.clone());
+        let told = state.settings.processor.send(ProcessorMessage::SourceIs(source));
+        Ok(told.map_err(|_| ExitError::new(ErrorClass::Unavailable, "the processor has ended"))?)
+    }
+
+    async fn handle(
+        &self,
+        myself: ActorRef<SourceMessage>,
+        message: SourceMessage,
+        state: &mut FetcherState,
+    ) -> Result<(), ActorProcessingErr> {
+        match message {
+            SourceMessage::Demand(Demand::Begin { run, from, avoid, credits, .. }) => {
+                state.ledgers = Some((state.settings.open)(from, avoid).await?);
+                state.run = run;
+                state.credits = Credits::default();
+                state.credits.grant(credits);
+                state.pulling = false;
+                state.outage = None;
+            }
+            SourceMessage::Demand(Demand::Grant { run, credits }) if run == state.run => {
+                state.credits.grant(credits);
+            }
+            SourceMessage::Pull(run) if run == state.run => {
+                state.pulling = false;
+                state.pull().await?;
+            }
+            SourceMessage::End => myself.stop(None),
+            SourceMessage::Demand(Demand::Grant { .. }) | SourceMessage::Pull(_) => {}
+        }
+        state.go_on(&myself)
+    }
+}
+
+impl FetcherState {
+    /// Waits for ledgers a little, and sends what came.
+    async fn pull(&mut self) -> Result<(), ActorProcessingErr> {
+        if !self.outage_is_over().await? {
+            return Ok(());
+        }
+        let Some(ledgers) = &mut self.ledgers else { return Ok(()) };
+        let Ok(next) = tokio::time::timeout(PATIENCE, ledgers.next()).await else { return Ok(()) };
+        let run = self.run;
+        let message = match next {
+            Some(Ok(chunk)) => {
+                self.outage = None;
+                self.credits
+                    .spend()
+                    .map_err(|error| ExitError::new(ErrorClass::Internal, error.to_string()))?;
+                let (first, last) = (chunk.range.start().0, chunk.range.end().0);
+                let ledgers = u64::from(last - first) + 1;
+                self.settings.metrics.received(ledgers, chunk.bytes.len() as u64, *chunk.range.end());
+                let trace = tracing::info_span!("ledgers", first, last, source = chunk.source);
+                ProcessorMessage::Ledgers(LedgerBatch { run, chunk, trace })
+            }
+            Some(Err(error)) => return Ok(self.failed(error)?),
+            None => {
+                self.ledgers = None;
+                ProcessorMessage::SourceEnded { run }
+            }
+        };
+        let sent = self.settings.processor.send(message);
+        sent.map_err(|_| ExitError::new(ErrorClass::Unavailable, "the processor of the pipeline has ended"))?;
+        Ok(())
+    }
+
+    /// Every source was tried. Those that are away may come back; whatever else is wrong does not mend itself.
+    fn failed(&mut self, error: StreamError) -> Result<(), ExitError> {
+        let (now, ledger) = (self.settings.clock.now(), error.ledger);
+        let away = error.tried.iter().any(|tried| tried.error.kind.is_transient());
+        let error = SourceError::from(error);
+        let (since, looks) = self.outage.map_or((now, 0), |outage| (outage.since, outage.looks));
+        let spent = self.settings.patience.is_some_and(|patience| now.since(since) >= patience);
+        if !away || spent {
+            let class = match error.class() {
+                SourceErrorClass::Usage => ErrorClass::Invalid,
+                SourceErrorClass::Unavailable if away => ErrorClass::Unavailable,
+                // A gap, or an access that is denied: nothing may follow until a person has seen to it.
+                SourceErrorClass::Unavailable | SourceErrorClass::Data => ErrorClass::Data,
+            };
+            return Err(ExitError::new(class, error.to_string()));
+        }
+        let delay = self.settings.backoff.delay(looks + 1, &mut || self.settings.random.draw());
+        tracing::warn!(%error, looks, ?delay, "no source gives the ledger that is due, looking again");
+        self.outage = Some(Outage { ledger, since, looks: looks + 1, look_again: now.after(delay) });
+        Ok(())
+    }
+
+    /// Whether there is a stream to look at; opens it anew when the time has come.
+    async fn outage_is_over(&mut self) -> Result<bool, ExitError> {
+        let Some(outage) = self.outage else { return Ok(true) };
+        let left = outage.look_again.since(self.settings.clock.now());
+        if !left.is_zero() {
+            tokio::time::sleep(left.min(PATIENCE)).await;
+            return Ok(false);
+        }
+        if outage.look_again > MonotonicTime::ORIGIN {
+            self.ledgers = Some((self.settings.open)(outage.ledger, None).await?);
+            self.outage = Some(Outage { look_again: MonotonicTime::ORIGIN, ..outage });
+        }
+        Ok(true)
+    }
+
+    /// Pulls on if there is a credit and a stream.
+    fn go_on(&mut self, myself: &ActorRef<SourceMessage>) -> Result<(), ActorProcessingErr> {
+        if self.ledgers.is_some() && self.credits.left() > 0 && !self.pulling {
+            self.pulling = true;
+            myself.send_message(SourceMessage::Pull(self.run))?;
+        }
+        Ok(())
+    }
+}
