@@ -1,12 +1,14 @@
-"""Reads the demo's Parquet file with pyarrow and DuckDB; fails if it is empty or they disagree."""
+"""Reads the demo's Parquet files with pyarrow and DuckDB; fails if it is empty or they disagree."""
 
+import glob
 import sys
 
 import duckdb
+import pyarrow
 import pyarrow.parquet
 
 path = sys.argv[1]
-table = pyarrow.parquet.read_table(path)
+table = pyarrow.concat_tables(pyarrow.parquet.read_table(file) for file in sorted(glob.glob(path)))
 count, ledgers, kinds = duckdb.execute(
     "select count(*), count(distinct ledger_sequence), count(distinct kind) from read_parquet(?)", [path]
 ).fetchone()

@@ -1,6 +1,6 @@
 //! The command line, as data.
 
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -19,7 +19,7 @@ pub(crate) struct Cli {
 }
 
 const EXIT_CODES: &str = "Exit codes: 0 ok, 1 a check failed, 2 usage, 65 bad data, 69 unavailable, 70 a bug, \
-                          130 interrupted.";
+                          75 try again, 78 configuration, 130 interrupted.";
 
 /// Form of results.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -32,14 +32,30 @@ pub(crate) enum Output {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Show what Orrery does: synthetic ledgers into a Parquet file, one process, nothing to install.
+    /// Show what Orrery does: synthetic ledgers through a supervised pipeline into a dataset, until Ctrl-C.
     Demo(DemoArgs),
+    /// Run a node: follow ledger sources for ever, into a dataset.
+    Run(NodeArgs),
+    /// Write a range of ledgers into a dataset as fast as the machine can; run it again to go on.
+    Backfill(NodeArgs),
     /// Turn ledgers into token-transfer events.
     Events(EventsArgs),
     /// Write synthetic ledgers as a data lake: equal arguments give equal bytes.
     Synth(SynthArgs),
     /// Prove ledgers by their own hashes, and their events by their entry changes.
     Verify(VerifyArgs),
+    /// Ledgers that could not be processed, with the evidence.
+    Quarantine(QuarantineArgs),
+    /// Stop a pipeline until it is resumed.
+    Park(PipelineArgs),
+    /// Start a parked pipeline.
+    Resume(PipelineArgs),
+    /// Check or print the configuration.
+    Config(ConfigArgs),
+    /// Kill an actor of a running node, as a fault would.
+    #[cfg(debug_assertions)]
+    #[command(hide = true)]
+    Kill(KillArgs),
     /// Print version and build.
     Version,
     /// Print a completion script for a shell.
@@ -198,15 +214,141 @@ pub(crate) enum Integrity {
     Off,
 }
 
+/// What a node is told on the command line; the rest stands in a file, or in the environment.
+#[derive(Debug, Args)]
+pub(crate) struct NodeArgs {
+    /// A configuration file; ops/config/orrery.example.toml documents every key.
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Name of the node, in logs and traces.
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+    /// What the node keeps for itself [default: orrery-data].
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// Where ledgers come from, in order of preference: file://LAKE, s3://, gs://, http(s)://, rpc+http(s)://, synthetic:.
+    #[arg(long = "source", value_name = "URL")]
+    pub(crate) sources: Vec<String>,
+    /// Where rows go: file://DIR, s3://BUCKET/PATH or gs://BUCKET/PATH.
+    #[arg(long, value_name = "URL")]
+    pub(crate) dataset: Option<String>,
+    /// The ledgers' network, if the source does not say it.
+    #[arg(long, value_enum)]
+    pub(crate) network: Option<NetworkName>,
+    /// The passphrase of any other network.
+    #[arg(long, value_name = "TEXT", conflicts_with = "network")]
+    pub(crate) passphrase: Option<String>,
+    /// First ledger of a new dataset: a number, `genesis` or `latest`.
+    #[arg(long, value_name = "LEDGER")]
+    pub(crate) from: Option<String>,
+    /// Last ledger: a number or `latest`.
+    #[arg(long, value_name = "LEDGER")]
+    pub(crate) to: Option<String>,
+    /// Threads that prove and derive [default: one for each core].
+    #[arg(long, value_name = "N")]
+    pub(crate) workers: Option<NonZeroU32>,
+    /// Where events are read from.
+    #[arg(long, value_enum)]
+    pub(crate) mode: Option<ModeName>,
+    /// Slots of a new dataset, FROM:LEDGERS each.
+    #[arg(long, value_name = "FROM:LEDGERS")]
+    pub(crate) grid: Vec<String>,
+    /// Serve health and metrics there.
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub(crate) http: Option<String>,
+    /// What is logged: warn, info, debug.
+    #[arg(long, value_name = "FILTER")]
+    pub(crate) log: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct QuarantineArgs {
+    #[command(flatten)]
+    pub(crate) node: DataDirArgs,
+    #[command(subcommand)]
+    pub(crate) action: QuarantineAction,
+}
+
+/// Which node is meant: one that runs is asked, the state of one that does not is opened.
+#[derive(Debug, Args)]
+pub(crate) struct DataDirArgs {
+    /// The node's data directory.
+    #[arg(long, value_name = "DIR", default_value = "orrery-data", global = true)]
+    pub(crate) data_dir: PathBuf,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum QuarantineAction {
+    /// All of them.
+    List,
+    /// One of them, or its bytes.
+    Show {
+        /// The ledger.
+        ledger: u32,
+        /// Write the object's bytes, as they came, to this file.
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
+    /// Forget one and go on, so that it is fetched and tried again.
+    Retry {
+        /// The ledger.
+        ledger: u32,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PipelineArgs {
+    /// The pipeline.
+    #[arg(default_value = "main")]
+    pub(crate) pipeline: String,
+    #[command(flatten)]
+    pub(crate) node: DataDirArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ConfigArgs {
+    /// What to do.
+    #[arg(value_enum)]
+    pub(crate) action: ConfigAction,
+    #[command(flatten)]
+    pub(crate) node: NodeArgs,
+}
+
+/// What `config` does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ConfigAction {
+    /// Say what is wrong with it, if anything.
+    Check,
+    /// Print every key, its value and where that comes from.
+    Print,
+}
+
+#[cfg(debug_assertions)]
+#[derive(Debug, Args)]
+pub(crate) struct KillArgs {
+    /// Path of the actor from below the root, as pipelines/main/processor.
+    pub(crate) path: String,
+    #[command(flatten)]
+    pub(crate) node: DataDirArgs,
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct DemoArgs {
-    #[command(flatten)]
-    pub(crate) synthetic: SyntheticArgs,
-    /// The file.
-    #[arg(long, value_name = "FILE", default_value = "orrery-demo.parquet")]
+    /// Ledgers a second; 0 makes them as fast as the machine can.
+    #[arg(long, value_name = "N", default_value_t = 1.0)]
+    pub(crate) rate: f64,
+    /// End after so many, instead of never.
+    #[arg(long, value_name = "N")]
+    pub(crate) ledgers: Option<u32>,
+    /// How much is in each: sparse, pubnet (about 311 transactions and 880 events) or dense.
+    #[arg(long, value_name = "DENSITY", default_value = "pubnet")]
+    pub(crate) density: String,
+    /// Seed of every choice.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// Where the dataset and the node's state go. Run it again to go on.
+    #[arg(long, value_name = "DIR", default_value = "orrery-demo")]
     pub(crate) out: PathBuf,
-    #[command(flatten)]
-    pub(crate) workers: WorkersArgs,
 }
 
 #[derive(Debug, Args)]

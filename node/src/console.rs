@@ -38,6 +38,40 @@ impl Console {
         Ok(stdout.flush()?)
     }
 
+    /// A result whose fields are known only when it is here.
+    pub(crate) fn object(&self, value: &Value) -> Result<(), Failure> {
+        let fields: Vec<_> = value.as_object().into_iter().flatten().collect();
+        let fields: Vec<_> = fields.iter().map(|(name, value)| (name.as_str(), (*value).clone())).collect();
+        self.result(&fields)
+    }
+
+    /// A result of several: one after another, or one JSON array.
+    pub(crate) fn list(&self, values: &[Value]) -> Result<(), Failure> {
+        match self.output {
+            Output::Json => self.json(&Value::Array(values.to_vec())),
+            Output::Table => {
+                for (index, value) in values.iter().enumerate() {
+                    if index > 0 {
+                        self.text("")?;
+                    }
+                    self.object(value)?;
+                }
+                if values.is_empty() {
+                    self.text("none")?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// A value for programs; nothing in a table.
+    pub(crate) fn json(&self, value: &Value) -> Result<(), Failure> {
+        if self.output == Output::Json {
+            writeln!(io::stdout().lock(), "{value}")?;
+        }
+        Ok(())
+    }
+
     /// More lines for a person; nothing in JSON.
     pub(crate) fn text(&self, text: impl Display) -> Result<(), Failure> {
         if self.output == Output::Table {

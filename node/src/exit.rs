@@ -2,8 +2,11 @@
 
 use std::process::ExitCode;
 
+use orrery_actors::checkpoint::StateError;
+use orrery_actors::dataset::{DatasetError, DatasetErrorClass};
 use orrery_actors::sink::SinkError;
 use orrery_actors::source::{PrefetchError, SourceError, SourceErrorClass};
+use orrery_supervisor::{ErrorClass, ExitError};
 use thiserror::Error;
 
 /// Why a command ended without doing what it was asked.
@@ -21,6 +24,29 @@ pub(crate) enum Failure {
     /// Ledgers cannot be read: 2, 65 or 69.
     #[error(transparent)]
     Source(#[from] SourceError),
+    /// The configuration makes no sense: 78.
+    #[error("{0}")]
+    Configuration(String),
+    /// A dataset cannot be used: 65, 69, 70 or 78.
+    #[error(transparent)]
+    Dataset(#[from] DatasetError),
+    /// The node's own state cannot be had: 69.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// The supervision tree gave up: by the class of its error.
+    #[error("{0}")]
+    Tree(#[from] ExitError),
+    /// A pipeline stopped at data that cannot be right: 65.
+    #[error(
+        "pipeline {pipeline} is parked: {reason}\n`orrery quarantine list` shows the evidence; when its cause is mended, \
+         `orrery resume {pipeline}` goes on"
+    )]
+    Parked {
+        /// Its name.
+        pipeline: String,
+        /// Why.
+        reason: String,
+    },
     /// The output cannot be written: 69.
     #[error(transparent)]
     Sink(SinkError),
@@ -51,8 +77,23 @@ impl Failure {
                 SourceErrorClass::Data => 65,
                 SourceErrorClass::Unavailable => 69,
             },
-            Self::Sink(_) | Self::Unavailable(_) => 69,
+            Self::Dataset(error) => match error.class() {
+                DatasetErrorClass::Usage => 78,
+                DatasetErrorClass::Data => 65,
+                DatasetErrorClass::Unavailable => 69,
+                DatasetErrorClass::Bug => 70,
+            },
+            Self::Tree(error) => match error.class {
+                ErrorClass::Unavailable => 69,
+                ErrorClass::Invalid => 78,
+                ErrorClass::Fenced => 75,
+                ErrorClass::Data => 65,
+                ErrorClass::Internal => 70,
+            },
+            Self::Parked { .. } => 65,
+            Self::Sink(_) | Self::Unavailable(_) | Self::State(_) => 69,
             Self::Bug(_) => 70,
+            Self::Configuration(_) => 78,
             Self::Interrupted => 130,
         })
     }

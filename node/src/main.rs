@@ -2,6 +2,13 @@
 
 mod cli;
 mod commands;
+mod config;
+mod settings;
+mod runner;
+mod telemetry;
+mod http;
+mod control;
+mod quarantine;
 mod console;
 mod environment;
 mod exit;
@@ -32,6 +39,14 @@ fn main() -> ExitCode {
 fn run(cli: Cli, console: &Console) -> Result<(), Failure> {
     match cli.command {
         Command::Demo(args) => commands::demo::run(&args, console),
+        Command::Run(args) => commands::run::run(&args, console),
+        Command::Backfill(args) => commands::backfill::run(&args, console),
+        Command::Quarantine(args) => commands::quarantine::run(&args, console),
+        Command::Park(args) => commands::pipelines::park(&args, console),
+        Command::Resume(args) => commands::pipelines::resume(&args, console),
+        Command::Config(args) => commands::config::run(&args, console),
+        #[cfg(debug_assertions)]
+        Command::Kill(args) => commands::pipelines::kill(&args, console),
         Command::Events(args) => commands::events::run(&args, console),
         Command::Synth(args) => commands::synth::run(&args, console),
         Command::Verify(args) => commands::verify::run(&args, console),

@@ -1,76 +1,108 @@
-//! `orrery demo`: synthetic ledgers through proof and processor into a Parquet file, and what that showed.
+//! `orrery demo`: synthetic ledgers, as a live network would close them, through a supervised pipeline into a dataset.
 
-use std::collections::BTreeMap;
+use std::io::IsTerminal;
+use std::path::absolute;
+use std::sync::Arc;
+use std::time::Duration;
 
-use orrery_actors::ledger::Network;
-use orrery_actors::pipeline::{Pipeline, PipelineSettings, Proof};
-use orrery_actors::processor::ttp::Mode;
-use orrery_actors::sink::{self, FileColumn, Format, SinkSettings, Target};
-use orrery_actors::source::synthetic::NETWORK_PASSPHRASE;
-use orrery_actors::source::{self, LedgerRange};
-use orrery_schemas::Kind;
-use orrery_supervisor::{Clock, SystemClock};
+use futures::FutureExt;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use orrery_actors::metrics::PipelineMetrics;
+use orrery_actors::source::AtTip;
 use serde_json::json;
 
 use crate::cli::DemoArgs;
-use crate::console::Console;
+use crate::config::Config;
+use crate::console::{Console, thousands};
 use crate::exit::Failure;
 use crate::interrupt;
-use crate::progress::Bar;
+use crate::runner::{self, Goal, Node};
+use crate::settings::Settings;
+use crate::telemetry::Telemetry;
 
-/// Stops at the first ledger that is not sound: synthetic ledgers always are.
+/// Ledgers of a slot: a commit every few seconds, so that there is something to look at soon.
+const LEDGERS_PER_SLOT: u32 = 4;
+
+/// How often the status line is drawn.
+const TICK: Duration = Duration::from_millis(200);
+
+/// Runs until Ctrl-C, or until `--ledgers` are durable.
 pub(crate) fn run(args: &DemoArgs, console: &Console) -> Result<(), Failure> {
-    let interrupted = interrupt::flag()?;
-    let clock = SystemClock::new();
-    let source = source::open(&[args.synthetic.url()?], LedgerRange::default())?;
-    let mut bar = Bar::new(source.progress());
-    let settings = PipelineSettings {
-        network: Network::new(NETWORK_PASSPHRASE),
-        mode: Mode::Auto,
-        proof: Proof::Everything,
-        workers: args.workers.count(),
-    };
-    let mut sink = sink::open(SinkSettings {
-        format: Format::Parquet,
-        target: Target::File(args.out.clone()),
-        file_column: FileColumn::Absent,
-        network_passphrase: NETWORK_PASSPHRASE.to_owned(),
-    })?;
-    let mut kinds = BTreeMap::<Kind, u64>::new();
-    let (mut ledgers, mut transactions, mut xdr_bytes, mut not_provable) = (0_u64, 0_u64, 0_u64, 0_u64);
-    for ledger in Pipeline::start(source, settings, interrupted)? {
-        let ledger = ledger?;
-        if let Some(problem) = ledger.problems().next() {
-            return Err(Failure::CheckFailed(format!("ledger {}: {problem}", ledger.sequence)));
+    let config = configuration(args)?;
+    let settings = Settings::new(&config)?;
+    let telemetry = Telemetry::start(&config.telemetry, &config.node.name)?;
+    let runtime = runner::runtime()?;
+    let interrupted = interrupt::wait()?;
+    runtime.block_on(async {
+        let goal = if args.ledgers.is_some() { Goal::Range(AtTip::Wait) } else { Goal::Follow };
+        let node = Node::open(settings, goal).await?;
+        let metrics = node.metrics.clone();
+        if let (from, Some(to)) = node.range
+            && from > to
+        {
+            console.text(format_args!("{} has these ledgers already", args.out.display()))?;
         }
-        let events = ledger.events.map_err(|error| Failure::BadLedger(error.to_string()))?;
-        ledgers += 1;
-        not_provable += ledger.integrity.as_ref().map_or(0, |proof| u64::from(proof.calls_rewritten));
-        transactions += u64::from(events.ledger.tx_count);
-        xdr_bytes += ledger.xdr_bytes as u64;
-        events.rows.iter().for_each(|row| *kinds.entry(row.kind).or_default() += 1);
-        sink.write(&ledger.file, &events.rows)?;
-        bar.ledger(events.rows.len());
+        let status = status(metrics.clone()).boxed();
+        let outcome = match node.run(&telemetry, interrupted.boxed(), status).await {
+            // That is how a demo ends.
+            Err(Failure::Interrupted) => Ok(()),
+            outcome => outcome,
+        };
+        let counts = metrics.counts();
+        console.result(&[
+            ("ledgers", json!(counts.sent_ledgers)),
+            ("events", json!(counts.sent_events)),
+            ("ledgers_refused", json!(counts.refused)),
+            ("last_ledger", json!(counts.processed)),
+            ("dataset", json!(args.out.join("dataset").display().to_string())),
+        ])?;
+        console.text(format_args!(
+            "\nLook at it: duckdb -c \"SELECT kind, count(*) FROM '{}/token_transfers/data/*.parquet' GROUP BY kind\"",
+            args.out.join("dataset").display()
+        ))?;
+        outcome
+    })
+}
+
+fn configuration(args: &DemoArgs) -> Result<Config, Failure> {
+    let out = absolute(&args.out)
+        .map_err(|error| Failure::Usage(format!("--out {}: {error}", args.out.display())))?;
+    let mut config = Config::default();
+    config.node.name = "demo".to_owned();
+    config.node.data_dir = out.join("state");
+    let DemoArgs { seed, density, rate, .. } = args;
+    let ledgers = args.ledgers.unwrap_or(u32::MAX - 2);
+    let rate = if *rate > 0.0 { format!("&rate={rate}") } else { String::new() };
+    config.source.urls = vec![format!("synthetic:?seed={seed}&ledgers={ledgers}&density={density}{rate}")];
+    config.source.from = "genesis".to_owned();
+    config.source.to = args.ledgers.map_or(String::new(), |ledgers| (u64::from(ledgers) + 1).to_string());
+    config.dataset.url = format!("file://{}", out.join("dataset").display());
+    config.dataset.grid = vec![format!("1:{LEDGERS_PER_SLOT}")];
+    config.pipeline.name = "demo".to_owned();
+    config.pipeline.proof = "everything".to_owned();
+    // On a terminal the status line shows what the log would say.
+    config.telemetry.log = if std::io::stderr().is_terminal() { "warn" } else { "info" }.to_owned();
+    Ok(config)
+}
+
+/// Draws the status line for ever.
+async fn status(metrics: Arc<PipelineMetrics>) {
+    let line = ProgressBar::no_length();
+    line.set_draw_target(ProgressDrawTarget::stderr());
+    if let Ok(style) = ProgressStyle::with_template("{spinner} {msg}  {elapsed}  Ctrl-C ends it") {
+        line.set_style(style);
     }
-    let report = sink.finish()?;
-    drop(bar);
-    let seconds = clock.now().since(orrery_supervisor::MonotonicTime::ORIGIN).as_secs_f64();
-    let kinds: serde_json::Map<_, _> =
-        kinds.iter().map(|(kind, count)| (kind.as_str().to_owned(), json!(count))).collect();
-    console.result(&[
-        ("ledgers", json!(ledgers)),
-        ("transactions", json!(transactions)),
-        ("events", json!(report.rows)),
-        ("events_by_kind", json!(kinds)),
-        ("proof", json!("hashes (V0 to V5), event deltas and cross-check hold in every ledger")),
-        ("contract_calls_not_provable", json!(not_provable)),
-        ("xdr_bytes", json!(xdr_bytes)),
-        ("ledgers_per_second", json!((ledgers as f64 / seconds).round() as u64)),
-        ("file", json!(args.out.display().to_string())),
-        ("file_bytes", json!(report.bytes)),
-    ])?;
-    console.text(format_args!(
-        "\nLook at it: duckdb -c \"SELECT kind, count(*) FROM '{}' GROUP BY kind\"",
-        args.out.display()
-    ))
+    let mut ticks = tokio::time::interval(TICK);
+    loop {
+        ticks.tick().await;
+        let counts = metrics.counts();
+        line.set_message(format!(
+            "ledger {}  {} ledgers proven  {} events  durable to {}",
+            thousands(counts.processed),
+            thousands(counts.sent_ledgers),
+            thousands(counts.sent_events),
+            thousands(counts.checkpoint),
+        ));
+        line.tick();
+    }
 }

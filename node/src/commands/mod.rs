@@ -1,8 +1,13 @@
-//! One file a command: reads its arguments, runs the pipeline, says what it did.
+//! One file a command: reads its arguments, does its work, says what it did.
 
+pub(crate) mod backfill;
 pub(crate) mod completions;
+pub(crate) mod config;
 pub(crate) mod demo;
 pub(crate) mod events;
+pub(crate) mod pipelines;
+pub(crate) mod quarantine;
+pub(crate) mod run;
 pub(crate) mod synth;
 pub(crate) mod verify;
 pub(crate) mod version;

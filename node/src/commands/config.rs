@@ -1,0 +1,78 @@
+//! `orrery config`: what holds, and where it comes from; and what is wrong with it.
+
+use figment::value::Value;
+use serde_json::json;
+
+use crate::cli::{ConfigAction, ConfigArgs, ModeName, NetworkName, NodeArgs};
+use crate::config::{Flag, Layers};
+use crate::console::Console;
+use crate::exit::Failure;
+use crate::settings::Settings;
+
+/// Checks nothing outside of the configuration itself.
+pub(crate) fn run(args: &ConfigArgs, console: &Console) -> Result<(), Failure> {
+    let layers = layers(&args.node);
+    let config = layers.config()?;
+    match args.action {
+        ConfigAction::Check => {
+            Settings::new(&config)?;
+            console.result(&[("configuration", json!("ok"))])
+        }
+        ConfigAction::Print => {
+            let sections = serde_json::to_value(&config).map_err(|error| Failure::Bug(error.to_string()))?;
+            let mut lines = Vec::new();
+            for (section, keys) in sections.as_object().into_iter().flatten() {
+                lines.push(format!("[{section}]"));
+                for (key, value) in keys.as_object().into_iter().flatten() {
+                    // Text, numbers and lists of them are written alike in JSON and in TOML.
+                    lines.push(format!("{key} = {value}  # {}", layers.origin(&format!("{section}.{key}"))));
+                }
+                lines.push(String::new());
+            }
+            console.text(lines.join("\n"))?;
+            console.json(&sections)
+        }
+    }
+}
+
+/// The layers that the flags name, the flags on top.
+pub(crate) fn layers(args: &NodeArgs) -> Layers {
+    let mut flags: Vec<Flag> = Vec::new();
+    let mut text = |section, key, value: Option<&str>| {
+        flags.extend(value.map(|value| (section, key, Value::from(value))));
+    };
+    text("node", "name", args.name.as_deref());
+    text("node", "data_dir", args.data_dir.as_ref().map(|path| path.to_string_lossy()).as_deref());
+    text("node", "http", args.http.as_deref());
+    text("source", "network", args.network.map(network_name));
+    text("source", "passphrase", args.passphrase.as_deref());
+    text("source", "from", args.from.as_deref());
+    text("source", "to", args.to.as_deref());
+    text("dataset", "url", args.dataset.as_deref());
+    text("pipeline", "mode", args.mode.map(mode_name));
+    text("telemetry", "log", args.log.as_deref());
+    flags.extend(args.workers.map(|count| ("pipeline", "workers", Value::from(count.get()))));
+    for (section, key, values) in [("source", "urls", &args.sources), ("dataset", "grid", &args.grid)] {
+        if !values.is_empty() {
+            let values: Vec<_> = values.iter().map(|value| Value::from(value.as_str())).collect();
+            flags.push((section, key, Value::from(values)));
+        }
+    }
+    Layers::read(args.config.as_deref(), flags)
+}
+
+fn network_name(name: NetworkName) -> &'static str {
+    match name {
+        NetworkName::Pubnet => "pubnet",
+        NetworkName::Testnet => "testnet",
+        NetworkName::Futurenet => "futurenet",
+    }
+}
+
+fn mode_name(mode: ModeName) -> &'static str {
+    match mode {
+        ModeName::Auto => "auto",
+        ModeName::Derived => "derived",
+        ModeName::Unified => "unified",
+    }
+}

@@ -1,0 +1,47 @@
+//! `orrery quarantine`: asks the node that runs, or opens the state of one that does not.
+
+use std::fs;
+
+use serde_json::Value;
+
+use crate::cli::{QuarantineAction, QuarantineArgs};
+use crate::console::Console;
+use crate::control;
+use crate::exit::Failure;
+use crate::quarantine::{self, Request};
+use crate::runner;
+
+/// Lists, shows or releases.
+pub(crate) fn run(args: &QuarantineArgs, console: &Console) -> Result<(), Failure> {
+    let (request, out) = match &args.action {
+        QuarantineAction::List => (Request::List, None),
+        QuarantineAction::Show { ledger, out } => (Request::Show { ledger: *ledger }, out.as_ref()),
+        QuarantineAction::Retry { ledger } => (Request::Retry { ledger: *ledger }, None),
+    };
+    let data_dir = &args.node.data_dir;
+    let asked = control::Request::Quarantine { request: request.clone() };
+    let answer = match runner::runtime()?.block_on(control::ask(data_dir, &asked))? {
+        Some(answer) => answer,
+        None => quarantine::perform(&runner::existing_state(data_dir)?, request.clone())?,
+    };
+    match (request, answer) {
+        (Request::List, Value::Array(entries)) => console.list(&entries),
+        (Request::Show { ledger } | Request::Retry { ledger }, Value::Null) => Err(Failure::CheckFailed(
+            format!("ledger {ledger} is not in quarantine: see orrery quarantine list"),
+        )),
+        (Request::Show { ledger }, mut entry) => {
+            let bytes = entry.as_object_mut().and_then(|entry| entry.remove("bytes"));
+            if let Some(out) = out {
+                let bytes = bytes.as_ref().and_then(Value::as_str).and_then(|bytes| hex::decode(bytes).ok());
+                let bytes = bytes.ok_or_else(|| {
+                    Failure::CheckFailed(format!("the bytes of ledger {ledger} were damaged and are lost"))
+                })?;
+                fs::write(out, bytes).map_err(|error| {
+                    Failure::Unavailable(format!("{}: cannot write: {error}", out.display()))
+                })?;
+            }
+            console.object(&entry)
+        }
+        (_, answer) => console.object(&answer),
+    }
+}

@@ -1,0 +1,213 @@
+//! What a node is told: defaults, then a TOML file, then environment variables, then flags; the last one wins.
+//!
+//! `ops/config/orrery.example.toml` documents every key. A variable is `ORRERY_<SECTION>__<KEY>`, as in
+//! `ORRERY_DATASET__URL`. Unknown keys are errors wherever they stand. Values are checked when settings are made of them:
+//! see [`crate::settings`].
+
+use std::path::{Path, PathBuf};
+
+use figment::providers::{Env, Format, Serialized, Toml};
+use figment::value::{Dict, Value};
+use figment::{Figment, Profile, Provider};
+use serde::{Deserialize, Serialize};
+
+use crate::exit::Failure;
+
+/// The whole of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Config {
+    pub(crate) node: NodeConfig,
+    pub(crate) source: SourceConfig,
+    pub(crate) dataset: DatasetConfig,
+    pub(crate) pipeline: PipelineConfig,
+    pub(crate) telemetry: TelemetryConfig,
+}
+
+/// The process.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct NodeConfig {
+    /// Its name, in logs and traces.
+    pub(crate) name: String,
+    /// What it keeps for itself; nothing of it is needed to go on.
+    pub(crate) data_dir: PathBuf,
+    /// Where health and metrics are served; empty for nowhere.
+    pub(crate) http: String,
+    /// Seconds that a stop may take before what is left is killed.
+    pub(crate) stop_within_seconds: u64,
+}
+
+/// Where ledgers come from.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct SourceConfig {
+    /// In order of preference.
+    pub(crate) urls: Vec<String>,
+    /// `pubnet`, `testnet` or `futurenet`; empty if the source says it.
+    pub(crate) network: String,
+    /// Passphrase of any other network.
+    pub(crate) passphrase: String,
+    /// `genesis`, `latest` or a number; empty goes on where the dataset ends.
+    pub(crate) from: String,
+    /// `latest` or a number; empty follows for ever.
+    pub(crate) to: String,
+    /// Seconds that sources and dataset may be away before the process ends; 0 for ever.
+    pub(crate) patience_seconds: u64,
+}
+
+/// Where rows go.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct DatasetConfig {
+    /// `file://`, `s3://` or `gs://`.
+    pub(crate) url: String,
+    /// `FROM:LEDGERS` each: slots of so many ledgers from that ledger on. Empty takes the dataset's, or the default.
+    pub(crate) grid: Vec<String>,
+    /// Slots between checkpoints of the log.
+    pub(crate) slots_per_checkpoint: u64,
+}
+
+/// How ledgers become rows.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct PipelineConfig {
+    /// Its name, in the tree, in metrics and in commands.
+    pub(crate) name: String,
+    /// Threads that prove and derive; 0 is one for each core.
+    pub(crate) workers: u32,
+    /// `auto`, `derived` or `unified`.
+    pub(crate) mode: String,
+    /// `hashes` or `everything`.
+    pub(crate) proof: String,
+    /// MiB of objects fetched ahead.
+    pub(crate) prefetch_mib: usize,
+}
+
+/// What is told about it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct TelemetryConfig {
+    /// A filter, as `info` or `info,orrery_actors=debug`.
+    pub(crate) log: String,
+    /// `text` or `json`.
+    pub(crate) log_format: String,
+    /// An OpenTelemetry collector that takes OTLP over HTTP, as `http://127.0.0.1:4318`; empty sends no traces.
+    pub(crate) otlp: String,
+}
+
+impl Default for NodeConfig {
+    fn default() -> Self {
+        Self {
+            name: "orrery".to_owned(),
+            data_dir: "orrery-data".into(),
+            http: String::new(),
+            stop_within_seconds: 60,
+        }
+    }
+}
+
+impl Default for DatasetConfig {
+    fn default() -> Self {
+        Self { url: String::new(), grid: Vec::new(), slots_per_checkpoint: 64 }
+    }
+}
+
+impl Default for PipelineConfig {
+    fn default() -> Self {
+        Self {
+            name: "main".to_owned(),
+            workers: 0,
+            mode: "auto".to_owned(),
+            proof: "hashes".to_owned(),
+            prefetch_mib: 64,
+        }
+    }
+}
+
+impl Default for TelemetryConfig {
+    fn default() -> Self {
+        Self { log: "info".to_owned(), log_format: "text".to_owned(), otlp: String::new() }
+    }
+}
+
+/// A setting on the command line: section, key, value.
+pub(crate) type Flag = (&'static str, &'static str, Value);
+
+/// What was read, and where from.
+pub(crate) struct Layers(Figment);
+
+impl Layers {
+    /// Reads a file, if one is given, the environment and flags.
+    pub(crate) fn read(file: Option<&Path>, flags: Vec<Flag>) -> Self {
+        let mut figment = Figment::from(Serialized::defaults(Config::default()));
+        if let Some(file) = file {
+            figment = figment.merge(Toml::file_exact(file));
+        }
+        // Keys of sections alone: other variables that begin alike belong to others.
+        let environment = Env::prefixed("ORRERY_").filter(|key| key.as_str().contains("__")).split("__");
+        figment = figment.merge(environment);
+        Self(figment.merge(Flags(flags)))
+    }
+
+    /// The effective configuration.
+    ///
+    /// # Errors
+    ///
+    /// Names the key, where it stands and what is wrong with it.
+    pub(crate) fn config(&self) -> Result<Config, Failure> {
+        self.0.extract().map_err(|error| {
+            let lines: Vec<_> = error.into_iter().map(|error| describe(&error)).collect();
+            Failure::Configuration(lines.join("\n"))
+        })
+    }
+
+    /// Where the value of `section.key` comes from.
+    pub(crate) fn origin(&self, key: &str) -> String {
+        let Some(metadata) = self.0.find_metadata(key) else { return "default".to_owned() };
+        match (&metadata.source, metadata.name.as_ref()) {
+            (Some(figment::Source::File(path)), _) => path.display().to_string(),
+            (_, name) if name.contains("environment") => {
+                format!("ORRERY_{}", key.replace('.', "__").to_uppercase())
+            }
+            (_, "flags") => "command line".to_owned(),
+            _ => "default".to_owned(),
+        }
+    }
+}
+
+fn describe(error: &figment::Error) -> String {
+    let key = error.path.join(".");
+    let place = error.metadata.as_ref().map_or(String::new(), |metadata| {
+        metadata.source.as_ref().map_or_else(|| metadata.name.to_string(), ToString::to_string)
+    });
+    let kind = &error.kind;
+    match (key.is_empty(), place.is_empty()) {
+        (true, true) => kind.to_string(),
+        (true, false) => format!("{place}: {kind}"),
+        (false, true) => format!("{key}: {kind}"),
+        (false, false) => format!("{place}: {key}: {kind}"),
+    }
+}
+
+struct Flags(Vec<Flag>);
+
+impl Provider for Flags {
+    fn metadata(&self) -> figment::Metadata {
+        figment::Metadata::named("flags")
+    }
+
+    fn data(&self) -> Result<figment::value::Map<Profile, Dict>, figment::Error> {
+        let mut sections = Dict::new();
+        for (section, key, value) in &self.0 {
+            let entry = sections.entry((*section).to_owned()).or_insert_with(|| Value::from(Dict::new()));
+            if let Value::Dict(_, keys) = entry {
+                keys.insert((*key).to_owned(), value.clone());
+            }
+        }
+        Ok(figment::value::Map::from([(Profile::Default, sections)]))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,222 @@
+//! How commands on the same machine talk to a running node: a Unix socket in its data directory, which the file's mode
+//! protects. One line of JSON each way, then the connection ends.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use orrery_supervisor::{CommandRefused, SupervisorHandle, TreeNode};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+
+use crate::exit::Failure;
+use crate::quarantine;
+use crate::runner::{Node, Parked};
+
+/// A client that says nothing for so long is left.
+const CLIENT_WITHIN: Duration = Duration::from_secs(10);
+
+/// A request has some hundred bytes.
+const REQUEST_BYTES_MAX: u64 = 64 << 10;
+
+/// An answer may hold a ledger in hexadecimal.
+const ANSWER_BYTES_MAX: u64 = 512 << 20;
+
+/// What a running node is asked.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(tag = "op", rename_all = "snake_case", deny_unknown_fields)]
+pub(crate) enum Request {
+    /// The supervision tree.
+    Tree,
+    /// Stop a pipeline until it is resumed, also over restarts of the node.
+    Park {
+        /// Its name.
+        pipeline: String,
+    },
+    /// Start a parked pipeline.
+    Resume {
+        /// Its name.
+        pipeline: String,
+    },
+    /// See [`quarantine::Request`].
+    Quarantine {
+        /// What of it.
+        request: quarantine::Request,
+    },
+    /// Kill an actor, as faults do. Only in builds for tests.
+    #[cfg(debug_assertions)]
+    Kill {
+        /// Ids from below the root.
+        path: Vec<String>,
+    },
+}
+
+/// What it answers.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Answer {
+    /// What was asked for.
+    Done(Value),
+    /// Why not.
+    Refused(String),
+}
+
+fn socket(data_dir: &Path) -> PathBuf {
+    data_dir.join("control.sock")
+}
+
+/// Serves one client after another, for ever.
+pub(crate) async fn serve(node: &Node, handle: &SupervisorHandle, parked: &Parked) -> Result<(), Failure> {
+    let path = socket(&node.settings.data_dir);
+    let failed = |action: &str, error: io::Error| {
+        Failure::Unavailable(format!("{}: {action} the control socket: {error}", path.display()))
+    };
+    // The state's lock says that no other node uses the directory, so that a socket in it was left behind.
+    match fs::remove_file(&path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed("replace", error)),
+        _ => {}
+    }
+    let listener = UnixListener::bind(&path).map_err(|error| failed("make", error))?;
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600))
+        .map_err(|error| failed("protect", error))?;
+    let control = Control { node, handle, parked };
+    loop {
+        let client = match listener.accept().await {
+            Ok((client, _)) => client,
+            Err(error) => {
+                tracing::warn!(%error, "control client not accepted");
+                tokio::time::sleep(CLIENT_WITHIN / 10).await;
+                continue;
+            }
+        };
+        match tokio::time::timeout(CLIENT_WITHIN, control.answer(client)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "control client lost"),
+            Err(_) => tracing::warn!("control client was too slow"),
+        }
+    }
+}
+
+struct Control<'a> {
+    node: &'a Node,
+    handle: &'a SupervisorHandle,
+    parked: &'a Parked,
+}
+
+impl Control<'_> {
+    async fn answer(&self, client: UnixStream) -> io::Result<()> {
+        let mut client = BufReader::new(client);
+        let mut line = String::new();
+        (&mut client).take(REQUEST_BYTES_MAX).read_line(&mut line).await?;
+        let answer = match serde_json::from_str(&line) {
+            Ok(request) => self.perform(request).await.map_or_else(Answer::Refused, Answer::Done),
+            Err(error) => Answer::Refused(format!("not a request: {error}")),
+        };
+        let mut line = serde_json::to_vec(&answer)?;
+        line.push(b'\n');
+        client.get_mut().write_all(&line).await
+    }
+
+    async fn perform(&self, request: Request) -> Result<Value, String> {
+        match request {
+            Request::Tree => {
+                let tree =
+                    self.handle.tree(Duration::from_secs(1)).await.map_err(|error| error.to_string())?;
+                Ok(tree_json(&tree))
+            }
+            Request::Park { pipeline } => {
+                self.known(&pipeline)?;
+                self.node
+                    .state
+                    .parked
+                    .park(&pipeline, "parked by an operator")
+                    .map_err(|error| error.to_string())?;
+                let done = self.handle.park(&["pipelines", &pipeline]).await;
+                done.map_err(|error| error.to_string())?;
+                self.parked.set(Some("parked by an operator".to_owned()));
+                Ok(json!({ "pipeline": pipeline, "state": "parked" }))
+            }
+            Request::Resume { pipeline } => self.resume(&pipeline).await,
+            Request::Quarantine { request } => {
+                let retried = request.retried();
+                let answer =
+                    quarantine::perform(&self.node.state, request).map_err(|error| error.to_string())?;
+                if retried && self.parked.is.load(std::sync::atomic::Ordering::Relaxed) {
+                    self.resume(&self.node.settings.pipeline).await?;
+                }
+                Ok(answer)
+            }
+            #[cfg(debug_assertions)]
+            Request::Kill { path } => {
+                let ids: Vec<_> = path.iter().map(String::as_str).collect();
+                self.handle.kill(&ids).await.map_err(|error| error.to_string())?;
+                Ok(json!({ "killed": path }))
+            }
+        }
+    }
+
+    async fn resume(&self, pipeline: &str) -> Result<Value, String> {
+        self.known(pipeline)?;
+        self.node.state.parked.resume(pipeline).map_err(|error| error.to_string())?;
+        match self.handle.resume(&["pipelines", pipeline]).await {
+            // It was parked when the node started, so that there is no such child yet.
+            Err(CommandRefused::NoSuchChild { .. }) => {
+                let child = self.node.pipeline().map_err(|error| error.to_string())?;
+                self.handle.add_child(&["pipelines"], child).await.map_err(|error| error.to_string())?;
+            }
+            done => done.map_err(|error| error.to_string())?,
+        }
+        self.parked.set(None);
+        Ok(json!({ "pipeline": pipeline, "state": "running" }))
+    }
+
+    fn known(&self, pipeline: &str) -> Result<(), String> {
+        match self.node.settings.pipeline.as_str() {
+            own if own == pipeline => Ok(()),
+            own => Err(format!("no pipeline `{pipeline}` here; this node has `{own}`")),
+        }
+    }
+}
+
+/// A tree as JSON.
+fn tree_json(node: &TreeNode) -> Value {
+    json!({
+        "id": node.id.as_str(),
+        "state": node.state.as_str(),
+        "incarnation": node.incarnation,
+        "restarts_total": node.restarts_total,
+        "restarts_in_window": node.restarts_in_window,
+        "age_seconds": node.age.as_secs_f64(),
+        "mailbox_depth": node.mailbox_depth,
+        "last_error": node.last_error,
+        "children": node.children.iter().map(tree_json).collect::<Vec<_>>(),
+    })
+}
+
+/// Asks the node that uses `data_dir`. `None` if none runs.
+pub(crate) async fn ask(data_dir: &Path, request: &Request) -> Result<Option<Value>, Failure> {
+    let path = socket(data_dir);
+    let failed =
+        |error: io::Error| Failure::Unavailable(format!("{}: ask the node: {error}", path.display()));
+    let mut client = match UnixStream::connect(&path).await {
+        Ok(client) => client,
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
+            return Ok(None);
+        }
+        Err(error) => return Err(failed(error)),
+    };
+    let mut line = serde_json::to_vec(request).map_err(|error| Failure::Bug(error.to_string()))?;
+    line.push(b'\n');
+    client.write_all(&line).await.map_err(failed)?;
+    let mut answer = Vec::new();
+    client.take(ANSWER_BYTES_MAX).read_to_end(&mut answer).await.map_err(failed)?;
+    match serde_json::from_slice(&answer) {
+        Ok(Answer::Done(value)) => Ok(Some(value)),
+        Ok(Answer::Refused(why)) => Err(Failure::CheckFailed(why)),
+        Err(error) => Err(Failure::Unavailable(format!("{}: no answer: {error}", path.display()))),
+    }
+}

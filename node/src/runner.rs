@@ -1,0 +1,340 @@
+//! A node as it runs: its supervision tree, and what serves and watches it until it ends.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use orrery_actors::checkpoint::{NodeState, RestartRecord};
+use orrery_actors::dataset::{DatasetError, DatasetSettings, Grid, Retry, Store, Table, TableKind};
+use orrery_actors::ledger::Network;
+use orrery_actors::metrics::PipelineMetrics;
+use orrery_actors::pipeline::supervised::{PipelineLimits, SupervisedPipeline};
+use orrery_actors::source::{
+    self, AtTip, LedgerBound, LedgerRange, LedgerStore, WORKER_STACK_BYTES, resolve_range,
+};
+use orrery_schemas::LedgerSequence;
+use orrery_supervisor::{
+    ChildSpec, EndWhen, ExitReason, Outcome, Restart, RestartIntensity, RestartReport, Strategy,
+    SupervisorHandle, SupervisorSpec, SystemClock,
+};
+use tokio::sync::watch;
+
+use crate::exit::Failure;
+use crate::settings::Settings;
+use crate::{control, environment, http, telemetry};
+
+/// Whether a run has an end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Goal {
+    /// Every ledger up to the last one that is wanted, then the end. Ledgers that no source has yet are a gap, or awaited.
+    Range(AtTip),
+    /// The network's ledgers, for ever.
+    Follow,
+}
+
+/// Ledgers of a slot where the network is followed: about a minute and a half until rows are durable.
+const LIVE_LEDGERS_PER_SLOT: u32 = 16;
+
+/// Restarts of the node's own children before it gives up.
+const RESTARTS_MAX: u32 = 3;
+
+/// Period of these.
+const RESTARTS_PERIOD: Duration = Duration::from_secs(60);
+
+/// A node whose sources and dataset are open.
+pub(crate) struct Node {
+    pub(crate) settings: Settings,
+    pub(crate) metrics: Arc<PipelineMetrics>,
+    pub(crate) state: NodeState,
+    /// First and last ledger of this run; the last is `None` without an end.
+    pub(crate) range: (LedgerSequence, Option<LedgerSequence>),
+    pipeline: SupervisedPipeline,
+    goal: Goal,
+}
+
+/// A runtime whose threads may decode the deepest ledger.
+pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    tokio::runtime::Builder::new_multi_thread()
+        .thread_stack_size(WORKER_STACK_BYTES)
+        .thread_name("orrery")
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::Unavailable(format!("start threads: {error}")))
+}
+
+/// The dataset's store. Nothing is asked of it yet.
+pub(crate) fn connect(settings: &Settings) -> Result<Store, Failure> {
+    let retry = Retry::new(seed()).map_err(|error| Failure::Bug(error.to_string()))?;
+    Ok(Store::connect(&settings.dataset, &environment::variable, retry)?)
+}
+
+/// The state of a node that does not run, and that has some.
+pub(crate) fn existing_state(data_dir: &std::path::Path) -> Result<NodeState, Failure> {
+    if !data_dir.is_dir() {
+        return Err(Failure::Usage(format!(
+            "{}: no node keeps its state here: give --data-dir",
+            data_dir.display()
+        )));
+    }
+    Ok(NodeState::open(data_dir)?)
+}
+
+/// Nodes that fail together must not come back together: their process numbers differ.
+fn seed() -> u64 {
+    u64::from(std::process::id())
+}
+
+impl Node {
+    /// Opens sources, dataset and the node's own state.
+    pub(crate) async fn open(settings: Settings, goal: Goal) -> Result<Self, Failure> {
+        let state = NodeState::open(&settings.data_dir)?;
+        let stores = source::open_stores(&settings.sources, &environment::variable).await?;
+        let dataset = connect(&settings)?;
+        dataset.self_test().await.map_err(DatasetError::from)?;
+        let network = network(&settings, &stores)?;
+        let opening =
+            Opening { settings: &settings, stores: &stores, dataset: &dataset, network: &network, goal };
+        let (dataset_settings, from) = opening.dataset_settings().await?;
+        let to = opening.last(from).await?;
+        let metrics = Arc::new(PipelineMetrics::new(settings.pipeline.as_str()));
+        let mut limits = PipelineLimits::for_workers(settings.workers);
+        limits.object_bytes = settings.prefetch_bytes;
+        let pipeline = SupervisedPipeline {
+            name: settings.pipeline.clone(),
+            stores,
+            network,
+            mode: settings.mode,
+            proof: settings.proof,
+            dataset,
+            settings: dataset_settings,
+            to,
+            at_tip: if let Goal::Range(at_tip) = goal { at_tip } else { AtTip::Wait },
+            patience: settings.patience,
+            limits,
+            state: Some(state.clone()),
+            metrics: metrics.clone(),
+            clock: Arc::new(SystemClock::new()),
+            seed: seed(),
+        };
+        Ok(Self { settings, metrics, state, range: (from, to), pipeline, goal })
+    }
+
+    /// Runs until every ledger of the range is durable, or `interrupted`, or it cannot go on. `watch` is polled beside it.
+    pub(crate) async fn run(
+        self,
+        telemetry: &telemetry::Telemetry,
+        interrupted: BoxFuture<'_, ()>,
+        watch: BoxFuture<'_, ()>,
+    ) -> Result<(), Failure> {
+        let parked = Parked::new(&self.settings.pipeline);
+        let tree = self.tree(&parked)?;
+        let clock = Arc::new(SystemClock::new());
+        let observer = parked.observer(self.state.clone());
+        let handle = SupervisorHandle::start(tree, clock, seed(), Some(observer))
+            .await
+            .map_err(|error| Failure::Bug(error.to_string()))?;
+        let served = async {
+            let control = control::serve(&self, &handle, &parked);
+            let http = http::serve(self.settings.http, telemetry.metrics(), parked.is.clone());
+            match futures::future::try_join(control, http).await {
+                Ok(_) => futures::future::pending().await,
+                Err(failure) => failure,
+            }
+        };
+        let ended = tokio::select! {
+            reason = handle.join() => Some(reason),
+            () = interrupted => None,
+            failure = served.boxed() => {
+                handle.stop(self.settings.stop_within).await;
+                return Err(failure);
+            }
+            reason = parked.wait(), if self.goal != Goal::Follow => {
+                handle.stop(self.settings.stop_within).await;
+                return Err(Failure::Parked { pipeline: self.settings.pipeline.clone(), reason });
+            }
+            () = watch => None,
+        };
+        let outcome = match ended {
+            Some(ExitReason::Failed(error)) => Err(error.into()),
+            Some(ExitReason::Normal | ExitReason::Shutdown) => Ok(()),
+            Some(other) => Err(Failure::Bug(other.to_string())),
+            None => {
+                tracing::info!("stopping: what is in work is finished");
+                handle.stop(self.settings.stop_within).await;
+                Err(Failure::Interrupted)
+            }
+        };
+        self.state.flush()?;
+        outcome
+    }
+
+    /// The supervision tree of design.md, as far as it exists. A parked pipeline is left out until it is resumed.
+    fn tree(&self, parked: &Parked) -> Result<SupervisorSpec, Failure> {
+        let intensity = RestartIntensity::new(RESTARTS_MAX, RESTARTS_PERIOD)
+            .map_err(|error| Failure::Bug(error.to_string()))?;
+        let ends = if self.goal == Goal::Follow { EndWhen::Told } else { EndWhen::AllEnded };
+        let mut pipelines = SupervisorSpec::new("pipelines", Strategy::OneForOne, intensity).end_when(ends);
+        let pipeline = self.settings.pipeline.as_str();
+        match self.state.parked.reason(pipeline)? {
+            None => pipelines = pipelines.child(self.pipeline()?),
+            Some(reason) if self.goal != Goal::Follow => {
+                return Err(Failure::Parked { pipeline: pipeline.to_owned(), reason });
+            }
+            Some(reason) => {
+                tracing::error!(
+                    pipeline,
+                    reason,
+                    "pipeline is parked; see orrery quarantine list, orrery resume"
+                );
+                parked.set(Some(reason));
+            }
+        }
+        let pipelines = ChildSpec::supervisor(pipelines).restart(Restart::Transient);
+        Ok(SupervisorSpec::new("node", Strategy::OneForOne, intensity).end_when(ends).child(pipelines))
+    }
+
+    /// The pipeline, as a child of `pipelines`.
+    pub(crate) fn pipeline(&self) -> Result<ChildSpec, Failure> {
+        Ok(ChildSpec::supervisor(self.pipeline.clone().spec()?).restart(Restart::Transient))
+    }
+}
+
+/// What is needed to find out what the dataset is and where a run begins.
+struct Opening<'a> {
+    settings: &'a Settings,
+    stores: &'a [Arc<dyn LedgerStore>],
+    dataset: &'a Store,
+    network: &'a Network,
+    goal: Goal,
+}
+
+impl Opening<'_> {
+    /// What the dataset is or becomes, and the first ledger that it does not have.
+    async fn dataset_settings(&self) -> Result<(DatasetSettings, LedgerSequence), Failure> {
+        let mut settings = DatasetSettings {
+            network_passphrase: Some(self.network.passphrase().to_owned()),
+            grid: self.settings.grid.clone(),
+            slots_per_checkpoint: self.settings.slots_per_checkpoint,
+            ..DatasetSettings::default()
+        };
+        let mut next = None;
+        for kind in [TableKind::TokenTransfers, TableKind::Ledgers] {
+            match Table::open(self.dataset, kind, &settings).await {
+                Ok(table) => {
+                    settings.start_ledger = Some(table.configuration().start_ledger);
+                    settings.grid = settings.grid.or_else(|| Some(table.configuration().grid.clone()));
+                    let due = table.tip().next_ledger;
+                    next = Some(next.map_or(due, |next: LedgerSequence| next.min(due)));
+                }
+                Err(DatasetError::NoTable { .. }) => next = None,
+                Err(error) => return Err(error.into()),
+            }
+        }
+        match (settings.start_ledger, self.settings.from) {
+            (Some(start), Some(LedgerBound::Number(from))) if from != start => {
+                Err(Failure::Configuration(format!(
+                    "source.from: ledger {from}: the dataset begins with ledger {start}; leave it out to go on where the \
+                 dataset ends, or name another dataset"
+                )))
+            }
+            (Some(start), _) => Ok((settings, next.unwrap_or(start))),
+            (None, from) => {
+                let [first, ..] = self.stores else {
+                    return Err(Failure::Bug("no source is open".to_owned()));
+                };
+                let to = Some(LedgerBound::Latest).filter(|_| from == Some(LedgerBound::Latest));
+                let start = match (from, to) {
+                    (Some(LedgerBound::Number(from)), _) => from,
+                    (Some(LedgerBound::Genesis), _) => LedgerBound::FIRST_CLOSED,
+                    (Some(LedgerBound::Latest), _) => first.tip(None).await?,
+                    (None, _) => first.oldest().await?,
+                };
+                settings.start_ledger = Some(start);
+                if settings.grid.is_none() && self.goal == Goal::Follow {
+                    settings.grid = Some(Grid::uniform(LIVE_LEDGERS_PER_SLOT).map_err(DatasetError::from)?);
+                }
+                Ok((settings, start))
+            }
+        }
+    }
+
+    /// The last ledger of the run.
+    async fn last(&self, from: LedgerSequence) -> Result<Option<LedgerSequence>, Failure> {
+        let [first, ..] = self.stores else { return Ok(None) };
+        let range = LedgerRange { from: Some(LedgerBound::Number(from)), to: self.settings.to };
+        match (self.goal, self.settings.to) {
+            (Goal::Follow, None) => Ok(None),
+            (_, Some(LedgerBound::Number(to))) => Ok(Some(to)),
+            _ => Ok(Some(*resolve_range(first.as_ref(), range).await?.end())),
+        }
+    }
+}
+
+/// The network that was asked for, or that the sources state.
+fn network(settings: &Settings, stores: &[Arc<dyn LedgerStore>]) -> Result<Network, Failure> {
+    let stated = stores.iter().find_map(|store| store.network_passphrase());
+    match (settings.network.as_deref(), stated) {
+        (Some(given), Some(stated)) if given != stated => Err(Failure::Configuration(format!(
+            "the source says that its network is `{stated}`, the configuration says `{given}`: leave it out"
+        ))),
+        (Some(passphrase), _) | (None, Some(passphrase)) => Ok(Network::new(passphrase)),
+        (None, None) => Err(Failure::Configuration(
+            "the source does not say which network it is from: give --network or --passphrase".to_owned(),
+        )),
+    }
+}
+
+/// Whether the pipeline is parked, and why: the supervisors' reports say so.
+pub(crate) struct Parked {
+    pipeline: String,
+    pub(crate) is: Arc<AtomicBool>,
+    reason: watch::Sender<Option<String>>,
+}
+
+impl Parked {
+    fn new(pipeline: &str) -> Self {
+        telemetry::set_parked(pipeline, false);
+        Self { pipeline: pipeline.to_owned(), is: Arc::default(), reason: watch::Sender::new(None) }
+    }
+
+    /// Notes that it is, or is not any more.
+    pub(crate) fn set(&self, reason: Option<String>) {
+        self.is.store(reason.is_some(), Ordering::Relaxed);
+        telemetry::set_parked(&self.pipeline, reason.is_some());
+        self.reason.send_replace(reason);
+    }
+
+    async fn wait(&self) -> String {
+        let mut reason = self.reason.subscribe();
+        let parked = reason.wait_for(Option::is_some).await.map(|reason| reason.clone());
+        parked.ok().flatten().unwrap_or_default()
+    }
+
+    /// Counts and keeps every report, and notices when the pipeline is parked.
+    fn observer(&self, state: NodeState) -> orrery_supervisor::Observer {
+        let (pipeline, is, reason) = (self.pipeline.clone(), self.is.clone(), self.reason.clone());
+        Arc::new(move |report: &RestartReport| {
+            if report.outcome == Outcome::Parked && report.child.as_str() == pipeline {
+                is.store(true, Ordering::Relaxed);
+                telemetry::set_parked(&pipeline, true);
+                reason.send_replace(Some(report.reason.to_string()));
+            }
+            if report.outcome != Outcome::Restarted {
+                return;
+            }
+            telemetry::count_restart(&report.supervisor, report.child.as_str(), report.reason.kind());
+            let record = RestartRecord {
+                supervisor: report.supervisor.clone(),
+                child: report.child.to_string(),
+                reason: report.reason.to_string(),
+                restarts_in_window: report.restarts_in_window,
+                incarnation: report.incarnation,
+            };
+            if let Err(error) = state.restarts.add(&record) {
+                tracing::warn!(%error, "restart not noted");
+            }
+        })
+    }
+}

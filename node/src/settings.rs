@@ -1,0 +1,207 @@
+//! A configuration, checked: text becomes types, once, with errors that name the key.
+
+use std::net::SocketAddr;
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use orrery_actors::dataset::{DatasetUrl, Grid, GridStep};
+use orrery_actors::ledger::Network;
+use orrery_actors::pipeline::Proof;
+use orrery_actors::processor::ttp::Mode;
+use orrery_actors::source::{LedgerBound, SourceUrl};
+use orrery_schemas::LedgerSequence;
+
+use crate::config::Config;
+use crate::exit::Failure;
+
+/// What a node does.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    pub(crate) name: String,
+    pub(crate) data_dir: PathBuf,
+    pub(crate) http: Option<SocketAddr>,
+    pub(crate) stop_within: Duration,
+    pub(crate) sources: Vec<SourceUrl>,
+    /// Passphrase; `None` if the source says it.
+    pub(crate) network: Option<String>,
+    pub(crate) from: Option<LedgerBound>,
+    pub(crate) to: Option<LedgerBound>,
+    /// `None` waits for ever.
+    pub(crate) patience: Option<Duration>,
+    pub(crate) dataset: DatasetUrl,
+    pub(crate) grid: Option<Grid>,
+    pub(crate) slots_per_checkpoint: u64,
+    pub(crate) pipeline: String,
+    pub(crate) workers: NonZeroU32,
+    pub(crate) mode: Mode,
+    pub(crate) proof: Proof,
+    pub(crate) prefetch_bytes: usize,
+}
+
+/// Least that is fetched ahead: one ledger of the largest size.
+const PREFETCH_MIB_MIN: usize = 33;
+
+/// Most: more is another bound's business.
+const PREFETCH_MIB_MAX: usize = 1 << 16;
+
+impl Settings {
+    /// Checks every value.
+    ///
+    /// # Errors
+    ///
+    /// Names the key, the value and the way out.
+    pub(crate) fn new(config: &Config) -> Result<Self, Failure> {
+        let Config { node, source, dataset, pipeline, .. } = config;
+        if source.urls.is_empty() {
+            return Err(wrong("source.urls", "", "say where ledgers come from: --source URL"));
+        }
+        if dataset.url.is_empty() {
+            return Err(wrong("dataset.url", "", "say where rows go: --dataset URL, as file:///data/orrery"));
+        }
+        let sources = source.urls.iter().map(|url| parse("source.urls", url)).collect::<Result<_, _>>()?;
+        let network = network(&source.network, &source.passphrase)?;
+        if pipeline.name.is_empty() || pipeline.name.contains(['/', '"']) {
+            return Err(wrong("pipeline.name", &pipeline.name, "give a name without / and quotes"));
+        }
+        if !(PREFETCH_MIB_MIN..=PREFETCH_MIB_MAX).contains(&pipeline.prefetch_mib) {
+            let found = pipeline.prefetch_mib.to_string();
+            let fix = format!("give {PREFETCH_MIB_MIN} to {PREFETCH_MIB_MAX}; the largest ledger must fit");
+            return Err(wrong("pipeline.prefetch_mib", &found, &fix));
+        }
+        let patience = Some(source.patience_seconds).filter(|&seconds| seconds > 0).map(Duration::from_secs);
+        Ok(Self {
+            name: node.name.clone(),
+            data_dir: node.data_dir.clone(),
+            http: optional("node.http", &node.http)?,
+            stop_within: Duration::from_secs(node.stop_within_seconds),
+            sources,
+            network,
+            from: optional("source.from", &source.from)?,
+            to: optional("source.to", &source.to)?,
+            patience,
+            dataset: parse("dataset.url", &dataset.url)?,
+            grid: grid(&dataset.grid)?,
+            slots_per_checkpoint: dataset.slots_per_checkpoint.max(1),
+            pipeline: pipeline.name.clone(),
+            workers: workers(pipeline.workers),
+            mode: mode(&pipeline.mode)?,
+            proof: proof(&pipeline.proof)?,
+            prefetch_bytes: pipeline.prefetch_mib << 20,
+        })
+    }
+}
+
+fn wrong(key: &str, value: &str, fix: &str) -> Failure {
+    Failure::Configuration(format!("{key}: `{value}`: {fix}"))
+}
+
+fn parse<T: FromStr<Err: std::fmt::Display>>(key: &str, text: &str) -> Result<T, Failure> {
+    text.parse().map_err(|error: T::Err| Failure::Configuration(format!("{key}: {error}")))
+}
+
+fn optional<T: FromStr<Err: std::fmt::Display>>(key: &str, text: &str) -> Result<Option<T>, Failure> {
+    if text.is_empty() { Ok(None) } else { parse(key, text).map(Some) }
+}
+
+fn network(name: &str, passphrase: &str) -> Result<Option<String>, Failure> {
+    let known = match name {
+        "" => None,
+        "pubnet" => Some(Network::PUBNET),
+        "testnet" => Some(Network::TESTNET),
+        "futurenet" => Some(Network::FUTURENET),
+        other => {
+            let fix = "give pubnet, testnet or futurenet, or leave it out and give source.passphrase";
+            return Err(wrong("source.network", other, fix));
+        }
+    };
+    match (known, passphrase) {
+        (None, "") => Ok(None),
+        (Some(known), "") => Ok(Some(known.to_owned())),
+        (None, passphrase) => Ok(Some(passphrase.to_owned())),
+        (Some(_), _) => Err(wrong("source.passphrase", passphrase, "leave it out, or source.network")),
+    }
+}
+
+/// `FROM:LEDGERS` each.
+fn grid(steps: &[String]) -> Result<Option<Grid>, Failure> {
+    if steps.is_empty() {
+        return Ok(None);
+    }
+    let step = |text: &String| {
+        let (from, width) = text.split_once(':')?;
+        let from_ledger = LedgerSequence(from.parse().ok()?);
+        Some(GridStep { from_ledger, ledgers_per_slot: width.parse().ok()? })
+    };
+    let parsed = steps
+        .iter()
+        .map(|text| step(text).ok_or_else(|| wrong("dataset.grid", text, "give FROM:LEDGERS, as 2:1024")))
+        .collect::<Result<_, _>>()?;
+    Grid::new(parsed).map(Some).map_err(|error| Failure::Configuration(format!("dataset.grid: {error}")))
+}
+
+fn workers(count: u32) -> NonZeroU32 {
+    let cores =
+        || std::thread::available_parallelism().ok().and_then(|cores| NonZeroU32::try_from(cores).ok());
+    NonZeroU32::new(count).or_else(cores).unwrap_or(NonZeroU32::MIN)
+}
+
+fn mode(text: &str) -> Result<Mode, Failure> {
+    match text {
+        "auto" => Ok(Mode::Auto),
+        "derived" => Ok(Mode::Derived),
+        "unified" => Ok(Mode::Unified),
+        other => Err(wrong("pipeline.mode", other, "give auto, derived or unified")),
+    }
+}
+
+fn proof(text: &str) -> Result<Proof, Failure> {
+    match text {
+        "hashes" => Ok(Proof::Hashes),
+        "everything" => Ok(Proof::Everything),
+        other => Err(wrong("pipeline.proof", other, "give hashes or everything")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with(change: impl FnOnce(&mut Config)) -> Result<Settings, String> {
+        let mut config = Config::default();
+        config.source.urls = vec!["file:///lake".to_owned()];
+        config.dataset.url = "file:///dataset".to_owned();
+        change(&mut config);
+        Settings::new(&config).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn values_that_make_no_sense_name_their_key() {
+        let check = |change: fn(&mut Config), expect: &str| {
+            let error = with(change).unwrap_err();
+            assert!(error.contains(expect), "`{expect}`: {error}");
+        };
+        check(|config| config.source.urls.clear(), "source.urls");
+        check(|config| config.source.urls = vec!["ftp://x".to_owned()], "source.urls");
+        check(|config| config.dataset.url.clear(), "--dataset");
+        check(|config| config.source.network = "mainnet".to_owned(), "source.network: `mainnet`");
+        check(|config| config.source.from = "soon".to_owned(), "source.from");
+        check(|config| config.dataset.grid = vec!["2".to_owned()], "dataset.grid: `2`");
+        check(|config| config.dataset.grid = vec!["2:0".to_owned()], "dataset.grid");
+        check(|config| config.pipeline.mode = "both".to_owned(), "pipeline.mode: `both`");
+        check(|config| config.pipeline.prefetch_mib = 1, "pipeline.prefetch_mib: `1`");
+        check(|config| config.pipeline.name = "a/b".to_owned(), "pipeline.name");
+        check(|config| config.node.http = "9464".to_owned(), "node.http");
+    }
+
+    #[test]
+    fn zero_means_the_natural_bound() {
+        let settings = with(|_| ()).unwrap();
+        assert!(settings.workers.get() >= 1);
+        assert_eq!((settings.patience, settings.grid, settings.http), (None, None, None));
+        let settings =
+            with(|config| config.dataset.grid = vec!["2:1024".to_owned(), "100:16".to_owned()]).unwrap();
+        assert_eq!(settings.grid.unwrap().steps().len(), 2);
+    }
+}

@@ -1,0 +1,136 @@
+//! What a node tells about itself: logs on standard error, spans to a collector, metrics to whoever asks.
+
+use std::io::IsTerminal;
+
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use opentelemetry::trace::TracerProvider;
+use opentelemetry::{KeyValue, global};
+use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig};
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::trace::SdkTracerProvider;
+use orrery_actors::metrics::{METRICS, MetricKind};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer, fmt};
+
+use crate::config::TelemetryConfig;
+use crate::exit::Failure;
+
+/// Ractor opens one span for the life of each actor: as parents of everything they would never end. The cluster's own
+/// debug lines print whole messages.
+const QUIET: [&str; 2] = ["ractor=warn", "ractor_cluster=info"];
+
+/// Upper bounds of the time that a commit takes, in seconds: a local disk, a near store, a far one, an outage.
+const COMMIT_SECONDS: [f64; 10] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0];
+
+/// Restarts by supervisors: the node counts them, since actors do not know.
+const RESTARTS: &str = "orrery_supervisor_restarts_total";
+
+/// Pipelines that are parked.
+const PARKED: &str = "orrery_pipeline_parked";
+
+/// What runs as long as the process does.
+pub(crate) struct Telemetry {
+    metrics: PrometheusHandle,
+    traces: Option<SdkTracerProvider>,
+}
+
+impl Telemetry {
+    /// Installs logs, traces and metrics for the whole process.
+    ///
+    /// # Errors
+    ///
+    /// A setting makes no sense, or something was installed before.
+    pub(crate) fn start(config: &TelemetryConfig, node: &str) -> Result<Self, Failure> {
+        let wrong = |key: &str, value: &str, error: &dyn std::fmt::Display| {
+            Failure::Configuration(format!("telemetry.{key}: `{value}`: {error}"))
+        };
+        let filter = [&[config.log.as_str()][..], &QUIET].concat().join(",");
+        let filter = EnvFilter::try_new(filter).map_err(|error| wrong("log", &config.log, &error))?;
+        let colours = std::io::stderr().is_terminal();
+        let lines = fmt::layer().with_writer(std::io::stderr).with_ansi(colours).with_target(false);
+        let lines = match config.log_format.as_str() {
+            "text" => lines.boxed(),
+            "json" => lines.json().boxed(),
+            other => return Err(wrong("log_format", other, &"give text or json")),
+        };
+        let traces = match config.otlp.as_str() {
+            "" => None,
+            collector => Some(exporter(collector, node).map_err(|error| wrong("otlp", collector, &error))?),
+        };
+        let spans = traces
+            .as_ref()
+            .map(|provider| tracing_opentelemetry::layer().with_tracer(provider.tracer("orrery")));
+        tracing_subscriber::registry()
+            .with(lines.and_then(spans).with_filter(filter))
+            .try_init()
+            .map_err(|error| Failure::Bug(format!("install the log: {error}")))?;
+        Ok(Self { metrics: install_metrics()?, traces })
+    }
+
+    /// All metrics in the text form of Prometheus.
+    pub(crate) fn metrics(&self) -> PrometheusHandle {
+        self.metrics.clone()
+    }
+}
+
+impl Drop for Telemetry {
+    fn drop(&mut self) {
+        if let Some(traces) = &self.traces
+            && let Err(error) = traces.shutdown()
+        {
+            tracing::warn!(%error, "last spans not sent");
+        }
+    }
+}
+
+fn exporter(
+    collector: &str,
+    node: &str,
+) -> Result<SdkTracerProvider, opentelemetry_otlp::ExporterBuildError> {
+    let endpoint = format!("{}/v1/traces", collector.trim_end_matches('/'));
+    let exporter =
+        SpanExporter::builder().with_http().with_protocol(Protocol::HttpBinary).with_endpoint(endpoint);
+    let resource = Resource::builder()
+        .with_service_name("orrery")
+        .with_attribute(KeyValue::new("service.instance.id", node.to_owned()))
+        .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")));
+    let provider = SdkTracerProvider::builder()
+        .with_batch_exporter(exporter.build()?)
+        .with_resource(resource.build())
+        .build();
+    global::set_tracer_provider(provider.clone());
+    Ok(provider)
+}
+
+fn install_metrics() -> Result<PrometheusHandle, Failure> {
+    let builder = PrometheusBuilder::new()
+        .set_buckets_for_metric(Matcher::Suffix("commit_seconds".to_owned()), &COMMIT_SECONDS)
+        .map_err(|error| Failure::Bug(format!("set the buckets of a metric: {error}")))?;
+    let handle =
+        builder.install_recorder().map_err(|error| Failure::Bug(format!("install metrics: {error}")))?;
+    for metric in METRICS {
+        match metric.kind {
+            MetricKind::Counter => metrics::describe_counter!(metric.name, metric.help),
+            MetricKind::Gauge => metrics::describe_gauge!(metric.name, metric.help),
+            MetricKind::Histogram => metrics::describe_histogram!(metric.name, metric.help),
+        }
+    }
+    metrics::describe_counter!(RESTARTS, "Restarts of actors, by supervisor, child and why.");
+    metrics::describe_gauge!(PARKED, "1 while a pipeline is parked and waits for a person.");
+    metrics::describe_gauge!("orrery_build_info", "1, with the version as a label.");
+    metrics::gauge!("orrery_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
+    Ok(handle)
+}
+
+/// A supervisor restarted a child.
+pub(crate) fn count_restart(supervisor: &str, child: &str, kind: &'static str) {
+    let labels =
+        [("supervisor", supervisor.to_owned()), ("child", child.to_owned()), ("kind", kind.to_owned())];
+    metrics::counter!(RESTARTS, &labels).increment(1);
+}
+
+/// A pipeline is parked, or is not any more.
+pub(crate) fn set_parked(pipeline: &str, parked: bool) {
+    metrics::gauge!(PARKED, "pipeline" => pipeline.to_owned()).set(f64::from(u8::from(parked)));
+}
