@@ -7,7 +7,9 @@ use std::time::Duration;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use orrery_actors::checkpoint::{NodeState, RestartRecord};
-use orrery_actors::dataset::{DatasetError, DatasetSettings, Grid, Retry, Store, Table, TableKind};
+use orrery_actors::dataset::{
+    DatasetError, DatasetSettings, DatasetUrl, Grid, Retry, Store, Table, TableKind,
+};
 use orrery_actors::ledger::Network;
 use orrery_actors::metrics::PipelineMetrics;
 use orrery_actors::pipeline::supervised::{PipelineLimits, SupervisedPipeline};
@@ -64,10 +66,10 @@ pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
         .map_err(|error| Failure::Unavailable(format!("start threads: {error}")))
 }
 
-/// The dataset's store. Nothing is asked of it yet.
-pub(crate) fn connect(settings: &Settings) -> Result<Store, Failure> {
+/// A dataset's store. Nothing is asked of it yet.
+pub(crate) fn connect(dataset: &DatasetUrl) -> Result<Store, Failure> {
     let retry = Retry::new(seed()).map_err(|error| Failure::Bug(error.to_string()))?;
-    Ok(Store::connect(&settings.dataset, &environment::variable, retry)?)
+    Ok(Store::connect(dataset, &environment::variable, retry)?)
 }
 
 /// The state of a node that does not run, and that has some.
@@ -91,7 +93,7 @@ impl Node {
     pub(crate) async fn open(settings: Settings, goal: Goal) -> Result<Self, Failure> {
         let state = NodeState::open(&settings.data_dir)?;
         let stores = source::open_stores(&settings.sources, &environment::variable).await?;
-        let dataset = connect(&settings)?;
+        let dataset = connect(&settings.dataset)?;
         dataset.self_test().await.map_err(DatasetError::from)?;
         let network = network(&settings, &stores)?;
         let opening =
