@@ -88,7 +88,7 @@ async fn the_same_ledgers_give_the_same_objects_in_every_store() {
 }
 
 /// Every file below a folder, with its content.
-fn objects(folder: &std::path::Path) -> Vec<(String, Vec<u8>)> {
+pub(crate) fn objects(folder: &std::path::Path) -> Vec<(String, Vec<u8>)> {
     let mut objects = Vec::new();
     let mut folders = vec![folder.to_owned()];
     while let Some(next) = folders.pop() {
