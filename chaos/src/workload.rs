@@ -24,6 +24,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// Time for a node to stop that is told to.
 const STOPS_WITHIN: Duration = Duration::from_secs(60);
 
+/// What a node logs when its dataset is open.
+const STARTED: &str = "node starts";
+
 /// Exit code of a node that was told to stop.
 const INTERRUPTED: i32 = 130;
 
@@ -142,7 +145,8 @@ impl Workload {
         let clock = SystemClock::new();
         let running = Running::start(self.command(mode, target))?;
         if mode == Mode::Run {
-            while !self.is_complete(target) {
+            // Before it has said so, a node has not tidied up, and a signal ends it at once.
+            while !self.is_complete(target) || !running.output().contains(STARTED) {
                 if running.ends_within(LOOK_EVERY)
                     || clock.now().since(MonotonicTime::ORIGIN) > UNDISTURBED_MAX
                 {
