@@ -1,6 +1,9 @@
 //! The command line. Reports go to standard output, everything else to standard error.
 //!
-//! Exit codes: 0 every fault was found, 1 one was not, 2 usage, 65 bad data, 69 unavailable, 70 a bug.
+//! Exit codes: 0 every fault was found or survived, 1 one was not, 2 usage, 65 bad data, 69 unavailable, 70 a bug,
+//! 77 skipped because the machine does not allow the fault.
+
+mod survival;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -14,9 +17,13 @@ use orrery_actors::source::{
 use serde::Serialize;
 use thiserror::Error;
 
+use crate::experiment::ExperimentError;
+use crate::judges::dataset::Comparison;
 use crate::ledgers::{LoadError, LoadedLedger, load};
 use crate::table::{self, Reproduction};
 use crate::tamper;
+
+use survival::CrashArgs;
 
 /// Does faults to Orrery on purpose, and judges whether it noticed.
 #[derive(Debug, Parser)]
@@ -33,6 +40,11 @@ enum Command {
     /// Bytes are chosen at random among those that a hash binds: header, transaction set, results, events and return
     /// values of contract calls. Exits 1 if a change is not found, and prints the first such change.
     Tamper(TamperArgs),
+    /// Kill a node at random moments and see that its dataset is the one of a node that nobody killed
+    ///
+    /// The node's own state is deleted or damaged between some kills. Exits 1 if one byte of the dataset differs, or if
+    /// the node ends by itself.
+    Crash(CrashArgs),
 }
 
 #[derive(Debug, Args)]
@@ -110,6 +122,8 @@ enum RunError {
     Write(#[from] io::Error),
     #[error("cannot start threads: {0}")]
     Threads(#[from] rayon::ThreadPoolBuildError),
+    #[error(transparent)]
+    Experiment(#[from] ExperimentError),
     #[error("cannot format the report: {0}")]
     Format(#[from] serde_json::Error),
 }
@@ -125,6 +139,10 @@ impl RunError {
             },
             Self::Load(LoadError::NotALedger { .. } | LoadError::Unsound { .. }) | Self::Process(_) => 65,
             Self::Write(_) | Self::Threads(_) => 69,
+            Self::Experiment(ExperimentError::Usage(_)) => 2,
+            Self::Experiment(ExperimentError::Skipped(_)) => 77,
+            Self::Experiment(ExperimentError::Undisturbed { .. }) => 1,
+            Self::Experiment(_) => 69,
             Self::Format(_) => 70,
         }
     }
@@ -132,8 +150,11 @@ impl RunError {
 
 /// Runs what the command line asks for.
 pub fn run(cli: &Cli) -> ExitCode {
-    let Command::Tamper(args) = &cli.command;
-    match run_tamper(args) {
+    let survived = match &cli.command {
+        Command::Tamper(args) => run_tamper(args),
+        Command::Crash(args) => survival::run_crash(args),
+    };
+    match survived {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(RunError::Write(error)) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
@@ -153,11 +174,11 @@ fn run_tamper(args: &TamperArgs) -> Result<bool, RunError> {
         let count = usize::try_from(args.count).unwrap_or(usize::MAX);
         if args.unbound {
             let report = tamper::unbound(&network, &ledgers, args.seed, count)?;
-            print(args, &report, |out| table::write_unbound(out, &report, &reproduction(args)))?;
+            print(args.output, &report, |out| table::write_unbound(out, &report, &reproduction(args)))?;
             return Ok(true);
         }
         let report = tamper::bound(&network, &ledgers, args.seed, count);
-        print(args, &report, |out| table::write_bound(out, &report, &reproduction(args)))?;
+        print(args.output, &report, |out| table::write_bound(out, &report, &reproduction(args)))?;
         Ok(report.missed == 0)
     })
 }
@@ -173,16 +194,29 @@ fn read(args: &TamperArgs) -> Result<(Network, Vec<LoadedLedger>), RunError> {
 }
 
 fn print(
-    args: &TamperArgs,
+    output: Output,
     report: &impl Serialize,
     write_table: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> Result<(), RunError> {
     let mut out = io::stdout().lock();
-    match args.output {
+    match output {
         Output::Table => write_table(&mut out)?,
         Output::Json => writeln!(out, "{}", serde_json::to_string(report)?)?,
     }
     Ok(out.flush()?)
+}
+
+/// How a disturbed dataset compares, for people.
+fn write_comparison(out: &mut dyn Write, comparison: &Comparison) -> io::Result<()> {
+    let Comparison { objects, bytes, rows, rows_lost, rows_duplicated, parts_left, .. } = comparison;
+    let Comparison { objects_missing, objects_extra, objects_different, .. } = comparison;
+    let Comparison { ledgers_lost, ledgers_duplicated, problems, .. } = comparison;
+    writeln!(out, "\n{objects} objects, {bytes} bytes, {rows} rows compared with an undisturbed dataset:")?;
+    writeln!(out, "  {objects_missing} missing, {objects_extra} extra, {objects_different} different")?;
+    writeln!(out, "  {ledgers_lost} ledgers lost, {ledgers_duplicated} duplicated")?;
+    writeln!(out, "  {rows_lost} rows lost, {rows_duplicated} duplicated")?;
+    writeln!(out, "  {parts_left} temporary files left")?;
+    problems.iter().try_for_each(|problem| writeln!(out, "  {problem}"))
 }
 
 /// Everything of the command line that chooses bytes.

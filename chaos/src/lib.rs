@@ -10,12 +10,19 @@
 
 mod cli;
 mod random;
+mod experiment;
 mod ledgers;
+mod process;
+mod workload;
 pub mod faults;
 pub mod judges;
 pub mod tamper;
+pub mod crash;
 mod table;
 
 pub use cli::{Cli, run};
+pub use experiment::ExperimentError;
 pub use ledgers::{LoadError, LoadedLedger, load};
+pub use process::{Ended, Orrery, Running};
 pub use random::Random;
+pub use workload::{Mode, Target, Workload};

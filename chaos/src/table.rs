@@ -17,6 +17,11 @@ impl Reproduction {
         Self { command: words.join(" ") }
     }
 
+    /// All of it.
+    pub(crate) fn command(&self) -> &str {
+        &self.command
+    }
+
     fn ending_with(&self, change: &Change) -> String {
         format!("{} --count {}", self.command, change.number)
     }

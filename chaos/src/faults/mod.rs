@@ -3,6 +3,8 @@
 
 mod bound_fields;
 mod flip_byte;
+mod node_state;
 
 pub use bound_fields::{BoundField, BoundFields, ByteRanges};
 pub use flip_byte::FlipByte;
+pub use node_state::{StateDamage, damage_state};
