@@ -192,13 +192,16 @@ impl SupervisedPipeline {
             proof: self.proof,
             workers: self.limits.workers as usize,
         };
-        let (metrics, pipeline) = (self.metrics.clone(), self.clone());
+        let (metrics, pipeline, observer) = (self.metrics.clone(), self.clone(), self.clone());
         let settings = ProcessorSettings {
             limits: ProcessorLimits {
                 workers: self.limits.workers,
                 source_credits: self.limits.fetcher_to_processor,
             },
-            work: Arc::new(move |batch| work_on(&settings, batch)),
+            work: Arc::new(move |batch| {
+                observer.remember(&batch.chunk);
+                work_on(&settings, batch)
+            }),
             quarantine: Arc::new(move |poison, attempts| pipeline.quarantine(poison, attempts)),
             sinks,
             probe: context.probe().clone(),
@@ -271,7 +274,7 @@ impl SupervisedPipeline {
         let start = StreamStart { from, to: self.to, at_tip: self.at_tip, rejected };
         let timer = Arc::new(SystemTimer::default());
         let ledgers = ledger_stream(self.stores.clone(), start, limits, timer, move || random.draw());
-        Ok(ledgers.inspect(move |chunk| chunk.iter().for_each(|chunk| self.remember(chunk))).boxed())
+        Ok(ledgers.boxed())
     }
 
     /// An object that was processed before and has changed since is an alarm: its ledgers are proven again anyway.

@@ -101,6 +101,7 @@ impl Actor for Processor {
             .core
             .step(event)
             .map_err(|error| ExitError::new(ErrorClass::Internal, error.to_string()))?;
+        state.settings.metrics.in_flight(state.core.in_flight());
         actions.into_iter().try_for_each(|action| state.perform(action, &myself))
     }
 }
@@ -111,6 +112,9 @@ impl ProcessorState {
         action: Action<LedgerBatch, EventBatch>,
         myself: &ActorRef<ProcessorMessage>,
     ) -> Result<(), ActorProcessingErr> {
+        if matches!(&action, Action::Ask(Demand::Begin { attempt: 1.., .. }) | Action::Park { .. }) {
+            self.settings.metrics.refused();
+        }
         match action {
             Action::Ask(demand) => match &self.source {
                 Some(source) => source.send(SourceMessage::Demand(demand)).map_err(|_| gone("the source"))?,
