@@ -119,6 +119,11 @@ impl<J, B> Core<J, B> {
         self.advance()
     }
 
+    /// Batches that came and have not gone on.
+    pub(super) fn in_flight(&self) -> usize {
+        self.queue.len() + self.in_work as usize + self.done.len()
+    }
+
     /// Starts where the sink that is furthest behind stands; the others pass over what they have.
     fn begin_when_all_are_ready(&mut self) -> Vec<Action<J, B>> {
         let positions: Option<Vec<_>> = self.sinks.iter().map(|sink| sink.position).collect();
