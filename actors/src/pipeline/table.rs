@@ -159,7 +159,7 @@ impl TableOutput {
         let now = self.settings.clock.now();
         let since = *outage.since.get_or_insert(now);
         let spent = self.settings.patience.is_some_and(|patience| now.since(since) >= patience);
-        if error.class() != DatasetErrorClass::Unavailable || spent {
+        if error.class() != DatasetErrorClass::Unavailable {
             return Err(exit(error));
         }
         outage.attempts += 1;
@@ -167,6 +167,9 @@ impl TableOutput {
         let (table, attempts) = (self.settings.kind.as_str(), outage.attempts);
         tracing::warn!(%error, table, attempts, ?delay, "cannot {action} the dataset, trying again");
         tokio::time::sleep(delay).await;
+        if spent {
+            return Err(ExitError::new(ErrorClass::Exhausted, error.to_string()));
+        }
         Ok(())
     }
 }

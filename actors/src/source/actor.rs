@@ -172,7 +172,7 @@ impl FetcherState {
         if !away || spent {
             let class = match error.class() {
                 SourceErrorClass::Usage => ErrorClass::Invalid,
-                SourceErrorClass::Unavailable if away => ErrorClass::Unavailable,
+                SourceErrorClass::Unavailable if away => ErrorClass::Exhausted,
                 // A gap, or an access that is denied: nothing may follow until a person has seen to it.
                 SourceErrorClass::Unavailable | SourceErrorClass::Data => ErrorClass::Data,
             };
