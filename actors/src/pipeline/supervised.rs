@@ -83,11 +83,11 @@ impl PipelineLimits {
         }
     }
 
-    /// Most batches that one pipeline holds. Each has the ledgers of one object, or one ledger of an answer.
+    /// Most batches that have left the fetcher and are not yet taken by every sink: a sink that stands still stops the
+    /// fetcher at exactly this many. Each has the ledgers of one object, or one ledger of an answer.
     pub const fn batches_in_flight_max(&self) -> u32 {
         self.fetcher_to_processor // sent by the fetcher, not yet handed on by the processor
-            + self.processor_to_sink // handed on, not yet taken by the slowest sink
-            + 1 // taken by the sink and being written
+            + self.processor_to_sink // handed on, not yet taken by the slowest sink; the one it writes is among them
     }
 }
 

@@ -214,9 +214,7 @@ impl<J, B> Core<J, B> {
         let is_poison = alike >= ATTEMPTS_MAX || reasons.len() >= FAILURES_MAX;
         self.failed = Some((poison.ledger, reasons));
         match self.position {
-            Some(position) if attempts < ATTEMPTS_MAX => {
-                self.begin(position, Some(poison.origin.source), attempts)
-            }
+            Some(position) if !is_poison => self.begin(position, Some(poison.origin.source), attempts),
             _ => {
                 // Nothing that still comes is of this run.
                 self.run += 1;
