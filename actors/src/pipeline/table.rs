@@ -190,18 +190,18 @@ impl Output for TableOutput {
         self.write_batch(batch).boxed()
     }
 
-    /// A bounded run may end inside of a slot only at its last ledger, where the slot has ended with it.
+    /// Ledgers end only with the last one that is wanted: whatever else ends them would be a silent gap.
     fn finish(&mut self) -> BoxFuture<'_, Result<Option<LedgerSequence>, ExitError>> {
-        async move {
-            match &self.slot {
-                None => Ok(None),
-                Some(slot) => {
-                    let reason = format!("the ledgers ended inside of slot {}", slot.range.start());
-                    Err(ExitError::new(ErrorClass::Unavailable, reason))
-                }
+        let next = self.table.as_ref().map(|table| table.tip().next_ledger);
+        let ends = match (next, self.settings.to) {
+            (Some(next), Some(to)) if next > to && self.slot.is_none() => Ok(None),
+            (Some(next), Some(to)) => {
+                Err(internal(&format!("the ledgers ended where {next} is due and {to} is the last")))
             }
-        }
-        .boxed()
+            (Some(next), None) => Err(internal(&format!("the ledgers ended where {next} is due"))),
+            (None, _) => Err(internal("the table is not open")),
+        };
+        async move { ends }.boxed()
     }
 }
 

@@ -68,7 +68,8 @@ struct Outage {
     ledger: LedgerSequence,
     since: MonotonicTime,
     looks: u32,
-    look_again: MonotonicTime,
+    /// `None` once the stream was opened anew.
+    look_again: Option<MonotonicTime>,
 }
 
 impl Actor for Fetcher {
@@ -180,22 +181,22 @@ impl FetcherState {
         }
         let delay = self.settings.backoff.delay(looks + 1, &mut || self.settings.random.draw());
         tracing::warn!(%error, looks, ?delay, "no source gives the ledger that is due, looking again");
-        self.outage = Some(Outage { ledger, since, looks: looks + 1, look_again: now.after(delay) });
+        self.outage = Some(Outage { ledger, since, looks: looks + 1, look_again: Some(now.after(delay)) });
         Ok(())
     }
 
     /// Whether there is a stream to look at; opens it anew when the time has come.
     async fn outage_is_over(&mut self) -> Result<bool, ExitError> {
-        let Some(outage) = self.outage else { return Ok(true) };
-        let left = outage.look_again.since(self.settings.clock.now());
+        let Some(Outage { look_again: Some(look_again), ledger, since, looks }) = self.outage else {
+            return Ok(true);
+        };
+        let left = look_again.since(self.settings.clock.now());
         if !left.is_zero() {
             tokio::time::sleep(left.min(PATIENCE)).await;
             return Ok(false);
         }
-        if outage.look_again > MonotonicTime::ORIGIN {
-            self.ledgers = Some((self.settings.open)(outage.ledger, None).await?);
-            self.outage = Some(Outage { look_again: MonotonicTime::ORIGIN, ..outage });
-        }
+        self.ledgers = Some((self.settings.open)(ledger, None).await?);
+        self.outage = Some(Outage { ledger, since, looks, look_again: None });
         Ok(true)
     }
 
