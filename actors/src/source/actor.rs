@@ -15,8 +15,9 @@ use crate::envelope::{Demand, LedgerBatch, ProcessorMessage, SourceMessage};
 use crate::flow::Credits;
 use crate::metrics::PipelineMetrics;
 
-/// How long it waits for ledgers before it looks whether something else was asked of it.
-const PATIENCE: Duration = Duration::from_millis(50);
+/// How long it waits for ledgers before it looks whether something else was asked of it: it must stop much faster than a
+/// restart of the pipeline may take.
+const PATIENCE: Duration = Duration::from_millis(10);
 
 /// The ledgers from one on, in order: until the last one that is wanted, or for ever.
 pub type Ledgers = BoxStream<'static, Result<LedgerChunk, StreamError>>;
