@@ -27,7 +27,7 @@ use super::table::{TableOutput, TableSettings};
 use super::work::{PipelineSettings, Proof};
 use crate::checkpoint::{NodeState, Quarantined, Seen};
 use crate::dataset::{DatasetSettings, Store, TableKind};
-use crate::envelope::{PoisonLedger, ProcessorMessage, SinkMessage};
+use crate::envelope::{EventBatch, LedgerBatch, PoisonLedger, ProcessorMessage, SinkMessage, Worked};
 use crate::ledger::Network;
 use crate::metrics::PipelineMetrics;
 use crate::processor::ttp::Mode;
@@ -163,6 +163,7 @@ impl SupervisedPipeline {
         context: &StartContext,
     ) -> Result<(Sink, SinkActorSettings), StartError> {
         let settings = TableSettings {
+            pipeline: self.name.clone(),
             store: self.dataset.clone(),
             kind,
             dataset: self.settings.clone(),
@@ -184,7 +185,10 @@ impl SupervisedPipeline {
         Ok((Sink, SinkActorSettings { output, credits: self.limits.processor_to_sink, on_checkpoint }))
     }
 
-    fn processor(&self, context: &StartContext) -> Result<(Processor, ProcessorSettings), StartError> {
+    fn processor(
+        self: &Arc<Self>,
+        context: &StartContext,
+    ) -> Result<(Processor, ProcessorSettings), StartError> {
         let sinks =
             SINKS.iter().map(|(id, _)| context.sibling::<SinkMessage>(id)).collect::<Result<_, _>>()?;
         let settings = PipelineSettings {
@@ -193,13 +197,13 @@ impl SupervisedPipeline {
             proof: self.proof,
             workers: self.limits.workers as usize,
         };
-        let (metrics, pipeline) = (self.metrics.clone(), self.clone());
+        let (metrics, worker, pipeline) = (self.metrics.clone(), self.clone(), self.clone());
         let settings = ProcessorSettings {
             limits: ProcessorLimits {
                 workers: self.limits.workers,
                 source_credits: self.limits.fetcher_to_processor,
             },
-            work: Arc::new(move |batch| work_on(&settings, batch)),
+            work: Arc::new(move |batch| worker.work(&settings, batch)),
             quarantine: Arc::new(move |poison, attempts| pipeline.quarantine(poison, attempts)),
             sinks,
             probe: context.probe().clone(),
@@ -272,7 +276,17 @@ impl SupervisedPipeline {
         let start = StreamStart { from, to: self.to, at_tip: self.at_tip, rejected };
         let timer = Arc::new(SystemTimer::default());
         let ledgers = ledger_stream(self.stores.clone(), start, limits, timer, move || random.draw());
-        Ok(ledgers.inspect(move |chunk| chunk.iter().for_each(|chunk| self.remember(chunk))).boxed())
+        Ok(ledgers.boxed())
+    }
+
+    fn work(&self, settings: &PipelineSettings, batch: &LedgerBatch) -> Worked<EventBatch> {
+        let span = tracing::info_span!("process", pipeline = self.name);
+        let worked = span.in_scope(|| work_on(settings, batch));
+        // What was refused was not processed: that it comes differently the next time is what is hoped for.
+        if worked.fault.is_none() {
+            self.remember(&batch.chunk);
+        }
+        worked
     }
 
     /// An object that was processed before and has changed since is an alarm: its ledgers are proven again anyway.

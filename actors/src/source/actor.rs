@@ -150,7 +150,7 @@ impl FetcherState {
                 let (first, last) = (chunk.range.start().0, chunk.range.end().0);
                 let ledgers = u64::from(last - first) + 1;
                 self.settings.metrics.received(ledgers, chunk.bytes.len() as u64, *chunk.range.end());
-                let trace = tracing::info_span!("ledgers", first, last, source = chunk.source);
+                let trace = chunk.trace.clone();
                 ProcessorMessage::Ledgers(LedgerBatch { run, chunk, trace })
             }
             Some(Err(error)) => return Ok(self.failed(error)?),
