@@ -7,6 +7,7 @@ mod objects;
 
 mod determinism;
 mod flow;
+mod lakes;
 mod outages;
 mod panics;
 mod poison;
