@@ -84,7 +84,7 @@ impl Failure {
                 DatasetErrorClass::Bug => 70,
             },
             Self::Tree(error) => match error.class {
-                ErrorClass::Unavailable => 69,
+                ErrorClass::Unavailable | ErrorClass::Exhausted => 69,
                 ErrorClass::Invalid => 78,
                 ErrorClass::Fenced => 75,
                 ErrorClass::Data => 65,

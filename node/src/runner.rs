@@ -39,6 +39,9 @@ pub(crate) enum Goal {
 /// Ledgers of a slot where the network is followed: about a minute and a half until rows are durable.
 const LIVE_LEDGERS_PER_SLOT: u32 = 16;
 
+/// The tables of a dataset.
+const TABLES: [TableKind; 2] = [TableKind::TokenTransfers, TableKind::Ledgers];
+
 /// Restarts of the node's own children before it gives up.
 const RESTARTS_MAX: u32 = 3;
 
@@ -161,6 +164,11 @@ impl Node {
         let outcome = match ended {
             Some(ExitReason::Failed(error)) => Err(error.into()),
             Some(ExitReason::Normal | ExitReason::Shutdown) => Ok(()),
+            // The report of it came just before, and the root ends with the last pipeline.
+            Some(ExitReason::Parked(reason)) => {
+                let reason = parked.reason.borrow().clone().unwrap_or(reason);
+                Err(Failure::Parked { pipeline: self.settings.pipeline.clone(), reason })
+            }
             Some(other) => Err(Failure::Bug(other.to_string())),
             None => {
                 tracing::info!("stopping: what is in work is finished");
@@ -221,16 +229,15 @@ impl Opening<'_> {
             slots_per_checkpoint: self.settings.slots_per_checkpoint,
             ..DatasetSettings::default()
         };
-        let mut next = None;
-        for kind in [TableKind::TokenTransfers, TableKind::Ledgers] {
+        let mut next = Vec::new();
+        for kind in TABLES {
             match Table::open(self.dataset, kind, &settings).await {
                 Ok(table) => {
                     settings.start_ledger = Some(table.configuration().start_ledger);
                     settings.grid = settings.grid.or_else(|| Some(table.configuration().grid.clone()));
-                    let due = table.tip().next_ledger;
-                    next = Some(next.map_or(due, |next: LedgerSequence| next.min(due)));
+                    next.push(table.tip().next_ledger);
                 }
-                Err(DatasetError::NoTable { .. }) => next = None,
+                Err(DatasetError::NoTable { .. }) => {}
                 Err(error) => return Err(error.into()),
             }
         }
@@ -241,7 +248,9 @@ impl Opening<'_> {
                  dataset ends, or name another dataset"
                 )))
             }
-            (Some(start), _) => Ok((settings, next.unwrap_or(start))),
+            // A table that is not there yet begins where the dataset does.
+            (Some(start), _) if next.len() < TABLES.len() => Ok((settings, start)),
+            (Some(start), _) => Ok((settings, next.into_iter().min().unwrap_or(start))),
             (None, from) => {
                 let [first, ..] = self.stores else {
                     return Err(Failure::Bug("no source is open".to_owned()));
@@ -301,11 +310,11 @@ impl Parked {
         Self { pipeline: pipeline.to_owned(), is: Arc::default(), reason: watch::Sender::new(None) }
     }
 
-    /// Notes that it is, or is not any more.
-    pub(crate) fn set(&self, reason: Option<String>) {
+    /// Notes that it is, or is not any more; gives what was noted before.
+    pub(crate) fn set(&self, reason: Option<String>) -> Option<String> {
         self.is.store(reason.is_some(), Ordering::Relaxed);
         telemetry::set_parked(&self.pipeline, reason.is_some());
-        self.reason.send_replace(reason);
+        self.reason.send_replace(reason)
     }
 
     async fn wait(&self) -> String {

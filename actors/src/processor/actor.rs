@@ -116,10 +116,17 @@ impl ProcessorState {
             self.settings.metrics.refused();
         }
         match action {
-            Action::Ask(demand) => match &self.source {
-                Some(source) => source.send(SourceMessage::Demand(demand)).map_err(|_| gone("the source"))?,
-                None => self.unsent.push(demand),
-            },
+            Action::Ask(demand) => {
+                if matches!(demand, Demand::Begin { attempt: 1.., .. }) {
+                    self.settings.metrics.refused();
+                }
+                match &self.source {
+                    Some(source) => {
+                        source.send(SourceMessage::Demand(demand)).map_err(|_| gone("the source"))?
+                    }
+                    None => self.unsent.push(demand),
+                }
+            }
             Action::Work { run, ticket, work } => self.start_work(run, ticket, work, myself.clone()),
             Action::Send(batch) => {
                 if let Some(range) = batch.range() {
@@ -141,6 +148,7 @@ impl ProcessorState {
                 myself.stop(None);
             }
             Action::Park { poison, attempts } => {
+                self.settings.metrics.refused();
                 (self.settings.quarantine)(&poison, attempts)?;
                 return Err(ExitError::new(ErrorClass::Data, poison.to_string()).into());
             }
