@@ -54,9 +54,23 @@ pub(crate) struct Node {
     goal: Goal,
 }
 
-/// A runtime whose threads may decode the deepest ledger.
+/// Threads beside the runtime's own, where the configuration does not say: more than the sums of all queues ask for.
+const BLOCKING_THREADS_MAX: usize = 512;
+
+/// A runtime for what needs none of a node's settings.
 pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    runtime_with(BLOCKING_THREADS_MAX)
+}
+
+/// A node's runtime.
+pub(crate) fn node_runtime(settings: &Settings) -> Result<tokio::runtime::Runtime, Failure> {
+    runtime_with(settings.blocking_threads.map_or(BLOCKING_THREADS_MAX, |count| count.get() as usize))
+}
+
+/// A runtime whose threads may decode the deepest ledger. One blocking thread is enough: none waits for another.
+fn runtime_with(blocking_threads: usize) -> Result<tokio::runtime::Runtime, Failure> {
     tokio::runtime::Builder::new_multi_thread()
+        .max_blocking_threads(blocking_threads)
         .thread_stack_size(WORKER_STACK_BYTES)
         .thread_name("orrery")
         .enable_all()
