@@ -111,7 +111,7 @@ impl Node {
         let opening =
             Opening { settings: &settings, stores: &stores, dataset: &dataset, network: &network, goal };
         let (dataset_settings, from) = opening.dataset_settings().await?;
-        let to = opening.last(from).await?;
+        let to = opening.last(dataset_settings.start_ledger, from).await?;
         let metrics = Arc::new(PipelineMetrics::new(settings.pipeline.as_str()));
         let mut limits = PipelineLimits::for_workers(settings.workers);
         limits.object_bytes = settings.prefetch_bytes;
@@ -274,10 +274,17 @@ impl Opening<'_> {
         }
     }
 
-    /// The last ledger of the run.
-    async fn last(&self, from: LedgerSequence) -> Result<Option<LedgerSequence>, Failure> {
+    /// The last ledger of the run. `start` is the dataset's first one.
+    async fn last(
+        &self,
+        start: Option<LedgerSequence>,
+        from: LedgerSequence,
+    ) -> Result<Option<LedgerSequence>, Failure> {
         let [first, ..] = self.stores else { return Ok(None) };
-        let range = LedgerRange { from: Some(LedgerBound::Number(from)), to: self.settings.to };
+        // A dataset that has all there is leaves nothing to do, which is no error: the range may end before it begins.
+        let has_some = start.is_some_and(|start| start < from);
+        let known = if has_some { LedgerSequence(from.0 - 1) } else { from };
+        let range = LedgerRange { from: Some(LedgerBound::Number(known)), to: self.settings.to };
         match (self.goal, self.settings.to) {
             (Goal::Follow, None) => Ok(None),
             (_, Some(LedgerBound::Number(to))) => Ok(Some(to)),
