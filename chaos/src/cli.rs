@@ -23,7 +23,7 @@ use crate::ledgers::{LoadError, LoadedLedger, load};
 use crate::table::{self, Reproduction};
 use crate::tamper;
 
-use survival::CrashArgs;
+use survival::{CrashArgs, SyscallsArgs};
 
 /// Does faults to Orrery on purpose, and judges whether it noticed.
 #[derive(Debug, Parser)]
@@ -45,6 +45,10 @@ enum Command {
     /// The node's own state is deleted or damaged between some kills. Exits 1 if one byte of the dataset differs, or if
     /// the node ends by itself.
     Crash(CrashArgs),
+    /// Kill a node at every system call that changes a disk, and let each fail that may; needs strace
+    ///
+    /// Exits 1 if an object is torn, or if the run after it does not complete the dataset as if nothing had happened.
+    Syscalls(SyscallsArgs),
 }
 
 #[derive(Debug, Args)]
@@ -153,6 +157,7 @@ pub fn run(cli: &Cli) -> ExitCode {
     let survived = match &cli.command {
         Command::Tamper(args) => run_tamper(args),
         Command::Crash(args) => survival::run_crash(args),
+        Command::Syscalls(args) => survival::run_syscalls(args),
     };
     match survived {
         Ok(true) => ExitCode::SUCCESS,

@@ -18,6 +18,7 @@ pub mod faults;
 pub mod judges;
 pub mod tamper;
 pub mod crash;
+pub mod syscalls;
 mod table;
 
 pub use cli::{Cli, run};

@@ -59,6 +59,9 @@ impl Orrery {
     pub fn command<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Command {
         let mut command = Command::new(&self.binary);
         command.args(arguments);
+        for (name, _) in std::env::vars_os().filter(|(name, _)| is_setting(name)) {
+            command.env_remove(name);
+        }
         command
     }
 }
@@ -95,9 +98,6 @@ impl Running {
     ///
     /// It cannot be started.
     pub fn start(mut command: Command) -> Result<Self, ExperimentError> {
-        for (name, _) in std::env::vars_os().filter(|(name, _)| is_setting(name)) {
-            command.env_remove(name);
-        }
         let program = PathBuf::from(command.get_program());
         let failed = |action| ExperimentError::io(action, &program);
         let (read, write) = io::pipe().map_err(failed("make a pipe for"))?;
@@ -189,7 +189,7 @@ impl Drop for Running {
 
 /// Settings of whoever calls would change what is measured.
 fn is_setting(name: &OsStr) -> bool {
-    name.to_string_lossy().starts_with("ORRERY_") && name != "ORRERY_NODE__BLOCKING_THREADS"
+    name.to_string_lossy().starts_with("ORRERY_")
 }
 
 /// Reads to the end and keeps the last bytes.

@@ -36,6 +36,8 @@ pub(crate) struct NodeConfig {
     pub(crate) http: String,
     /// Seconds that a stop may take before what is left is killed.
     pub(crate) stop_within_seconds: u64,
+    /// Threads that encode and wait for disks; 0 is as many as are asked for, up to 512.
+    pub(crate) blocking_threads: u32,
 }
 
 /// Where ledgers come from.
@@ -103,6 +105,7 @@ impl Default for NodeConfig {
             data_dir: "orrery-data".into(),
             http: String::new(),
             stop_within_seconds: 60,
+            blocking_threads: 0,
         }
     }
 }

@@ -59,9 +59,23 @@ pub(crate) struct Node {
     goal: Goal,
 }
 
-/// A runtime whose threads may decode the deepest ledger.
+/// Threads beside the runtime's own, where the configuration does not say: more than the sums of all queues ask for.
+const BLOCKING_THREADS_MAX: usize = 512;
+
+/// A runtime for what needs none of a node's settings.
 pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    runtime_with(BLOCKING_THREADS_MAX)
+}
+
+/// A node's runtime.
+pub(crate) fn node_runtime(settings: &Settings) -> Result<tokio::runtime::Runtime, Failure> {
+    runtime_with(settings.blocking_threads.map_or(BLOCKING_THREADS_MAX, |count| count.get() as usize))
+}
+
+/// A runtime whose threads may decode the deepest ledger. One blocking thread is enough: none waits for another.
+fn runtime_with(blocking_threads: usize) -> Result<tokio::runtime::Runtime, Failure> {
     tokio::runtime::Builder::new_multi_thread()
+        .max_blocking_threads(blocking_threads)
         .thread_stack_size(WORKER_STACK_BYTES)
         .thread_name("orrery")
         .enable_all()
@@ -102,7 +116,7 @@ impl Node {
         let opening =
             Opening { settings: &settings, stores: &stores, dataset: &dataset, network: &network, goal };
         let (dataset_settings, from) = opening.dataset_settings().await?;
-        let to = opening.last(from).await?;
+        let to = opening.last(dataset_settings.start_ledger, from).await?;
         let metrics = Arc::new(PipelineMetrics::new(settings.pipeline.as_str()));
         let mut limits = PipelineLimits::for_workers(settings.workers);
         limits.object_bytes = settings.prefetch_bytes;
@@ -271,10 +285,17 @@ impl Opening<'_> {
         }
     }
 
-    /// The last ledger of the run.
-    async fn last(&self, from: LedgerSequence) -> Result<Option<LedgerSequence>, Failure> {
+    /// The last ledger of the run. `start` is the dataset's first one.
+    async fn last(
+        &self,
+        start: Option<LedgerSequence>,
+        from: LedgerSequence,
+    ) -> Result<Option<LedgerSequence>, Failure> {
         let [first, ..] = self.stores else { return Ok(None) };
-        let range = LedgerRange { from: Some(LedgerBound::Number(from)), to: self.settings.to };
+        // A dataset that has all there is leaves nothing to do, which is no error: the range may end before it begins.
+        let has_some = start.is_some_and(|start| start < from);
+        let known = if has_some { LedgerSequence(from.0 - 1) } else { from };
+        let range = LedgerRange { from: Some(LedgerBound::Number(known)), to: self.settings.to };
         match (self.goal, self.settings.to) {
             (Goal::Follow, None) => Ok(None),
             (_, Some(LedgerBound::Number(to))) => Ok(Some(to)),

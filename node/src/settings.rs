@@ -23,6 +23,8 @@ pub(crate) struct Settings {
     pub(crate) data_dir: PathBuf,
     pub(crate) http: Option<SocketAddr>,
     pub(crate) stop_within: Duration,
+    /// `None` takes the runtime's bound.
+    pub(crate) blocking_threads: Option<NonZeroU32>,
     pub(crate) sources: Vec<SourceUrl>,
     /// Passphrase; `None` if the source says it.
     pub(crate) network: Option<String>,
@@ -76,6 +78,7 @@ impl Settings {
             data_dir: node.data_dir.clone(),
             http: optional("node.http", &node.http)?,
             stop_within: Duration::from_secs(node.stop_within_seconds),
+            blocking_threads: NonZeroU32::new(node.blocking_threads),
             sources,
             network,
             from: optional("source.from", &source.from)?,
@@ -200,6 +203,7 @@ mod tests {
         let settings = with(|_| ()).unwrap();
         assert!(settings.workers.get() >= 1);
         assert_eq!((settings.patience, settings.grid, settings.http), (None, None, None));
+        assert_eq!(settings.blocking_threads, None);
         let settings =
             with(|config| config.dataset.grid = vec!["2:1024".to_owned(), "100:16".to_owned()]).unwrap();
         assert_eq!(settings.grid.unwrap().steps().len(), 2);

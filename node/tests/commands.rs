@@ -131,6 +131,31 @@ fn demo_writes_a_dataset_and_goes_on_where_it_ended() {
 }
 
 #[test]
+fn a_backfill_of_a_complete_dataset_has_nothing_to_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = |name: &str| format!("file://{}", folder.path().join(name).display());
+    let (lake, dataset) = (place("lake"), place("dataset"));
+    let state = folder.path().join("state");
+    let backfill = |options: &[&str], code, says| {
+        let words =
+            ["backfill", "--source", &lake, "--dataset", &dataset, "--data-dir", state.to_str().unwrap()];
+        check(&[&words, options].concat(), code, says)
+    };
+    let synth = |ledgers| {
+        let words = ["synth", "--out", &lake, "--density", "sparse", "--ledgers", ledgers];
+        check(&words, 0, "lake bytes");
+    };
+    synth("3");
+    backfill(&["--from", "90"], 2, "no ledger from 90");
+    backfill(&[], 0, "complete");
+    for options in [&[][..], &["--to", "latest"], &["--to", "4"]] {
+        backfill(options, 0, "nothing to do");
+    }
+    synth("5");
+    backfill(&[], 0, "complete");
+}
+
+#[test]
 fn integrity_decides_what_a_broken_hash_does() {
     let Some(fixtures) = fixtures() else { return };
     let rules = fixtures.join("rules/payment-001.xdr");

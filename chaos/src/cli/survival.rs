@@ -10,6 +10,7 @@ use super::{Output, RunError, print};
 use crate::crash::{self, CrashReport, CrashSettings};
 use crate::experiment::ExperimentError;
 use crate::process::Orrery;
+use crate::syscalls::{self, SyscallsReport, SyscallsSettings};
 use crate::table::Reproduction;
 use crate::workload::{FIRST_LEDGER, Mode, Workload};
 
@@ -44,6 +45,21 @@ pub(super) struct CrashArgs {
     /// What is killed
     #[arg(long, value_enum, default_value_t = Mode::Backfill)]
     mode: Mode,
+    #[command(flatten)]
+    common: Common,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct SyscallsArgs {
+    /// Ledgers of the dataset
+    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u32).range(2..=10_000))]
+    ledgers: u32,
+    /// Ledgers of a slot
+    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    slot_ledgers: u32,
+    /// Exercise so many points of each call and fault, chosen at random [default: all]
+    #[arg(long)]
+    sample: Option<usize>,
     #[command(flatten)]
     common: Common,
 }
@@ -166,4 +182,30 @@ fn write_crash(out: &mut dyn Write, report: &CrashReport) -> io::Result<()> {
     }
     super::write_comparison(out, comparison)?;
     report.problems.iter().try_for_each(|problem| writeln!(out, "{problem}"))
+}
+
+/// True if nothing was torn or lost.
+pub(super) fn run_syscalls(args: &SyscallsArgs) -> Result<bool, RunError> {
+    let SyscallsArgs { ledgers, slot_ledgers, sample, common } = args;
+    writeln!(io::stderr(), "seed {}", common.seed)?;
+    let folder = Folder::new(common.dir.as_deref())?;
+    let workload = common.workload(&folder, *ledgers, *slot_ledgers)?;
+    let settings = SyscallsSettings { workload, seed: common.seed, sample: *sample };
+    let report = syscalls::run(&settings, &mut io::stderr())?;
+    let mut options = vec![("ledgers", ledgers.to_string()), ("slot-ledgers", slot_ledgers.to_string())];
+    options.extend(sample.map(|sample| ("sample", sample.to_string())));
+    let reproduction = common.reproduction("syscalls", &options);
+    common.report(&report, report.survived(), folder, |out| write_syscalls(out, &report), &reproduction)
+}
+
+fn write_syscalls(out: &mut dyn Write, report: &SyscallsReport) -> io::Result<()> {
+    let SyscallsReport { seed, ledgers, slots, calls, problems } = report;
+    writeln!(out, "seed {seed}: {ledgers} ledgers, {slots} slots a table")?;
+    for counts in calls {
+        writeln!(out, "{}", counts.line())?;
+        counts.missed.iter().try_for_each(|point| writeln!(out, "    not exercised: {point}"))?;
+    }
+    let (exercised, points) = report.killed();
+    writeln!(out, "killed at {exercised} of {points} points; {} problems", problems.len())?;
+    problems.iter().try_for_each(|problem| writeln!(out, "{problem}"))
 }

@@ -176,6 +176,22 @@ impl Expected {
         Ok(comparison)
     }
 
+    /// What no interruption may leave: objects with other bytes than they will have, or that will not be there.
+    ///
+    /// # Errors
+    ///
+    /// The file system refuses.
+    pub fn torn(&self, root: &Path) -> Result<Vec<String>, ExperimentError> {
+        if !root.is_dir() {
+            return Ok(Vec::new());
+        }
+        let found = Objects::read(root)?;
+        let is_torn =
+            |(name, found): &(&String, &(u64, [u8; 32]))| self.objects.files.get(*name) != Some(*found);
+        let torn = found.files.iter().filter(is_torn);
+        Ok(torn.map(|(name, (bytes, _))| format!("{name}: torn or foreign, {bytes} bytes")).collect())
+    }
+
     fn compare_objects(&self, found: &Objects, comparison: &mut Comparison) {
         let mut problems = Vec::new();
         for (name, expected) in &self.objects.files {
@@ -227,6 +243,21 @@ mod tests {
         let comparison = judged(|found| fs::remove_file(found.join("_orrery/put-if-absent")).unwrap());
         assert!(comparison.is_equal(), "{comparison:?}");
         assert_eq!((comparison.objects, comparison.rows), (10, 40));
+    }
+
+    #[test]
+    fn an_interrupted_dataset_lacks_objects_but_has_none_that_is_torn() {
+        let home = tempfile::tempdir().unwrap();
+        let (expected, found) = (home.path().join("a"), home.path().join("b"));
+        TABLES
+            .into_iter()
+            .for_each(|table| log::tests::write_table(&expected.join(table), &[(2, 3), (4, 5)]));
+        let expected = Expected::read(&expected, LEDGERS).unwrap();
+        assert_eq!(expected.torn(&found).unwrap(), [""; 0]);
+        log::tests::write_table(&found.join("ledgers"), &[(2, 3)]);
+        assert_eq!(expected.torn(&found).unwrap(), [""; 0]);
+        fs::write(found.join("ledgers/data/2-3.parquet"), "row").unwrap();
+        assert_eq!(expected.torn(&found).unwrap(), ["ledgers/data/2-3.parquet: torn or foreign, 3 bytes"]);
     }
 
     #[test]

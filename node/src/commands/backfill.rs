@@ -41,7 +41,7 @@ pub(crate) fn run(args: &NodeArgs, console: &Console) -> Result<(), Failure> {
     }
     let settings = Settings::new(&config)?;
     let telemetry = Telemetry::start(&config.telemetry, &config.node.name)?;
-    let runtime = runner::runtime()?;
+    let runtime = runner::node_runtime(&settings)?;
     let interrupted = interrupt::wait()?;
     let clock = SystemClock::new();
     runtime.block_on(async {

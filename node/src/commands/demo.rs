@@ -34,7 +34,7 @@ pub(crate) fn run(args: &DemoArgs, console: &Console) -> Result<(), Failure> {
     let config = configuration(args)?;
     let settings = Settings::new(&config)?;
     let telemetry = Telemetry::start(&config.telemetry, &config.node.name)?;
-    let runtime = runner::runtime()?;
+    let runtime = runner::node_runtime(&settings)?;
     let interrupted = interrupt::wait()?;
     runtime.block_on(async {
         let goal = if args.ledgers.is_some() { Goal::Range(AtTip::Wait) } else { Goal::Follow };

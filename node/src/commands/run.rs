@@ -16,7 +16,7 @@ pub(crate) fn run(args: &NodeArgs, _: &Console) -> Result<(), Failure> {
     let config = layers(args).config()?;
     let settings = Settings::new(&config)?;
     let telemetry = Telemetry::start(&config.telemetry, &config.node.name)?;
-    let runtime = runner::runtime()?;
+    let runtime = runner::node_runtime(&settings)?;
     let interrupted = interrupt::wait()?;
     runtime.block_on(async {
         let node = tokio::select! {

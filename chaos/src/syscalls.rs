@@ -1,0 +1,260 @@
+//! The experiment: a node is killed at every single system call that changes what is on disk, and each of the calls that
+//! may fail is made to fail. Whatever is there then must be whole, and the next run must complete it.
+//!
+//! strace does the faults (`-e inject`), and its log is the witness of where. It counts calls of each thread by itself, so
+//! that the node runs with one blocking thread. A *point* is a call on an object: the third `fsync` of a part, say. The
+//! points are those of an undisturbed run; how many were exercised is read from the logs and not assumed. The
+//! process dies before the call happens; that it dies after is the point that comes next.
+
+mod report;
+mod trace;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use crate::Random;
+use crate::experiment::ExperimentError;
+use crate::judges::dataset::Expected;
+use crate::process::{Ended, Running};
+use crate::workload::{FIRST_LEDGER, Mode, Target, Workload, failed};
+
+pub use report::{CallReport, SyscallsReport};
+use trace::{CALLS, Point, Traced};
+
+/// Calls that are made to fail, and how.
+const FAILING: [&str; 5] = ["write", "pwrite64", "fsync", "link", "linkat"];
+const ERRORS: [&str; 2] = ["EIO", "ENOSPC"];
+
+/// How often what a run of a plan did not reach is tried again: threads take turns, so that a count may miss.
+const PASSES: u32 = 4;
+
+/// Longest run under strace. A node that a failure brings to hang is a finding.
+const TRACED_MAX: Duration = Duration::from_secs(120);
+
+/// Time for strace to end what it traces.
+const STOPS_WITHIN: Duration = Duration::from_secs(10);
+
+/// What is asked for.
+#[derive(Clone, Debug)]
+pub struct SyscallsSettings {
+    /// Ledgers and place.
+    pub workload: Workload,
+    /// Seed of the sample.
+    pub seed: u64,
+    /// Points of each call and fault, at most; all if `None`.
+    pub sample: Option<usize>,
+}
+
+/// What is done to a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fault {
+    Kill,
+    Error(&'static str),
+}
+
+impl Fault {
+    /// As strace's `inject` takes it.
+    fn action(self) -> String {
+        match self {
+            Self::Kill => "signal=KILL".to_owned(),
+            Self::Error(errno) => format!("error={errno}"),
+        }
+    }
+}
+
+/// Runs it. Progress goes to `progress`.
+///
+/// # Errors
+///
+/// strace is missing, an undisturbed run fails, or the machine refuses what is needed.
+pub fn run(settings: &SyscallsSettings, progress: &mut dyn Write) -> Result<SyscallsReport, ExperimentError> {
+    find_strace()?;
+    let workload = &settings.workload;
+    workload.make_lake()?;
+    let undisturbed = workload.fresh("undisturbed")?;
+    workload.complete(Mode::Backfill, &undisturbed, "the undisturbed run")?;
+    let ledgers = (FIRST_LEDGER, workload.last_ledger());
+    let expected = Expected::read(&undisturbed.dataset, ledgers)?;
+    let mut sweep = Sweep { settings, expected, report: SyscallsReport::new(settings), target: None };
+    let (ended, calls) = sweep.traced(None)?;
+    if !ended.status.success() {
+        return Err(failed("a run under strace", &ended, "it failed"));
+    }
+    let mut random = Random::new(settings.seed);
+    for fault in [Fault::Kill].into_iter().chain(ERRORS.map(Fault::Error)) {
+        for call in CALLS.into_iter().filter(|call| fault == Fault::Kill || FAILING.contains(call)) {
+            let points = points_of(call, &calls, settings.sample, &mut random);
+            if points.is_empty() {
+                continue;
+            }
+            let counts = sweep.exercise(fault, call, &points)?;
+            writeln!(progress, "{}", counts.line())
+                .map_err(ExperimentError::io("write", "progress".as_ref()))?;
+            sweep.report.calls.push(counts);
+        }
+    }
+    Ok(sweep.report)
+}
+
+fn find_strace() -> Result<(), ExperimentError> {
+    match Command::new("strace").arg("--version").output() {
+        Ok(output) if output.status.success() => Ok(()),
+        _ => Err(ExperimentError::NotInstalled {
+            program: "strace",
+            fix: "install the Debian package strace, as with `apt-get install strace`",
+        }),
+    }
+}
+
+/// The points of a call in an undisturbed run, each with the count of its thread; a sample of them if they are many.
+fn points_of(
+    call: &str,
+    calls: &[Traced],
+    sample: Option<usize>,
+    random: &mut Random,
+) -> BTreeMap<Point, u32> {
+    let mut points: Vec<(Point, u32)> = calls
+        .iter()
+        .filter(|traced| traced.call == call)
+        .filter_map(|traced| Some((traced.point.clone()?, traced.when)))
+        .collect();
+    while sample.is_some_and(|sample| points.len() > sample) {
+        points.swap_remove(random.below(points.len()));
+    }
+    points.into_iter().collect()
+}
+
+/// The runs of one experiment.
+struct Sweep<'a> {
+    settings: &'a SyscallsSettings,
+    expected: Expected,
+    report: SyscallsReport,
+    /// Where the run in work writes.
+    target: Option<Target>,
+}
+
+impl Sweep<'_> {
+    /// Does `fault` at each of `points`, and judges what came of it.
+    fn exercise(
+        &mut self,
+        fault: Fault,
+        call: &'static str,
+        points: &BTreeMap<Point, u32>,
+    ) -> Result<CallReport, ExperimentError> {
+        let name = if let Fault::Error(errno) = fault { errno } else { "SIGKILL" };
+        let mut counts = CallReport { call, fault: name, points: points.len(), ..CallReport::default() };
+        let mut open: BTreeSet<&Point> = points.keys().collect();
+        for _ in 0..PASSES {
+            let whens: BTreeSet<u32> = open.iter().map(|point| points[*point]).collect();
+            for when in whens {
+                let (ended, calls) = self.traced(Some((fault, call, when)))?;
+                let hit: Vec<_> = match fault {
+                    Fault::Kill if !ended.was_killed() => continue,
+                    // The first thread that came so far was killed, and all others with it.
+                    Fault::Kill => {
+                        calls.iter().find(|it| it.call == call && it.when == when).into_iter().collect()
+                    }
+                    Fault::Error(_) => calls.iter().filter(|it| it.is_injected).collect(),
+                };
+                // No disk is to blame for a failure of what is no file.
+                if hit.is_empty() || fault != Fault::Kill && hit.iter().any(|hit| hit.point.is_none()) {
+                    continue;
+                }
+                hit.iter().filter_map(|hit| hit.point.as_ref()).for_each(|point| _ = open.remove(point));
+                let at = hit.iter().find_map(|hit| hit.point.as_ref());
+                let at = at.map_or_else(String::new, |point| format!("{} {}", point.path, point.occurrence));
+                let place = format!("{name} at {call} {when} ({at})");
+                self.judge(fault, &place, &ended, &mut counts)?;
+            }
+        }
+        counts.exercised = counts.points - open.len();
+        counts.missed =
+            open.into_iter().map(|point| format!("{} {}", point.path, point.occurrence)).collect();
+        Ok(counts)
+    }
+
+    /// What is there must be whole, and the next run must complete it.
+    fn judge(
+        &mut self,
+        fault: Fault,
+        place: &str,
+        ended: &Ended,
+        counts: &mut CallReport,
+    ) -> Result<(), ExperimentError> {
+        let Some(target) = self.target.clone() else { return Ok(()) };
+        let workload = &self.settings.workload;
+        let ledgers = (FIRST_LEDGER, workload.last_ledger());
+        counts.runs += 1;
+        let mut problems = self.expected.torn(&target.dataset)?;
+        if let Fault::Error(_) = fault {
+            match ended.status.code() {
+                Some(0) => {
+                    counts.recovered += 1;
+                    problems.extend(self.expected.compare(&target.dataset, ledgers)?.problems);
+                }
+                Some(_) if ended.output.contains("error") => counts.refused += 1,
+                _ => problems.push(format!("it ended without an error: {}\n{}", ended.status, ended.output)),
+            }
+            if ended.output.contains("panicked") {
+                problems.push(format!("it panicked:\n{}", ended.output));
+            }
+        }
+        match workload.complete(Mode::Backfill, &target, "the run after it") {
+            Ok(_) => problems.extend(self.expected.compare(&target.dataset, ledgers)?.problems),
+            Err(error) => problems.push(error.to_string()),
+        }
+        self.report.problems.extend(problems.into_iter().map(|problem| format!("{place}: {problem}")));
+        Ok(())
+    }
+
+    /// A run under strace into a fresh dataset.
+    fn traced(
+        &mut self,
+        inject: Option<(Fault, &str, u32)>,
+    ) -> Result<(Ended, Vec<Traced>), ExperimentError> {
+        let workload = &self.settings.workload;
+        let target = workload.fresh("traced")?;
+        let log = workload.folder.join("strace.log");
+        let running = Running::start(under_strace(workload, &target, &log, inject))?;
+        let ended = if running.ends_within(TRACED_MAX) {
+            running.finish(TRACED_MAX)?
+        } else {
+            // strace passes a request to end on; killed, it would leave its tracee running.
+            running.stop(STOPS_WITHIN)?
+        };
+        self.target = Some(target);
+        let text = fs::read_to_string(&log).map_err(ExperimentError::io("read", &log))?;
+        Ok((ended, trace::read(&text, &workload.folder)))
+    }
+}
+
+fn under_strace(
+    workload: &Workload,
+    target: &Target,
+    log: &PathBuf,
+    inject: Option<(Fault, &str, u32)>,
+) -> Command {
+    let node = workload.command(Mode::Backfill, target);
+    let mut command = Command::new("strace");
+    command.args(["-f", "-qq", "-y", "-s", "0", "-o"]).arg(log);
+    // Calls that this machine does not have are no error.
+    let calls: Vec<String> = CALLS.iter().map(|call| format!("?{call}")).collect();
+    command.args(["-e", &format!("trace={}", calls.join(","))]);
+    if let Some((fault, call, when)) = inject {
+        command.args(["-e", &format!("inject={call}:{}:when={when}", fault.action())]);
+    }
+    for (name, value) in node.get_envs() {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    command.env("TOKIO_WORKER_THREADS", "1").env("ORRERY_NODE__BLOCKING_THREADS", "1");
+    command.arg("--").arg(node.get_program()).args(node.get_args()).args(["--workers", "1"]);
+    command.current_dir(&workload.folder);
+    command
+}
