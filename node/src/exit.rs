@@ -65,6 +65,15 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
+    /// Whether it may pass by itself: something outside is away.
+    pub(crate) fn is_passing(&self) -> bool {
+        match self {
+            Self::Source(error) => error.kind.is_transient(),
+            Self::Dataset(error) => error.class() == DatasetErrorClass::Unavailable,
+            _ => false,
+        }
+    }
+
     /// The process's exit code.
     pub(crate) fn exit_code(&self) -> ExitCode {
         ExitCode::from(match self {

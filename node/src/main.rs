@@ -4,6 +4,7 @@ mod cli;
 mod commands;
 mod config;
 mod settings;
+mod opening;
 mod runner;
 mod telemetry;
 mod http;

@@ -100,9 +100,7 @@ impl NodeState {
         let config = sled::Config::new().path(path).cache_capacity(CACHE_BYTES);
         let db = config.flush_every_ms(Some(FLUSH_EVERY_MS)).open().map_err(|source| match source {
             // What sled says when its lock is taken.
-            sled::Error::Io(error) if is_locked(&error) => {
-                StateError::InUse { path: path.to_owned() }
-            }
+            sled::Error::Io(error) if is_locked(&error) => StateError::InUse { path: path.to_owned() },
             sled::Error::Io(source) => StateError::Io { path: path.to_owned(), action: "open", source },
             source => StateError::Sled { action: "open", source },
         })?;
