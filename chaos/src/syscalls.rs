@@ -11,10 +11,12 @@ mod trace;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
+
+use orrery_supervisor::{Clock, MonotonicTime, SystemClock};
 
 use crate::Random;
 use crate::experiment::ExperimentError;
@@ -29,11 +31,15 @@ use trace::{CALLS, Point, Traced};
 const FAILING: [&str; 5] = ["write", "pwrite64", "fsync", "link", "linkat"];
 const ERRORS: [&str; 2] = ["EIO", "ENOSPC"];
 
-/// How often what a run of a plan did not reach is tried again: threads take turns, so that a count may miss.
-const PASSES: u32 = 4;
+/// Where a point is looked for that a run did not reach, from where the undisturbed run had it: threads take turns, and
+/// wake each other by writes of which there are not always as many.
+const OFFSETS: [i32; 9] = [0, 0, -1, 1, -2, 2, 0, -3, 3];
 
 /// Longest run under strace. A node that a failure brings to hang is a finding.
-const TRACED_MAX: Duration = Duration::from_secs(120);
+const TRACED_MAX: Duration = Duration::from_secs(60);
+
+/// How often the trace of a run is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// Time for strace to end what it traces.
 const STOPS_WITHIN: Duration = Duration::from_secs(10);
@@ -148,9 +154,10 @@ impl Sweep<'_> {
         let name = if let Fault::Error(errno) = fault { errno } else { "SIGKILL" };
         let mut counts = CallReport { call, fault: name, points: points.len(), ..CallReport::default() };
         let mut open: BTreeSet<&Point> = points.keys().collect();
-        for _ in 0..PASSES {
-            let whens: BTreeSet<u32> = open.iter().map(|point| points[*point]).collect();
-            for when in whens {
+        for offset in OFFSETS {
+            let whens: BTreeSet<u32> =
+                open.iter().filter_map(|point| points[*point].checked_add_signed(offset)).collect();
+            for when in whens.into_iter().filter(|when| *when > 0) {
                 let (ended, calls) = self.traced(Some((fault, call, when)))?;
                 let hit: Vec<_> = match fault {
                     Fault::Kill if !ended.was_killed() => continue,
@@ -219,16 +226,30 @@ impl Sweep<'_> {
         let workload = &self.settings.workload;
         let target = workload.fresh("traced")?;
         let log = workload.folder.join("strace.log");
+        // What an earlier run left would be taken for this one's.
+        let _ = fs::remove_file(&log);
         let running = Running::start(under_strace(workload, &target, &log, inject))?;
-        let ended = if running.ends_within(TRACED_MAX) {
-            running.finish(TRACED_MAX)?
-        } else {
-            // strace passes a request to end on; killed, it would leave its tracee running.
-            running.stop(STOPS_WITHIN)?
+        let read = || {
+            match fs::read_to_string(&log) {
+                Ok(text) => Ok(trace::read(&text, &workload.folder)),
+                // strace has not begun.
+                Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
+                Err(error) => Err(ExperimentError::io("read", &log)(error)),
+            }
         };
+        let clock = SystemClock::new();
+        let is_waited_for = |clock: SystemClock| clock.now().since(MonotonicTime::ORIGIN) < TRACED_MAX;
+        while !running.ends_within(LOOK_EVERY) {
+            // A thread that was not woken waits for ever: that says nothing about disks.
+            let is_foreign = read()?.iter().any(|traced| traced.is_injected && traced.point.is_none());
+            if is_foreign || !is_waited_for(clock) {
+                break;
+            }
+        }
+        // strace passes a request to end on; killed, it would leave its tracee running.
+        let ended = running.stop(STOPS_WITHIN)?;
         self.target = Some(target);
-        let text = fs::read_to_string(&log).map_err(ExperimentError::io("read", &log))?;
-        Ok((ended, trace::read(&text, &workload.folder)))
+        Ok((ended, read()?))
     }
 }
 
