@@ -28,6 +28,9 @@ const PROGRESS_EVERY: u32 = 10;
 /// Rounds without a kill in a row after which something is wrong with the experiment itself.
 const MISSES_MAX: u32 = 100;
 
+/// Datasets without a kill in a row, likewise.
+const BARREN_MAX: u32 = 5;
+
 /// What is asked for.
 #[derive(Clone, Debug)]
 pub struct CrashSettings {
@@ -107,6 +110,7 @@ pub fn run(settings: &CrashSettings, progress: &mut dyn Write) -> Result<CrashRe
     say(progress, &format!("undisturbed: {seconds:.1} s, {} slots a table", report.slots))?;
     let pace = Pace::new(start_time(settings)?, took, report.slots);
     let mut killer = Killer { settings, pace, random: Random::new(settings.seed), report, progress };
+    let mut barren = 0;
     while killer.report.kills < settings.rounds && killer.report.problems.is_empty() {
         let before = killer.report.kills;
         let target = workload.fresh("disturbed")?;
@@ -125,7 +129,7 @@ pub fn run(settings: &CrashSettings, progress: &mut dyn Write) -> Result<CrashRe
             killer
                 .report
                 .problems
-                .push("a dataset was complete before any kill: use more ledgers".to_owned());
+                .push("datasets were complete before any kill: use more ledgers".to_owned());
         }
     }
     let mut report = killer.report;

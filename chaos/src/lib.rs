@@ -19,6 +19,7 @@ pub mod judges;
 pub mod tamper;
 pub mod crash;
 pub mod syscalls;
+pub mod disk_full;
 mod table;
 
 pub use cli::{Cli, run};
