@@ -41,9 +41,6 @@ const TRACED_MAX: Duration = Duration::from_secs(60);
 /// How often the trace of a run is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
-/// Time for strace to end what it traces.
-const STOPS_WITHIN: Duration = Duration::from_secs(10);
-
 /// What is asked for.
 #[derive(Clone, Debug)]
 pub struct SyscallsSettings {
@@ -251,7 +248,7 @@ impl Sweep<'_> {
         let log = workload.folder.join("strace.log");
         // What an earlier run left would be taken for this one's.
         let _ = fs::remove_file(&log);
-        let running = Running::start(under_strace(workload, &target, &log, injection))?;
+        let running = Running::start_group(under_strace(workload, &target, &log, injection))?;
         let read = || {
             match fs::read_to_string(&log) {
                 Ok(text) => Ok(trace::read(&text, &workload.folder)),
@@ -269,8 +266,8 @@ impl Sweep<'_> {
                 break;
             }
         }
-        // strace passes a request to end on; killed, it would leave its tracee running.
-        let ended = running.stop(STOPS_WITHIN)?;
+        // What has ended by itself is not killed any more.
+        let ended = running.kill()?;
         self.target = Some(target);
         Ok((ended, read()?))
     }
