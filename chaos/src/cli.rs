@@ -23,7 +23,7 @@ use crate::ledgers::{LoadError, LoadedLedger, load};
 use crate::table::{self, Reproduction};
 use crate::tamper;
 
-use survival::{CrashArgs, SyscallsArgs};
+use survival::{CrashArgs, DiskFullArgs, SyscallsArgs};
 
 /// Does faults to Orrery on purpose, and judges whether it noticed.
 #[derive(Debug, Parser)]
@@ -49,6 +49,10 @@ enum Command {
     ///
     /// Exits 1 if an object is torn, or if the run after it does not complete the dataset as if nothing had happened.
     Syscalls(SyscallsArgs),
+    /// Fill the disk under a dataset and see that a node says so, waits for room and goes on; needs the right to mount
+    ///
+    /// Exits 1 if an object is torn, or if the dataset is another one in the end; 77 if nothing can be mounted.
+    DiskFull(DiskFullArgs),
 }
 
 #[derive(Debug, Args)]
@@ -158,6 +162,7 @@ pub fn run(cli: &Cli) -> ExitCode {
         Command::Tamper(args) => run_tamper(args),
         Command::Crash(args) => survival::run_crash(args),
         Command::Syscalls(args) => survival::run_syscalls(args),
+        Command::DiskFull(args) => survival::run_disk_full(args),
     };
     match survived {
         Ok(true) => ExitCode::SUCCESS,

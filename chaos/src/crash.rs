@@ -28,6 +28,9 @@ const PROGRESS_EVERY: u32 = 10;
 /// Rounds without a kill in a row after which something is wrong with the experiment itself.
 const MISSES_MAX: u32 = 100;
 
+/// Datasets without a kill in a row, likewise.
+const BARREN_MAX: u32 = 5;
+
 /// What is asked for.
 #[derive(Clone, Debug)]
 pub struct CrashSettings {
@@ -107,27 +110,7 @@ pub fn run(settings: &CrashSettings, progress: &mut dyn Write) -> Result<CrashRe
     say(progress, &format!("undisturbed: {seconds:.1} s, {} slots a table", report.slots))?;
     let pace = Pace::new(start_time(settings)?, took, report.slots);
     let mut killer = Killer { settings, pace, random: Random::new(settings.seed), report, progress };
-    while killer.report.kills < settings.rounds && killer.report.problems.is_empty() {
-        let before = killer.report.kills;
-        let target = workload.fresh("disturbed")?;
-        killer.disturb(&target)?;
-        let kills = killer.report.kills - before;
-        killer.report.datasets.push(kills);
-        if !killer.report.problems.is_empty() {
-            break;
-        }
-        workload.complete(settings.mode, &target, "the run after the last kill")?;
-        killer.report.comparison = expected.compare(&target.dataset, ledgers)?;
-        if !killer.report.comparison.is_equal() {
-            break;
-        }
-        if kills == 0 {
-            killer
-                .report
-                .problems
-                .push("a dataset was complete before any kill: use more ledgers".to_owned());
-        }
-    }
+    killer.kill_all(&expected)?;
     let mut report = killer.report;
     report.seconds = clock.now().since(MonotonicTime::ORIGIN).as_secs_f64();
     Ok(report)
@@ -155,6 +138,33 @@ struct Killer<'a> {
 }
 
 impl Killer<'_> {
+    /// Makes all kills, to as many datasets as that takes, or stops at the first that differs.
+    fn kill_all(&mut self, expected: &Expected) -> Result<(), ExperimentError> {
+        let CrashSettings { workload, rounds, mode, .. } = self.settings;
+        let ledgers = (FIRST_LEDGER, workload.last_ledger());
+        let mut barren = 0;
+        while self.report.kills < *rounds && self.report.survived() {
+            let before = self.report.kills;
+            let target = workload.fresh("disturbed")?;
+            self.disturb(&target)?;
+            let kills = self.report.kills - before;
+            self.report.datasets.push(kills);
+            if !self.report.problems.is_empty() {
+                break;
+            }
+            if let Err(error) = workload.complete(*mode, &target, "the run after the last kill") {
+                self.report.problems.push(error.to_string());
+            }
+            self.report.comparison = expected.compare(&target.dataset, ledgers)?;
+            barren = if kills == 0 { barren + 1 } else { 0 };
+            if barren == BARREN_MAX {
+                let problem = "datasets were complete before any kill: use more ledgers";
+                self.report.problems.push(problem.to_owned());
+            }
+        }
+        Ok(())
+    }
+
     /// Kills until all kills are made or `target` is complete.
     fn disturb(&mut self, target: &Target) -> Result<(), ExperimentError> {
         let workload = &self.settings.workload;

@@ -2,11 +2,17 @@
 //!
 //! Nothing imports this crate, and no fault is part of the `orrery` binary.
 //!
-//! Here so far is one experiment, [`tamper`]: single bytes of ledgers are changed at random, and whatever a ledger's
-//! hashes bind must be found out ([`judges::hashes`]); what they do not bind is reported for what it is
-//! ([`judges::content`]).
+//! | experiment | the fault | what must hold |
+//! |---|---|---|
+//! | [`tamper`] | single bytes of ledgers are others | what a hash binds is found out ([`judges::hashes`]); the rest is reported for what it is ([`judges::content`]) |
+//! | [`crash`] | SIGKILL at random moments, a node's own state lost or damaged | the dataset is that of an undisturbed node, byte for byte ([`judges::dataset`]) |
+//! | [`syscalls`] | SIGKILL at every call that changes a disk, and calls that fail | as above, and nothing is ever torn |
+//! | [`disk_full`] | no bytes or no inodes are left | as above, and the node goes on by itself |
 //!
-//! A run is a function of its seed and its ledgers: the same command gives the same report. The seed is printed first.
+//! The last three run the `orrery` program as a [`Workload`]; every fault has a witness other than whoever did it.
+//!
+//! Choices come from a seed, which is printed first. A `tamper` report is a function of seed and ledgers; moments of a
+//! kill are drawn from the seed, but where a process then is, the machine decides.
 
 mod cli;
 mod random;
@@ -19,6 +25,7 @@ pub mod judges;
 pub mod tamper;
 pub mod crash;
 pub mod syscalls;
+pub mod disk_full;
 mod table;
 
 pub use cli::{Cli, run};

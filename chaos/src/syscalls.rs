@@ -41,9 +41,6 @@ const TRACED_MAX: Duration = Duration::from_secs(60);
 /// How often the trace of a run is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
-/// Time for strace to end what it traces.
-const STOPS_WITHIN: Duration = Duration::from_secs(10);
-
 /// What is asked for.
 #[derive(Clone, Debug)]
 pub struct SyscallsSettings {
@@ -70,6 +67,17 @@ impl Fault {
             Self::Error(errno) => format!("error={errno}"),
         }
     }
+}
+
+/// One fault of one run.
+#[derive(Clone, Copy, Debug)]
+struct Injection<'a> {
+    fault: Fault,
+    call: &'static str,
+    /// The how-manieth such call of a thread.
+    when: u32,
+    /// Only calls on this object count, if one is named.
+    path: Option<&'a str>,
 }
 
 /// Runs it. Progress goes to `progress`.
@@ -154,34 +162,49 @@ impl Sweep<'_> {
         let name = if let Fault::Error(errno) = fault { errno } else { "SIGKILL" };
         let mut counts = CallReport { call, fault: name, points: points.len(), ..CallReport::default() };
         let mut open: BTreeSet<&Point> = points.keys().collect();
+        // A name that is always the same can be waited for. Parts are counted, in passes, until all have been met.
+        let named = points.keys().filter(|point| !point.is_part());
+        for point in named {
+            let injection = Injection { fault, call, when: point.occurrence, path: Some(&point.path) };
+            self.inject(injection, &mut open, &mut counts)?;
+        }
         for offset in OFFSETS {
-            let whens: BTreeSet<u32> =
-                open.iter().filter_map(|point| points[*point].checked_add_signed(offset)).collect();
-            for when in whens.into_iter().filter(|when| *when > 0) {
-                let (ended, calls) = self.traced(Some((fault, call, when)))?;
-                let hit: Vec<_> = match fault {
-                    Fault::Kill if !ended.was_killed() => continue,
-                    // The first thread that came so far was killed, and all others with it.
-                    Fault::Kill => {
-                        calls.iter().find(|it| it.call == call && it.when == when).into_iter().collect()
-                    }
-                    Fault::Error(_) => calls.iter().filter(|it| it.is_injected).collect(),
-                };
-                // No disk is to blame for a failure of what is no file.
-                if hit.is_empty() || fault != Fault::Kill && hit.iter().any(|hit| hit.point.is_none()) {
-                    continue;
-                }
-                hit.iter().filter_map(|hit| hit.point.as_ref()).for_each(|point| _ = open.remove(point));
-                let at = hit.iter().find_map(|hit| hit.point.as_ref());
-                let at = at.map_or_else(String::new, |point| format!("{} {}", point.path, point.occurrence));
-                let place = format!("{name} at {call} {when} ({at})");
-                self.judge(fault, &place, &ended, &mut counts)?;
+            let whens = open.iter().filter_map(|point| points[*point].checked_add_signed(offset));
+            let whens: BTreeSet<u32> = whens.filter(|when| *when > 0).collect();
+            for when in whens {
+                self.inject(Injection { fault, call, when, path: None }, &mut open, &mut counts)?;
             }
         }
         counts.exercised = counts.points - open.len();
         counts.missed =
             open.into_iter().map(|point| format!("{} {}", point.path, point.occurrence)).collect();
         Ok(counts)
+    }
+
+    /// One run: notes which points it met, and judges what came of it.
+    fn inject(
+        &mut self,
+        injection: Injection<'_>,
+        open: &mut BTreeSet<&Point>,
+        counts: &mut CallReport,
+    ) -> Result<(), ExperimentError> {
+        let Injection { fault, call, when, .. } = injection;
+        let (ended, calls) = self.traced(Some(injection))?;
+        let hit: Vec<_> = match fault {
+            Fault::Kill if !ended.was_killed() => return Ok(()),
+            // The first thread that came so far was killed, and all others with it.
+            Fault::Kill => calls.iter().find(|it| it.call == call && it.when == when).into_iter().collect(),
+            Fault::Error(_) => calls.iter().filter(|it| it.is_injected).collect(),
+        };
+        // No disk is to blame for a failure of what is no file.
+        if hit.is_empty() || fault != Fault::Kill && hit.iter().any(|hit| hit.point.is_none()) {
+            return Ok(());
+        }
+        hit.iter().filter_map(|hit| hit.point.as_ref()).for_each(|point| _ = open.remove(point));
+        let at = hit.iter().find_map(|hit| hit.point.as_ref());
+        let at = at.map_or_else(String::new, |point| format!("{} {}", point.path, point.occurrence));
+        let place = format!("{} at {call} {when} ({at})", counts.fault);
+        self.judge(fault, &place, &ended, counts)
     }
 
     /// What is there must be whole, and the next run must complete it.
@@ -219,16 +242,13 @@ impl Sweep<'_> {
     }
 
     /// A run under strace into a fresh dataset.
-    fn traced(
-        &mut self,
-        inject: Option<(Fault, &str, u32)>,
-    ) -> Result<(Ended, Vec<Traced>), ExperimentError> {
+    fn traced(&mut self, injection: Option<Injection<'_>>) -> Result<(Ended, Vec<Traced>), ExperimentError> {
         let workload = &self.settings.workload;
         let target = workload.fresh("traced")?;
         let log = workload.folder.join("strace.log");
         // What an earlier run left would be taken for this one's.
         let _ = fs::remove_file(&log);
-        let running = Running::start(under_strace(workload, &target, &log, inject))?;
+        let running = Running::start_group(under_strace(workload, &target, &log, injection))?;
         let read = || {
             match fs::read_to_string(&log) {
                 Ok(text) => Ok(trace::read(&text, &workload.folder)),
@@ -246,8 +266,8 @@ impl Sweep<'_> {
                 break;
             }
         }
-        // strace passes a request to end on; killed, it would leave its tracee running.
-        let ended = running.stop(STOPS_WITHIN)?;
+        // What has ended by itself is not killed any more.
+        let ended = running.kill()?;
         self.target = Some(target);
         Ok((ended, read()?))
     }
@@ -257,7 +277,7 @@ fn under_strace(
     workload: &Workload,
     target: &Target,
     log: &PathBuf,
-    inject: Option<(Fault, &str, u32)>,
+    injection: Option<Injection<'_>>,
 ) -> Command {
     let node = workload.command(Mode::Backfill, target);
     let mut command = Command::new("strace");
@@ -265,7 +285,12 @@ fn under_strace(
     // Calls that this machine does not have are no error.
     let calls: Vec<String> = CALLS.iter().map(|call| format!("?{call}")).collect();
     command.args(["-e", &format!("trace={}", calls.join(","))]);
-    if let Some((fault, call, when)) = inject {
+    if let Some(Injection { fault, call, when, path }) = injection {
+        command.args(
+            path.map(|path| workload.folder.join(path))
+                .iter()
+                .flat_map(|path| ["-P".as_ref(), path.as_os_str()]),
+        );
         command.args(["-e", &format!("inject={call}:{}:when={when}", fault.action())]);
     }
     for (name, value) in node.get_envs() {
@@ -274,7 +299,9 @@ fn under_strace(
             None => command.env_remove(name),
         };
     }
-    command.env("TOKIO_WORKER_THREADS", "1").env("ORRERY_NODE__BLOCKING_THREADS", "1");
+    // One thread does what waits for disks. Of the others there are so many that it seldom has to wake the one that waits
+    // for events, by writes that would be counted too.
+    command.env("TOKIO_WORKER_THREADS", "8").env("ORRERY_NODE__BLOCKING_THREADS", "1");
     command.arg("--").arg(node.get_program()).args(node.get_args()).args(["--workers", "1"]);
     command.current_dir(&workload.folder);
     command

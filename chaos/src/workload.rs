@@ -48,6 +48,14 @@ impl Mode {
             Self::Run => "run",
         }
     }
+
+    /// The exit code of a run that went well: one that never ends is told to.
+    pub(crate) const fn exit_code(self) -> i32 {
+        match self {
+            Self::Backfill => 0,
+            Self::Run => INTERRUPTED,
+        }
+    }
 }
 
 /// Ledgers, and the folder in which all happens.
@@ -121,6 +129,11 @@ impl Workload {
         self.folder.join(self.lake_name())
     }
 
+    /// As many ledgers, or a few more, so that the last slot is a whole one: a node that follows a network makes no others.
+    pub(crate) fn whole_slots(ledgers: u32, slot_ledgers: u32) -> u32 {
+        (ledgers + FIRST_LEDGER).next_multiple_of(slot_ledgers) - FIRST_LEDGER
+    }
+
     /// The call that makes `target` of the lake.
     pub fn command(&self, mode: Mode, target: &Target) -> Command {
         let (lake, dataset) = (url(&self.lake()), url(&target.dataset));
@@ -157,11 +170,11 @@ impl Workload {
         }
         let took = |clock: SystemClock| clock.now().since(MonotonicTime::ORIGIN);
         let written = took(clock);
-        let (ended, expected, took) = match mode {
-            Mode::Run => (running.stop(STOPS_WITHIN)?, INTERRUPTED, written),
-            Mode::Backfill => (running.finish(UNDISTURBED_MAX)?, 0, took(clock)),
+        let (ended, took) = match mode {
+            Mode::Run => (running.stop(STOPS_WITHIN)?, written),
+            Mode::Backfill => (running.finish(UNDISTURBED_MAX)?, took(clock)),
         };
-        match ended.status.code() == Some(expected) {
+        match ended.status.code() == Some(mode.exit_code()) {
             true => Ok((ended, took)),
             false => Err(failed(step, &ended, "it did not end well")),
         }

@@ -8,11 +8,12 @@ use serde::Serialize;
 
 use super::{Output, RunError, print};
 use crate::crash::{self, CrashReport, CrashSettings};
+use crate::disk_full::{self, DiskFullReport};
 use crate::experiment::ExperimentError;
 use crate::process::Orrery;
 use crate::syscalls::{self, SyscallsReport, SyscallsSettings};
 use crate::table::Reproduction;
-use crate::workload::{FIRST_LEDGER, Mode, Workload};
+use crate::workload::{Mode, Workload};
 
 /// What every such command takes.
 #[derive(Debug, Args)]
@@ -60,6 +61,18 @@ pub(super) struct SyscallsArgs {
     /// Exercise so many points of each call and fault, chosen at random [default: all]
     #[arg(long)]
     sample: Option<usize>,
+    #[command(flatten)]
+    common: Common,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct DiskFullArgs {
+    /// Ledgers of the dataset
+    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(32..=1_000_000))]
+    ledgers: u32,
+    /// Ledgers of a slot
+    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=8))]
+    slot_ledgers: u32,
     #[command(flatten)]
     common: Common,
 }
@@ -143,7 +156,7 @@ pub(super) fn run_crash(args: &CrashArgs) -> Result<bool, RunError> {
     // A node that follows a network commits whole slots only.
     let ledgers = match mode {
         Mode::Backfill => *ledgers,
-        Mode::Run => (ledgers + FIRST_LEDGER).next_multiple_of(*slot_ledgers) - FIRST_LEDGER,
+        Mode::Run => Workload::whole_slots(*ledgers, *slot_ledgers),
     };
     let workload = common.workload(&folder, ledgers, *slot_ledgers)?;
     let settings = CrashSettings { workload, rounds: *rounds, seed: common.seed, mode: *mode };
@@ -207,5 +220,34 @@ fn write_syscalls(out: &mut dyn Write, report: &SyscallsReport) -> io::Result<()
     }
     let (exercised, points) = report.killed();
     writeln!(out, "killed at {exercised} of {points} points; {} problems", problems.len())?;
+    problems.iter().try_for_each(|problem| writeln!(out, "{problem}"))
+}
+
+/// True if the node waited for room and nothing was torn or lost.
+pub(super) fn run_disk_full(args: &DiskFullArgs) -> Result<bool, RunError> {
+    let DiskFullArgs { ledgers, slot_ledgers, common } = args;
+    writeln!(io::stderr(), "seed {}", common.seed)?;
+    let folder = Folder::new(common.dir.as_deref())?;
+    let ledgers = Workload::whole_slots(*ledgers, *slot_ledgers);
+    let workload = common.workload(&folder, ledgers, *slot_ledgers)?;
+    let report = disk_full::run(&workload, &mut io::stderr())?;
+    let options = [("ledgers", ledgers.to_string()), ("slot-ledgers", slot_ledgers.to_string())];
+    let reproduction = common.reproduction("disk-full", &options);
+    common.report(&report, report.survived(), folder, |out| write_disk_full(out, &report), &reproduction)
+}
+
+fn write_disk_full(out: &mut dyn Write, report: &DiskFullReport) -> io::Result<()> {
+    let DiskFullReport { seed, ledgers, disks, problems } = report;
+    writeln!(out, "seed {seed}: {ledgers} ledgers")?;
+    for disk in disks {
+        let (mode, seconds) = (disk.mode.name(), disk.seconds_to_end);
+        let (slots, attempts) = (disk.slots_before, disk.attempts);
+        writeln!(out, "\norrery {mode}, {:?} used up after {slots} slots", disk.fill)?;
+        writeln!(out, "  said {attempts} times before there was room: {}", disk.message)?;
+        writeln!(out, "  went on by itself, and was done after {seconds:.1} s")?;
+        writeln!(out, "  started on a full disk: {}", disk.started_full)?;
+        super::write_comparison(out, &disk.comparison)?;
+    }
+    writeln!(out, "{} problems", problems.len())?;
     problems.iter().try_for_each(|problem| writeln!(out, "{problem}"))
 }

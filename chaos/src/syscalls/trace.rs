@@ -42,6 +42,13 @@ pub(super) struct Point {
     pub(super) occurrence: u32,
 }
 
+impl Point {
+    /// Whether its object has another name in every run.
+    pub(super) fn is_part(&self) -> bool {
+        self.path.ends_with('*')
+    }
+}
+
 /// One call that began.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Traced {

@@ -35,15 +35,20 @@ impl LocalFolder {
         &self.root
     }
 
+    /// An object as errors name it: with its folder, for a relative name does not say which disk is full.
+    fn name(&self, path: &str) -> String {
+        self.root.join(path).display().to_string()
+    }
+
     pub(super) async fn create(self: &Arc<Self>, path: String, bytes: Bytes) -> Result<Put, StoreError> {
         let this = Arc::clone(self);
-        let name = path.clone();
+        let name = self.name(&path);
         blocking("write", name, move || this.link(&path, &bytes)).await.map_err(into_store_error)
     }
 
     pub(super) async fn replace(self: &Arc<Self>, path: String, bytes: Bytes) -> Result<(), Failure> {
         let this = Arc::clone(self);
-        let name = path.clone();
+        let name = self.name(&path);
         blocking("write", name, move || {
             let target = this.root.join(&path);
             make_folders(folder(&target))?;
@@ -59,7 +64,7 @@ impl LocalFolder {
         bytes_max: u64,
     ) -> Result<Option<Bytes>, Failure> {
         let this = Arc::clone(self);
-        let name = path.clone();
+        let name = self.name(&path);
         let read = blocking("read", name, move || {
             let Some(mut file) = found(File::open(this.root.join(&path)))? else { return Ok(None) };
             let bytes = file.metadata()?.len();
@@ -75,7 +80,7 @@ impl LocalFolder {
 
     pub(super) async fn head(self: &Arc<Self>, path: String) -> Result<Option<u64>, Failure> {
         let this = Arc::clone(self);
-        let name = path.clone();
+        let name = self.name(&path);
         blocking("look up", name, move || {
             Ok(found(fs::metadata(this.root.join(&path)))?
                 .filter(|file| file.is_file())
@@ -86,7 +91,7 @@ impl LocalFolder {
 
     pub(super) async fn list(self: &Arc<Self>, path: String) -> Result<Vec<Listed>, Failure> {
         let this = Arc::clone(self);
-        let name = path.clone();
+        let name = self.name(&path);
         blocking("list", name, move || {
             let Some(entries) = found(fs::read_dir(this.root.join(&path)))? else { return Ok(Vec::new()) };
             let mut listed = Vec::new();
@@ -106,7 +111,7 @@ impl LocalFolder {
     /// Removes temporary files that nobody writes. What cannot be removed stays: it harms nobody.
     pub(super) async fn sweep(self: &Arc<Self>) {
         let this = Arc::clone(self);
-        let swept = blocking("remove parts of", PARTS.to_owned(), move || {
+        let swept = blocking("remove parts of", self.name(PARTS), move || {
             let Some(entries) = found(fs::read_dir(this.root.join(PARTS)))? else { return Ok(()) };
             for path in entries.filter_map(Result::ok).map(|entry| entry.path()) {
                 if File::open(&path).is_ok_and(|file| file.try_lock().is_ok()) {
@@ -257,5 +262,7 @@ mod tests {
         let local = Arc::new(LocalFolder::new(home.path().join("file")));
         let error = local.create("x".to_owned(), Bytes::new()).await.unwrap_err();
         assert!(matches!(error, StoreError::Refused { .. }), "{error}");
+        let file = home.path().join("file");
+        assert!(error.to_string().contains(&file.display().to_string()), "{error}");
     }
 }

@@ -1,0 +1,180 @@
+//! `orrery-chaos crash`, `syscalls` and `disk-full` as their users run them, in short.
+
+#![expect(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "tests say why they fail")]
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::Once;
+
+use serde_json::Value;
+
+/// What is skipped because the machine does not allow it.
+const SKIPPED: i32 = 77;
+
+/// The program under test stands beside `orrery-chaos`. `cargo test --workspace` builds both; where only this test is
+/// built, it is built here.
+fn orrery() -> PathBuf {
+    static BUILT: Once = Once::new();
+    let chaos = Path::new(env!("CARGO_BIN_EXE_orrery-chaos"));
+    let orrery = chaos.with_file_name("orrery");
+    BUILT.call_once(|| {
+        if !orrery.is_file() {
+            let mut cargo = Command::new(std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned()));
+            cargo.args(["build", "--workspace", "--bin", "orrery", "--locked"]);
+            if chaos.parent().unwrap().ends_with("release") {
+                cargo.arg("--release");
+            }
+            let built = cargo.current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("..")).status();
+            assert!(built.is_ok_and(|status| status.success()), "orrery cannot be built");
+        }
+    });
+    assert!(orrery.is_file(), "{}: not built: run `cargo build -p orrery-node`", orrery.display());
+    orrery
+}
+
+fn chaos(arguments: &[&str], orrery: &Path, folder: &Path) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_orrery-chaos"));
+    command.args(arguments).arg("--orrery").arg(orrery).arg("--dir").arg(folder);
+    command.args(["--output", "json"]).output().unwrap()
+}
+
+/// The report of a run that was survived; nothing, after saying so, if it was skipped.
+fn survived(arguments: &[&str]) -> Option<Value> {
+    let folder = tempfile::tempdir().unwrap();
+    let output = chaos(arguments, &orrery(), folder.path());
+    let text = String::from_utf8_lossy(&output.stderr);
+    if output.status.code() == Some(SKIPPED) {
+        println!("{arguments:?}: {text}");
+        return None;
+    }
+    let report = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{arguments:?}: {text}{report}");
+    Some(serde_json::from_str(&report).unwrap())
+}
+
+/// Of a comparison: everything that must be zero.
+fn differences(comparison: &Value) -> u64 {
+    let names = [
+        "objects_missing",
+        "objects_extra",
+        "objects_different",
+        "ledgers_lost",
+        "ledgers_duplicated",
+        "rows_lost",
+        "rows_duplicated",
+        "parts_left",
+    ];
+    names.iter().map(|name| comparison[name].as_u64().unwrap()).sum()
+}
+
+fn check_crash(arguments: &[&str], kills: u64) {
+    let report = survived(&[&["crash"], arguments].concat()).unwrap();
+    assert_eq!(report["kills"], kills, "{report}");
+    assert_eq!(differences(&report["comparison"]), 0, "{report}");
+    assert!(report["comparison"]["objects"].as_u64().unwrap() > 20, "{report}");
+    assert!(report["comparison"]["rows"].as_u64().unwrap() > 100, "{report}");
+}
+
+#[test]
+fn a_backfill_killed_again_and_again_writes_the_same_dataset() {
+    check_crash(&["--rounds", "12", "--ledgers", "400", "--slot-ledgers", "8", "--seed", "11"], 12);
+}
+
+#[test]
+fn a_node_that_follows_killed_again_and_again_writes_the_same_dataset() {
+    let arguments = ["--rounds", "4", "--ledgers", "150", "--slot-ledgers", "8", "--seed", "12"];
+    check_crash(&[&arguments[..], &["--mode", "run"]].concat(), 4);
+}
+
+/// Some points of each call; all of them are for `orrery-chaos syscalls`.
+#[test]
+fn a_node_killed_or_failed_at_a_system_call_leaves_nothing_torn() {
+    if Command::new("strace").arg("--version").output().is_err() {
+        let required = std::env::var("ORRERY_REQUIRE_STRACE").is_ok_and(|value| value == "1");
+        assert!(!required, "strace is required but missing");
+        println!("skipped: no strace");
+        return;
+    }
+    let arguments = ["syscalls", "--ledgers", "6", "--slot-ledgers", "4", "--sample", "1", "--seed", "3"];
+    let Some(report) = survived(&arguments) else { return };
+    assert_eq!(report["problems"], Value::Array(Vec::new()));
+    let calls = report["calls"].as_array().unwrap();
+    let exercised = |call: &str, fault: &str| {
+        let counts = calls.iter().find(|counts| counts["call"] == call && counts["fault"] == fault);
+        counts.unwrap_or_else(|| panic!("no {fault} of {call}: {report}"))["exercised"].as_u64().unwrap()
+    };
+    for (call, fault) in
+        [("linkat", "SIGKILL"), ("unlink", "SIGKILL"), ("fsync", "SIGKILL"), ("linkat", "ENOSPC")]
+    {
+        assert_eq!(exercised(call, fault), 1, "{fault} of {call}: {report}");
+    }
+}
+
+#[test]
+fn a_node_on_a_full_disk_says_so_and_goes_on() {
+    let Some(report) = survived(&["disk-full", "--ledgers", "60", "--slot-ledgers", "4"]) else { return };
+    let disks = report["disks"].as_array().unwrap();
+    assert_eq!(disks.len(), 4, "{report}");
+    for disk in disks {
+        assert_eq!(differences(&disk["comparison"]), 0, "{disk}");
+        let message = disk["message"].as_str().unwrap();
+        assert!(message.contains("no space is left") && message.contains("/small/dataset/"), "{disk}");
+        assert!(disk["started_full"].as_str().unwrap().contains("/small/dataset/"), "{disk}");
+    }
+}
+
+/// A judge that finds nothing wrong with anything would let all of the above pass.
+#[test]
+fn a_node_that_writes_what_it_should_not_is_found_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let bad = folder.path().join("bad-orrery");
+    let check = |script: &str, counted: &str| {
+        let data = "disturbed/ledgers/data";
+        let script = script.replace("DATA", data).replace("ORRERY", &orrery().display().to_string());
+        fs::write(
+            &bad,
+            format!(
+                "#!/bin/sh\ncase \"$*\" in */disturbed\\ *) {script};; esac\nexec {} \"$@\"\n",
+                orrery().display()
+            ),
+        )
+        .unwrap();
+        fs::set_permissions(&bad, fs::Permissions::from_mode(0o755)).unwrap();
+        let arguments = ["crash", "--rounds", "2", "--ledgers", "60", "--slot-ledgers", "4", "--seed", "7"];
+        let output = chaos(&arguments, &bad, &folder.path().join("work"));
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{script}: {errors}");
+        assert!(errors.contains("reproduce: orrery-chaos crash --rounds 2 --ledgers 60"), "{errors}");
+        let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+        match counted {
+            "problems" => assert!(!report["problems"].as_array().unwrap().is_empty(), "{script}: {report}"),
+            counted => assert_eq!(report["comparison"][counted], 1, "{script}: {report}"),
+        }
+    };
+    check("mkdir -p DATA; echo torn > DATA/2-3-0000000000000000.parquet", "objects_extra");
+    check(
+        "ORRERY \"$@\"; for file in DATA/*; do echo more >> $file; break; done; exit 0",
+        "objects_different",
+    );
+    check("exit 3", "problems");
+}
+
+#[test]
+fn what_cannot_be_run_says_why() {
+    let folder = tempfile::tempdir().unwrap();
+    let check = |arguments: &[&str], orrery: &Path, code: i32, fragment: &str| {
+        let output = chaos(arguments, orrery, folder.path());
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {text}");
+        assert!(text.contains(fragment), "{arguments:?}: {text}");
+        assert!(output.stdout.is_empty(), "{arguments:?}: a report without a verdict");
+    };
+    let missing = folder.path().join("no-orrery");
+    check(&["crash"], &missing, 69, "no such program: build it with");
+    check(&["crash", "--rounds", "0"], &missing, 2, "--rounds");
+    check(&["crash", "--ledgers", "1"], &missing, 2, "--ledgers");
+    check(&["crash", "--mode", "walk"], &missing, 2, "backfill, run");
+    check(&["crash"], Path::new("Cargo.toml"), 69, "start ");
+}
