@@ -69,9 +69,11 @@ impl Cadence {
         PAUSE_MIN + part_of(longest - PAUSE_MIN, random())
     }
 
-    /// When to ask for the ledger after the one that was found last: a little before it is due.
+    /// When to ask for the ledger after the one that was found last: a little before it is due. At once if that one had been
+    /// there already, since then nobody knows for how long.
     pub(super) fn next_due(&self) -> Option<MonotonicTime> {
-        self.found.map(|found| found.after(self.interval - self.interval / 16))
+        let wait = if self.hits > 0 { Duration::ZERO } else { self.interval - self.interval / 16 };
+        self.found.map(|found| found.after(wait))
     }
 
     /// True if the next ledger was due so long ago that there are more behind it.
@@ -149,6 +151,18 @@ mod tests {
             assert!(polls <= 200 * 3, "{interval} ms: {polls} polls for 200 ledgers");
             let worst = late.iter().map(|(_, late)| late).max().unwrap();
             assert!(*worst <= 1000.min(interval), "{interval} ms: found {worst} ms late");
+        }
+    }
+
+    #[test]
+    fn fast_network_is_not_waited_for_while_its_cadence_is_learned() {
+        for interval in [10, 50, 200, 1000] {
+            let seen = follow(interval, &[0; 40], &mut || 1 << 63);
+            let late: u64 = seen.iter().map(|(_, late)| late).max().copied().unwrap();
+            assert!(late <= 5000, "{interval} ms: found {late} ms late");
+            // After the first waits every ledger that is there is taken at once.
+            let polls: u32 = seen.iter().map(|(polls, _)| polls).sum();
+            assert!(polls <= 40 * 3, "{interval} ms: {polls} polls for 40 ledgers");
         }
     }
 
