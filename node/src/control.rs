@@ -145,7 +145,8 @@ impl Control<'_> {
                 let retried = request.retried();
                 let answer =
                     quarantine::perform(&self.node.state, request).map_err(|error| error.to_string())?;
-                if retried && self.parked.is.load(std::sync::atomic::Ordering::Relaxed) {
+                let is_released = retried && !answer.is_null();
+                if is_released && self.parked.is.load(std::sync::atomic::Ordering::Relaxed) {
                     self.resume(&self.node.settings.pipeline).await?;
                 }
                 Ok(answer)
