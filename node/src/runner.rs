@@ -12,12 +12,12 @@ use orrery_actors::ledger::Network;
 use orrery_actors::metrics::PipelineMetrics;
 use orrery_actors::pipeline::supervised::{PipelineLimits, SupervisedPipeline};
 use orrery_actors::source::{
-    self, AtTip, LedgerBound, LedgerRange, LedgerStore, WORKER_STACK_BYTES, resolve_range,
+    self, AtTip, LedgerBound, LedgerRange, LedgerStore, SourceError, WORKER_STACK_BYTES, resolve_range,
 };
 use orrery_schemas::LedgerSequence;
 use orrery_supervisor::{
-    ChildSpec, EndWhen, ExitReason, Outcome, Restart, RestartIntensity, RestartReport, Strategy,
-    SupervisorHandle, SupervisorSpec, SystemClock,
+    ChildSpec, EndWhen, ExitReason, Outcome, Restart, RestartIntensity, RestartReport, SeededRandom,
+    Strategy, SupervisorHandle, SupervisorSpec, SystemClock,
 };
 use tokio::sync::watch;
 
@@ -84,6 +84,14 @@ pub(crate) fn existing_state(data_dir: &std::path::Path) -> Result<NodeState, Fa
     Ok(NodeState::open(data_dir)?)
 }
 
+/// Asks a source again while what is wrong may pass.
+async fn patiently<T, F: Future<Output = Result<T, SourceError>>>(
+    request: impl FnMut() -> F,
+) -> Result<T, SourceError> {
+    let mut random = SeededRandom::new(seed());
+    source::patiently(&mut || random.draw(), request).await
+}
+
 /// Nodes that fail together must not come back together: their process numbers differ.
 fn seed() -> u64 {
     u64::from(std::process::id())
@@ -93,7 +101,7 @@ impl Node {
     /// Opens sources, dataset and the node's own state.
     pub(crate) async fn open(settings: Settings, goal: Goal) -> Result<Self, Failure> {
         let state = NodeState::open(&settings.data_dir)?;
-        let stores = source::open_stores(&settings.sources, &environment::variable).await?;
+        let stores = patiently(|| source::open_stores(&settings.sources, &environment::variable)).await?;
         let dataset = connect(&settings)?;
         dataset.self_test().await.map_err(DatasetError::from)?;
         let network = network(&settings, &stores)?;
@@ -257,8 +265,8 @@ impl Opening<'_> {
                 let start = match (from, to) {
                     (Some(LedgerBound::Number(from)), _) => from,
                     (Some(LedgerBound::Genesis), _) => LedgerBound::FIRST_CLOSED,
-                    (Some(LedgerBound::Latest), _) => first.tip(None).await?,
-                    (None, _) => first.oldest().await?,
+                    (Some(LedgerBound::Latest), _) => patiently(|| first.tip(None)).await?,
+                    (None, _) => patiently(|| first.oldest()).await?,
                 };
                 settings.start_ledger = Some(start);
                 if settings.grid.is_none() && self.goal == Goal::Follow {
@@ -276,7 +284,7 @@ impl Opening<'_> {
         match (self.goal, self.settings.to) {
             (Goal::Follow, None) => Ok(None),
             (_, Some(LedgerBound::Number(to))) => Ok(Some(to)),
-            _ => Ok(Some(*resolve_range(first.as_ref(), range).await?.end())),
+            _ => Ok(Some(*patiently(|| resolve_range(first.as_ref(), range)).await?.end())),
         }
     }
 }
