@@ -165,6 +165,10 @@ impl Node {
                 handle.stop(self.settings.stop_within).await;
                 return Err(Failure::Parked { pipeline: self.settings.pipeline.clone(), reason });
             }
+            () = parked.ended() => {
+                handle.stop(self.settings.stop_within).await;
+                Some(ExitReason::Normal)
+            }
             () = watch => None,
         };
         let outcome = match ended {
@@ -303,17 +307,24 @@ fn network(settings: &Settings, stores: &[Arc<dyn LedgerStore>]) -> Result<Netwo
     }
 }
 
-/// Whether the pipeline is parked, and why: the supervisors' reports say so.
+/// Whether the pipeline is parked, and why, or has ended: the supervisors' reports say so.
 pub(crate) struct Parked {
     pipeline: String,
     pub(crate) is: Arc<AtomicBool>,
     reason: watch::Sender<Option<String>>,
+    /// Every ledger that is wanted is durable.
+    has_ended: watch::Sender<bool>,
 }
 
 impl Parked {
     fn new(pipeline: &str) -> Self {
         telemetry::set_parked(pipeline, false);
-        Self { pipeline: pipeline.to_owned(), is: Arc::default(), reason: watch::Sender::new(None) }
+        Self {
+            pipeline: pipeline.to_owned(),
+            is: Arc::default(),
+            reason: watch::Sender::new(None),
+            has_ended: watch::Sender::new(false),
+        }
     }
 
     /// Notes that it is, or is not any more; gives what was noted before.
@@ -329,10 +340,19 @@ impl Parked {
         parked.ok().flatten().unwrap_or_default()
     }
 
-    /// Counts and keeps every report, and notices when the pipeline is parked.
+    async fn ended(&self) {
+        // The sender is here: it cannot be gone.
+        let _ = self.has_ended.subscribe().wait_for(|ended| *ended).await;
+    }
+
+    /// Counts and keeps every report, and notices when the pipeline is parked or has ended.
     fn observer(&self, state: NodeState) -> orrery_supervisor::Observer {
         let (pipeline, is, reason) = (self.pipeline.clone(), self.is.clone(), self.reason.clone());
+        let has_ended = self.has_ended.clone();
         Arc::new(move |report: &RestartReport| {
+            if report.outcome == Outcome::Ended && report.child.as_str() == pipeline {
+                has_ended.send_replace(true);
+            }
             if report.outcome == Outcome::Parked && report.child.as_str() == pipeline {
                 is.store(true, Ordering::Relaxed);
                 telemetry::set_parked(&pipeline, true);
