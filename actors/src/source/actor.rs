@@ -68,6 +68,8 @@ pub struct FetcherState {
 struct Outage {
     ledger: LedgerSequence,
     since: MonotonicTime,
+    /// How long they had been tried then.
+    tried_for: Duration,
     looks: u32,
     /// `None` once the stream was opened anew.
     look_again: Option<MonotonicTime>,
@@ -168,9 +170,17 @@ impl FetcherState {
     fn failed(&mut self, error: StreamError) -> Result<(), ExitError> {
         let (now, ledger) = (self.settings.clock.now(), error.ledger);
         let away = error.tried.iter().any(|tried| tried.error.kind.is_transient());
+        let elapsed = error.tried.iter().map(|tried| tried.elapsed).max().unwrap_or_default();
         let error = SourceError::from(error);
-        let (since, looks) = self.outage.map_or((now, 0), |outage| (outage.since, outage.looks));
-        let spent = self.settings.patience.is_some_and(|patience| now.since(since) >= patience);
+        let Outage { since, tried_for, looks, .. } = self.outage.unwrap_or(Outage {
+            ledger,
+            since: now,
+            tried_for: elapsed,
+            looks: 0,
+            look_again: None,
+        });
+        let waited = now.since(since).saturating_add(tried_for);
+        let spent = self.settings.patience.is_some_and(|patience| waited >= patience);
         if !away || spent {
             let class = match error.class() {
                 SourceErrorClass::Usage => ErrorClass::Invalid,
@@ -182,13 +192,14 @@ impl FetcherState {
         }
         let delay = self.settings.backoff.delay(looks + 1, &mut || self.settings.random.draw());
         tracing::warn!(%error, looks, ?delay, "no source gives the ledger that is due, looking again");
-        self.outage = Some(Outage { ledger, since, looks: looks + 1, look_again: Some(now.after(delay)) });
+        let look_again = Some(now.after(delay));
+        self.outage = Some(Outage { ledger, since, tried_for, looks: looks + 1, look_again });
         Ok(())
     }
 
     /// Whether there is a stream to look at; opens it anew when the time has come.
     async fn outage_is_over(&mut self) -> Result<bool, ExitError> {
-        let Some(Outage { look_again: Some(look_again), ledger, since, looks }) = self.outage else {
+        let Some(outage @ Outage { look_again: Some(look_again), .. }) = self.outage else {
             return Ok(true);
         };
         let left = look_again.since(self.settings.clock.now());
@@ -196,8 +207,8 @@ impl FetcherState {
             tokio::time::sleep(left.min(PATIENCE)).await;
             return Ok(false);
         }
-        self.ledgers = Some((self.settings.open)(ledger, None).await?);
-        self.outage = Some(Outage { ledger, since, looks, look_again: None });
+        self.ledgers = Some((self.settings.open)(outage.ledger, None).await?);
+        self.outage = Some(Outage { look_again: None, ..outage });
         Ok(true)
     }
 

@@ -94,10 +94,8 @@ fn real_ledgers_become_a_dataset_that_other_readers_read_with_the_golden_rows() 
     let home = Home::new();
     let lake = format!("file://{}", fixtures.join("lake/ledgers/pubnet").display());
     for (name, more) in [
-        ("one", &["--workers", "1"][..]),
-        ("two", &["--workers", "2"]),
-        ("derived", &["--mode", "derived"]),
-        ("unified", &["--mode", "unified"]),
+        ("one", &["--workers", "1", "--mode", "unified"][..]),
+        ("two", &["--workers", "2", "--mode", "derived"]),
     ] {
         let state = Home::new();
         let ended =

@@ -12,14 +12,14 @@ const SOURCE: &str = "synthetic:?ledgers=300&density=sparse";
 #[test]
 fn an_interrupted_run_ends_in_seconds_and_goes_on_where_it_was() {
     let undisturbed = Home::new();
-    let to = ["--from", "genesis", "--to", "301", "--grid", "2:16"];
+    let to = ["--from", "genesis", "--to", "301", "--grid", "2:4"];
     undisturbed.backfill(SOURCE, &undisturbed.url("dataset"), &to).expect(0, "complete");
 
     let home = Home::new();
     let (dataset, paced) = (home.url("dataset"), format!("{SOURCE}&rate=200"));
     for signal in ["-INT", "-TERM"] {
         let arguments =
-            ["run", "--source", &paced, "--dataset", &dataset, "--from", "genesis", "--grid", "2:16"];
+            ["run", "--source", &paced, "--dataset", &dataset, "--from", "genesis", "--grid", "2:4"];
         let mut node = home.start(&arguments, &[]);
         node.until_committed();
         node.signal(signal);

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::process::{Home, Node, assert_same, files};
 
-const LEDGERS: u32 = 1200;
+const LEDGERS: u32 = 800;
 const WORKERS: [&str; 4] = ["sink/token_transfers", "sink/ledgers", "processor", "fetcher"];
 
 /// Incarnation of an actor that runs, and for how long.
@@ -36,8 +36,8 @@ fn all_running(node: &Node) -> Option<(Vec<u64>, MonotonicTime)> {
 fn last_delay(node: &Node) -> Duration {
     let log = node.log();
     let reports = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let delays = reports.filter_map(|line| line["fields"]["delay_ms"].as_u64());
-    Duration::from_millis(delays.last().unwrap())
+    let mut delays = reports.filter_map(|line| line["fields"]["delay_ms"].as_u64());
+    Duration::from_millis(delays.next_back().unwrap())
 }
 
 /// Kills the actor at `path`, and gives how long it took until all four workers ran again, less the backoff.

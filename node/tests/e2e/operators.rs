@@ -110,8 +110,19 @@ fn an_operator_parks_and_resumes_a_pipeline_of_a_node_that_runs_or_does_not() {
     let dataset = home.url("dataset");
     let source = "synthetic:?ledgers=100000&density=sparse&rate=100";
     let start = || {
-        let arguments =
-            ["run", "--source", source, "--dataset", &dataset, "--from", "genesis", "--http", "127.0.0.1:0"];
+        let arguments = [
+            "run",
+            "--source",
+            source,
+            "--dataset",
+            &dataset,
+            "--from",
+            "genesis",
+            "--grid",
+            "2:1",
+            "--http",
+            "127.0.0.1:0",
+        ];
         home.start(&arguments, &[])
     };
     home.run_here(&["park"]).expect(2, "no node keeps its state here");

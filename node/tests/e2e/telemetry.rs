@@ -77,8 +77,11 @@ fn metrics_say_what_a_node_does() {
     assert_eq!(get(&http, "/nothing").0, 404);
 }
 
+/// Heads and bodies.
+type Posted = Arc<Mutex<Vec<(String, Vec<u8>)>>>;
+
 /// Takes what is posted to it, for ever.
-fn collector() -> (String, Arc<Mutex<Vec<(String, Vec<u8>)>>>) {
+fn collector() -> (String, Posted) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
     let posted = Arc::new(Mutex::new(Vec::new()));
