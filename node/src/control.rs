@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use orrery_supervisor::{CommandRefused, SupervisorHandle, TreeNode};
+use orrery_supervisor::{SupervisorHandle, TreeNode};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -145,7 +145,8 @@ impl Control<'_> {
                 let retried = request.retried();
                 let answer =
                     quarantine::perform(&self.node.state, request).map_err(|error| error.to_string())?;
-                if retried && self.parked.is.load(std::sync::atomic::Ordering::Relaxed) {
+                let is_released = retried && !answer.is_null();
+                if is_released && self.parked.is.load(std::sync::atomic::Ordering::Relaxed) {
                     self.resume(&self.node.settings.pipeline).await?;
                 }
                 Ok(answer)
@@ -172,14 +173,7 @@ impl Control<'_> {
     }
 
     async fn start(&self, pipeline: &str) -> Result<(), String> {
-        match self.handle.resume(&["pipelines", pipeline]).await {
-            // It was parked when the node started, so that there is no such child yet.
-            Err(CommandRefused::NoSuchChild { .. }) => {
-                let child = self.node.pipeline().map_err(|error| error.to_string())?;
-                self.handle.add_child(&["pipelines"], child).await.map_err(|error| error.to_string())
-            }
-            done => done.map_err(|error| error.to_string()),
-        }
+        self.handle.resume(&["pipelines", pipeline]).await.map_err(|error| error.to_string())
     }
 
     fn known(&self, pipeline: &str) -> Result<(), String> {

@@ -35,6 +35,9 @@ pub(crate) enum Goal {
 /// Restarts of the node's own children before it gives up.
 const RESTARTS_MAX: u32 = 3;
 
+/// Before a ledger that was refused is fetched again, doubling: with one source, a pipeline parks after six seconds.
+const REFETCH_AFTER: Duration = Duration::from_secs(2);
+
 /// Period of these.
 const RESTARTS_PERIOD: Duration = Duration::from_secs(60);
 
@@ -115,6 +118,7 @@ impl Node {
             to: range.1,
             at_tip: if let Goal::Range(at_tip) = goal { at_tip } else { AtTip::Wait },
             patience: settings.patience,
+            refetch_after: REFETCH_AFTER,
             limits,
             state: Some(state.clone()),
             metrics: metrics.clone(),
@@ -157,6 +161,10 @@ impl Node {
                 handle.stop(self.settings.stop_within).await;
                 return Err(Failure::Parked { pipeline: self.settings.pipeline.clone(), reason });
             }
+            () = parked.ended() => {
+                handle.stop(self.settings.stop_within).await;
+                Some(ExitReason::Normal)
+            }
             () = watch => None,
         };
         let outcome = match ended {
@@ -178,34 +186,29 @@ impl Node {
         outcome
     }
 
-    /// The supervision tree of design.md, as far as it exists. A parked pipeline is left out until it is resumed.
+    /// The supervision tree of design.md, as far as it exists.
     fn tree(&self, parked: &Parked) -> Result<SupervisorSpec, Failure> {
         let intensity = RestartIntensity::new(RESTARTS_MAX, RESTARTS_PERIOD)
             .map_err(|error| Failure::Bug(error.to_string()))?;
         let ends = if self.range.1.is_some() { EndWhen::AllEnded } else { EndWhen::Told };
-        let mut pipelines = SupervisorSpec::new("pipelines", Strategy::OneForOne, intensity).end_when(ends);
         let pipeline = self.settings.pipeline.as_str();
-        match self.state.parked.reason(pipeline)? {
-            None => pipelines = pipelines.child(self.pipeline()?),
-            Some(reason) if self.goal != Goal::Follow => {
+        if let Some(reason) = self.state.parked.reason(pipeline)? {
+            if self.goal != Goal::Follow {
                 return Err(Failure::Parked { pipeline: pipeline.to_owned(), reason });
             }
-            Some(reason) => {
-                tracing::error!(
-                    pipeline,
-                    reason,
-                    "pipeline is parked; see orrery quarantine list, orrery resume"
-                );
-                parked.set(Some(reason));
-            }
+            tracing::error!(
+                pipeline,
+                reason,
+                "pipeline is parked; see orrery quarantine list, orrery resume"
+            );
+            parked.set(Some(reason));
         }
+        // A parked one refuses to start, until it is resumed.
+        let child = ChildSpec::supervisor(self.pipeline.clone().spec()?).restart(Restart::Transient);
+        let pipelines =
+            SupervisorSpec::new("pipelines", Strategy::OneForOne, intensity).end_when(ends).child(child);
         let pipelines = ChildSpec::supervisor(pipelines).restart(Restart::Transient);
         Ok(SupervisorSpec::new("node", Strategy::OneForOne, intensity).end_when(ends).child(pipelines))
-    }
-
-    /// The pipeline, as a child of `pipelines`.
-    pub(crate) fn pipeline(&self) -> Result<ChildSpec, Failure> {
-        Ok(ChildSpec::supervisor(self.pipeline.clone().spec()?).restart(Restart::Transient))
     }
 }
 
@@ -214,12 +217,19 @@ pub(crate) struct Parked {
     pipeline: String,
     pub(crate) is: Arc<AtomicBool>,
     reason: watch::Sender<Option<String>>,
+    /// Every ledger that is wanted is durable.
+    has_ended: watch::Sender<bool>,
 }
 
 impl Parked {
     fn new(pipeline: &str) -> Self {
         telemetry::set_parked(pipeline, false);
-        Self { pipeline: pipeline.to_owned(), is: Arc::default(), reason: watch::Sender::new(None) }
+        Self {
+            pipeline: pipeline.to_owned(),
+            is: Arc::default(),
+            reason: watch::Sender::new(None),
+            has_ended: watch::Sender::new(false),
+        }
     }
 
     /// Notes that it is, or is not any more; gives what was noted before.
@@ -235,10 +245,19 @@ impl Parked {
         parked.ok().flatten().unwrap_or_default()
     }
 
-    /// Counts and keeps every report, and notices when the pipeline is parked.
+    async fn ended(&self) {
+        // The sender is here: it cannot be gone.
+        let _ = self.has_ended.subscribe().wait_for(|ended| *ended).await;
+    }
+
+    /// Counts and keeps every report, and notices when the pipeline is parked or has ended.
     fn observer(&self, state: NodeState) -> orrery_supervisor::Observer {
         let (pipeline, is, reason) = (self.pipeline.clone(), self.is.clone(), self.reason.clone());
+        let has_ended = self.has_ended.clone();
         Arc::new(move |report: &RestartReport| {
+            if report.outcome == Outcome::Ended && report.child.as_str() == pipeline {
+                has_ended.send_replace(true);
+            }
             if report.outcome == Outcome::Parked && report.child.as_str() == pipeline {
                 is.store(true, Ordering::Relaxed);
                 telemetry::set_parked(&pipeline, true);

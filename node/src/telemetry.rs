@@ -9,7 +9,7 @@ use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use orrery_actors::metrics::{METRICS, MetricKind};
-use tracing_subscriber::filter::{FilterExt, filter_fn};
+use tracing_subscriber::filter::{FilterExt, ParseError, filter_fn};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, fmt};
@@ -39,6 +39,26 @@ pub(crate) struct Telemetry {
     traces: Option<SdkTracerProvider>,
 }
 
+/// Checks the settings; installs nothing.
+///
+/// # Errors
+///
+/// Names the key, the value and what is wrong with it.
+pub(crate) fn check(config: &TelemetryConfig) -> Result<EnvFilter, Failure> {
+    if !["text", "json"].contains(&config.log_format.as_str()) {
+        return Err(wrong("log_format", &config.log_format, &"give text or json"));
+    }
+    filter(&config.log).map_err(|error| wrong("log", &config.log, &error))
+}
+
+fn filter(level: &str) -> Result<EnvFilter, ParseError> {
+    EnvFilter::try_new([&[level][..], &QUIET].concat().join(","))
+}
+
+fn wrong(key: &str, value: &str, error: &dyn std::fmt::Display) -> Failure {
+    Failure::Configuration(format!("telemetry.{key}: `{value}`: {error}"))
+}
+
 impl Telemetry {
     /// Installs logs, traces and metrics for the whole process.
     ///
@@ -46,19 +66,14 @@ impl Telemetry {
     ///
     /// A setting makes no sense, or something was installed before.
     pub(crate) fn start(config: &TelemetryConfig, node: &str) -> Result<Self, Failure> {
-        let wrong = |key: &str, value: &str, error: &dyn std::fmt::Display| {
-            Failure::Configuration(format!("telemetry.{key}: `{value}`: {error}"))
-        };
-        let filter = |level: &str| EnvFilter::try_new([&[level][..], &QUIET].concat().join(","));
-        let logged = filter(&config.log).map_err(|error| wrong("log", &config.log, &error))?;
+        let logged = check(config)?;
         // Whatever is logged: who wants few lines may want all traces.
         let traced = filter(TRACED).map_err(|error| Failure::Bug(format!("filter spans: {error}")))?;
         let colours = std::io::stderr().is_terminal();
         let lines = fmt::layer().with_writer(std::io::stderr).with_ansi(colours).with_target(false);
         let lines = match config.log_format.as_str() {
-            "text" => lines.boxed(),
             "json" => lines.json().boxed(),
-            other => return Err(wrong("log_format", other, &"give text or json")),
+            _ => lines.boxed(),
         };
         let traces = match config.otlp.as_str() {
             "" => None,

@@ -115,6 +115,8 @@ pub struct SupervisedPipeline {
     pub at_tip: AtTip,
     /// How long a store or source that is away is waited for; for ever if `None`.
     pub patience: Option<Duration>,
+    /// Before a ledger that was refused is fetched again; doubles with every refusal.
+    pub refetch_after: Duration,
     /// Bounds.
     pub limits: PipelineLimits,
     /// What the node keeps, if it keeps anything.
@@ -162,6 +164,7 @@ impl SupervisedPipeline {
         backoff: Backoff,
         context: &StartContext,
     ) -> Result<(Sink, SinkActorSettings), StartError> {
+        self.refuse_if_parked()?;
         let settings = TableSettings {
             pipeline: self.name.clone(),
             store: self.dataset.clone(),
@@ -183,6 +186,19 @@ impl SupervisedPipeline {
             }
         });
         Ok((Sink, SinkActorSettings { output, credits: self.limits.processor_to_sink, on_checkpoint }))
+    }
+
+    /// What was parked stays so, whoever starts it, until it is resumed.
+    fn refuse_if_parked(&self) -> Result<(), ExitError> {
+        let Some(state) = &self.state else { return Ok(()) };
+        match state.parked.reason(&self.name) {
+            Ok(None) => Ok(()),
+            Ok(Some(reason)) => Err(ExitError::new(ErrorClass::Data, reason)),
+            Err(error) => {
+                tracing::warn!(%error, "cannot tell whether the pipeline is parked, it starts");
+                Ok(())
+            }
+        }
     }
 
     fn processor(
@@ -253,6 +269,7 @@ impl SupervisedPipeline {
             probe: context.probe().clone(),
             patience: self.patience,
             backoff,
+            refetch_after: self.refetch_after,
             clock: self.clock.clone(),
             random: random(self.seed, incarnation, "fetcher"),
             metrics: self.metrics.clone(),

@@ -83,6 +83,8 @@ impl TableOutput {
     async fn write_batch(&mut self, batch: Arc<EventBatch>) -> Result<Option<LedgerSequence>, ExitError> {
         let (mut checkpoint, mut rest) = (None, batch);
         loop {
+            let Some(due) = self.due(rest) else { return Ok(checkpoint) };
+            rest = due;
             let slot = match self.slot.take() {
                 Some(slot) => slot,
                 None => match self.begin_slot(&rest)? {
@@ -102,6 +104,18 @@ impl TableOutput {
                 Some(next) => rest = Arc::new(rest.within(&(next..=*range.end()))),
                 None => return Ok(checkpoint),
             }
+        }
+    }
+
+    /// The part of `batch` that the table does not have: a faster writer may have taken it further than one slot.
+    fn due(&self, batch: Arc<EventBatch>) -> Option<Arc<EventBatch>> {
+        let next = self.table.as_ref().map(|table| table.tip().next_ledger);
+        match (next, batch.range()) {
+            (Some(next), Some(range)) if next > *range.end() => None,
+            (Some(next), Some(range)) if next > *range.start() => {
+                Some(Arc::new(batch.within(&(next..=*range.end()))))
+            }
+            _ => Some(batch),
         }
     }
 

@@ -112,13 +112,13 @@ impl ProcessorState {
         action: Action<LedgerBatch, EventBatch>,
         myself: &ActorRef<ProcessorMessage>,
     ) -> Result<(), ActorProcessingErr> {
-        if matches!(&action, Action::Ask(Demand::Begin { attempt: 1.., .. }) | Action::Park { .. }) {
-            self.settings.metrics.refused();
-        }
         match action {
             Action::Ask(demand) => {
-                if matches!(demand, Demand::Begin { attempt: 1.., .. }) {
+                if let (Demand::Begin { attempt: attempt @ 1.., .. }, Some(refused)) =
+                    (&demand, self.core.refused())
+                {
                     self.settings.metrics.refused();
+                    tracing::warn!(%refused, source = refused.origin.source, attempt, "ledger refused, fetching it again");
                 }
                 match &self.source {
                     Some(source) => {

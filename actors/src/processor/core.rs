@@ -8,12 +8,11 @@ use orrery_schemas::LedgerSequence;
 use crate::envelope::{Demand, PoisonLedger, Position, Span, Worked};
 use crate::flow::{Credits, InOrder, NoCredit};
 
-/// Times that a ledger must fail in the same way before it is poison.
+/// Times that a ledger from one source must fail in the same way before it is poison.
 pub const ATTEMPTS_MAX: u32 = 3;
 
-/// Times that it may fail in any way. Sources that are wrong each in its own way come to less; a source that is wrong in
-/// a new way every time would be asked for ever.
-const FAILURES_MAX: usize = 9;
+/// Times that a ledger may fail in any way, from any source: sources that take turns in failing must come to an end too.
+const REFUSALS_MAX: u32 = 9;
 
 /// Bounds of one processor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,8 +68,8 @@ pub(super) struct Core<J, B> {
     next_ticket: u64,
     done: InOrder<Worked<B>>,
     source_ended: bool,
-    /// The last ledger that failed, and why, each time.
-    failed: Option<(LedgerSequence, Vec<String>)>,
+    /// How the ledger that failed last did so.
+    failures: Failures,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -91,7 +90,7 @@ impl<J, B> Core<J, B> {
             next_ticket: 0,
             done: InOrder::new(),
             source_ended: false,
-            failed: None,
+            failures: Failures::default(),
         }
     }
 
@@ -206,21 +205,56 @@ impl<J, B> Core<J, B> {
 
     /// Asks for the ledger again, from another source if there is one, until it is poison.
     fn refuse(&mut self, poison: PoisonLedger) -> Action<J, B> {
-        let earlier = self.failed.take().filter(|(ledger, _)| *ledger == poison.ledger);
-        let mut reasons = earlier.map_or_else(Vec::new, |(_, reasons)| reasons);
-        reasons.push(poison.reason.clone());
-        let alike = reasons.iter().filter(|reason| **reason == poison.reason).count() as u32;
-        let attempts = reasons.len() as u32;
-        let is_poison = alike >= ATTEMPTS_MAX || reasons.len() >= FAILURES_MAX;
-        self.failed = Some((poison.ledger, reasons));
+        let source = poison.origin.source;
+        let (alike, refusals) = self.failures.count(&poison);
         match self.position {
-            Some(position) if !is_poison => self.begin(position, Some(poison.origin.source), attempts),
+            Some(position) if alike < ATTEMPTS_MAX && refusals < REFUSALS_MAX => {
+                self.failures.last = Some(poison);
+                self.begin(position, Some(source), refusals)
+            }
             _ => {
                 // Nothing that still comes is of this run.
                 self.run += 1;
-                Action::Park { poison, attempts }
+                Action::Park { poison, attempts: refusals }
             }
         }
+    }
+
+    /// What was refused last.
+    pub(super) fn refused(&self) -> Option<&PoisonLedger> {
+        self.failures.last.as_ref()
+    }
+}
+
+/// How often one ledger failed. Another ledger begins anew.
+#[derive(Debug, Default)]
+struct Failures {
+    ledger: Option<LedgerSequence>,
+    /// By source and reason: at most [`REFUSALS_MAX`].
+    alike: Vec<(usize, String, u32)>,
+    last: Option<PoisonLedger>,
+}
+
+impl Failures {
+    /// Counts a failure: how often the source failed so, and how often the ledger failed at all.
+    fn count(&mut self, poison: &PoisonLedger) -> (u32, u32) {
+        if self.ledger != Some(poison.ledger) {
+            *self = Self { ledger: Some(poison.ledger), ..Self::default() };
+        }
+        let source = poison.origin.source;
+        let known =
+            self.alike.iter_mut().find(|(from, reason, _)| (*from, reason) == (source, &poison.reason));
+        let alike = match known {
+            Some((.., count)) => {
+                *count += 1;
+                *count
+            }
+            None => {
+                self.alike.push((source, poison.reason.clone(), 1));
+                1
+            }
+        };
+        (alike, self.alike.iter().map(|(.., count)| count).sum())
     }
 }
 

@@ -10,7 +10,7 @@ use orrery_schemas::LedgerSequence;
 use orrery_supervisor::{Backoff, Clock, ErrorClass, ExitError, Handle, MonotonicTime, Probe, SeededRandom};
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 
-use super::{LedgerChunk, SourceError, SourceErrorClass, StreamError};
+use super::{LedgerChunk, SourceError, SourceErrorClass, SourceErrorKind, StreamError};
 use crate::envelope::{Demand, LedgerBatch, ProcessorMessage, SourceMessage};
 use crate::flow::Credits;
 use crate::metrics::PipelineMetrics;
@@ -39,6 +39,9 @@ pub struct FetcherSettings {
     pub patience: Option<Duration>,
     /// Between looks at them.
     pub backoff: Backoff,
+    /// Before a ledger that was refused is fetched again; doubles with every refusal. An object that was half written or a
+    /// server that was half started is whole after a while.
+    pub refetch_after: Duration,
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// Jitter.
@@ -63,11 +66,15 @@ pub struct FetcherState {
     outage: Option<Outage>,
 }
 
-/// The time since sources went away.
+/// The time since sources went away, or since what they gave was refused.
 #[derive(Clone, Copy, Debug)]
 struct Outage {
     ledger: LedgerSequence,
+    /// The store to be asked last.
+    avoid: Option<usize>,
     since: MonotonicTime,
+    /// How long they had been tried then.
+    tried_for: Duration,
     looks: u32,
     /// `None` once the stream was opened anew.
     look_again: Option<MonotonicTime>,
@@ -110,13 +117,12 @@ impl Actor for Fetcher {
         state: &mut FetcherState,
     ) -> Result<(), ActorProcessingErr> {
         match message {
-            SourceMessage::Demand(Demand::Begin { run, from, avoid, credits, .. }) => {
-                state.ledgers = Some((state.settings.open)(from, avoid).await?);
+            SourceMessage::Demand(Demand::Begin { run, from, avoid, attempt, credits }) => {
                 state.run = run;
                 state.credits = Credits::default();
                 state.credits.grant(credits);
                 state.pulling = false;
-                state.outage = None;
+                state.begin(from, avoid, attempt).await?;
             }
             SourceMessage::Demand(Demand::Grant { run, credits }) if run == state.run => {
                 state.credits.grant(credits);
@@ -133,6 +139,28 @@ impl Actor for Fetcher {
 }
 
 impl FetcherState {
+    /// Opens the stream: at once, or later if what it gave was refused.
+    async fn begin(
+        &mut self,
+        from: LedgerSequence,
+        avoid: Option<usize>,
+        attempt: u32,
+    ) -> Result<(), ExitError> {
+        let Some(doublings) = attempt.checked_sub(1) else {
+            self.outage = None;
+            self.ledgers = Some((self.settings.open)(from, avoid).await?);
+            return Ok(());
+        };
+        let now = self.settings.clock.now();
+        let pause = self.settings.refetch_after.saturating_mul(1 << doublings.min(5));
+        let look_again = Some(now.after(pause));
+        self.ledgers = Some(futures::stream::empty().boxed());
+        let outage =
+            Outage { ledger: from, avoid, since: now, tried_for: Duration::ZERO, looks: 0, look_again };
+        self.outage = Some(outage);
+        Ok(())
+    }
+
     /// Waits for ledgers a little, and sends what came.
     async fn pull(&mut self) -> Result<(), ActorProcessingErr> {
         if !self.outage_is_over().await? {
@@ -167,28 +195,46 @@ impl FetcherState {
     /// Every source was tried. Those that are away may come back; whatever else is wrong does not mend itself.
     fn failed(&mut self, error: StreamError) -> Result<(), ExitError> {
         let (now, ledger) = (self.settings.clock.now(), error.ledger);
-        let away = error.tried.iter().any(|tried| tried.error.kind.is_transient());
-        let error = SourceError::from(error);
-        let (since, looks) = self.outage.map_or((now, 0), |outage| (outage.since, outage.looks));
-        let spent = self.settings.patience.is_some_and(|patience| now.since(since) >= patience);
+        let away = error.tried.iter().any(|tried| self.may_pass(&tried.error.kind));
+        let elapsed = error.tried.iter().map(|tried| tried.elapsed).max().unwrap_or_default();
+        let text = error.to_string();
+        let class = SourceError::from(error).class();
+        let Outage { since, tried_for, looks, .. } = self.outage.unwrap_or(Outage {
+            ledger,
+            avoid: None,
+            since: now,
+            tried_for: elapsed,
+            looks: 0,
+            look_again: None,
+        });
+        let waited = now.since(since).saturating_add(tried_for);
+        let spent = self.settings.patience.is_some_and(|patience| waited >= patience);
         if !away || spent {
-            let class = match error.class() {
+            let class = match class {
                 SourceErrorClass::Usage => ErrorClass::Invalid,
                 SourceErrorClass::Unavailable if away => ErrorClass::Exhausted,
                 // A gap, or an access that is denied: nothing may follow until a person has seen to it.
                 SourceErrorClass::Unavailable | SourceErrorClass::Data => ErrorClass::Data,
             };
-            return Err(ExitError::new(class, error.to_string()));
+            return Err(ExitError::new(class, text));
         }
         let delay = self.settings.backoff.delay(looks + 1, &mut || self.settings.random.draw());
-        tracing::warn!(%error, looks, ?delay, "no source gives the ledger that is due, looking again");
-        self.outage = Some(Outage { ledger, since, looks: looks + 1, look_again: Some(now.after(delay)) });
+        tracing::warn!(error = text, looks, ?delay, "no source gives the ledger that is due, looking again");
+        let look_again = Some(now.after(delay));
+        self.outage = Some(Outage { ledger, avoid: None, since, tried_for, looks: looks + 1, look_again });
         Ok(())
+    }
+
+    /// Whether a failure may end by itself. Who has no limit to their patience waits for a refused access too: tokens and
+    /// servers are renewed while a node runs.
+    fn may_pass(&self, kind: &SourceErrorKind) -> bool {
+        let refused = matches!(kind, SourceErrorKind::Denied(_) | SourceErrorKind::Refused(_));
+        kind.is_transient() || refused && self.settings.patience.is_none()
     }
 
     /// Whether there is a stream to look at; opens it anew when the time has come.
     async fn outage_is_over(&mut self) -> Result<bool, ExitError> {
-        let Some(Outage { look_again: Some(look_again), ledger, since, looks }) = self.outage else {
+        let Some(outage @ Outage { look_again: Some(look_again), .. }) = self.outage else {
             return Ok(true);
         };
         let left = look_again.since(self.settings.clock.now());
@@ -196,8 +242,8 @@ impl FetcherState {
             tokio::time::sleep(left.min(PATIENCE)).await;
             return Ok(false);
         }
-        self.ledgers = Some((self.settings.open)(ledger, None).await?);
-        self.outage = Some(Outage { ledger, since, looks, look_again: None });
+        self.ledgers = Some((self.settings.open)(outage.ledger, outage.avoid).await?);
+        self.outage = Some(Outage { look_again: None, ..outage });
         Ok(true)
     }
 

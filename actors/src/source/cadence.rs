@@ -76,7 +76,8 @@ impl Cadence {
         PAUSE_MIN + part_of(longest - PAUSE_MIN, random())
     }
 
-    /// When to ask for the ledger after the one that was found last: a little before it is due.
+    /// When to ask for the ledger after the one that was found last: a little before it is due. At once if that one had been
+    /// there already, since then nobody knows for how long.
     pub(super) fn next_due(&self) -> Option<MonotonicTime> {
         let wait = if self.probing { Duration::ZERO } else { self.until_due() };
         self.found.map(|found| found.after(wait))
@@ -162,6 +163,18 @@ mod tests {
             assert!(polls <= 200 * 3, "{interval} ms: {polls} polls for 200 ledgers");
             let worst = late.iter().map(|(_, late)| late).max().unwrap();
             assert!(*worst <= 1000.min(interval), "{interval} ms: found {worst} ms late");
+        }
+    }
+
+    #[test]
+    fn fast_network_is_not_waited_for_while_its_cadence_is_learned() {
+        for interval in [10, 50, 200, 1000] {
+            let seen = follow(interval, &[0; 40], &mut || 1 << 63);
+            let late: u64 = seen.iter().map(|(_, late)| late).max().copied().unwrap();
+            assert!(late <= 5000, "{interval} ms: found {late} ms late");
+            // After the first waits every ledger that is there is taken at once.
+            let polls: u32 = seen.iter().map(|(polls, _)| polls).sum();
+            assert!(polls <= 40 * 3, "{interval} ms: {polls} polls for 40 ledgers");
         }
     }
 

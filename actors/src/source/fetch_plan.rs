@@ -103,6 +103,8 @@ pub(super) struct FetchPlan {
     cadence: Cadence,
     /// What the slot that begins here was found to need.
     grown: Option<(LedgerSequence, usize)>,
+    /// The store has nothing from this ledger on, as it said while an earlier one was under way.
+    nothing_from: Option<LedgerSequence>,
     failed: bool,
 }
 
@@ -122,6 +124,7 @@ impl FetchPlan {
             ahead: Some(1),
             cadence: Cadence::new(),
             grown: None,
+            nothing_from: None,
             failed: false,
         };
         // A store whose ledgers are refused is as one that fails: what follows is fetched elsewhere for a while, too.
@@ -213,6 +216,8 @@ impl FetchPlan {
     pub(super) fn not_yet(&mut self, id: SlotId, now: MonotonicTime, random: &mut impl FnMut() -> u64) {
         let Some(index) = self.index_of(id) else { return };
         if index > 0 {
+            // Nobody asks again before it is the first.
+            self.nothing_from = Some(*self.slots[index].range.start());
             return self.truncate(index);
         }
         self.truncate(1);
@@ -336,6 +341,11 @@ impl FetchPlan {
 
     fn make_slot(&mut self, now: MonotonicTime, free: usize) -> Made {
         let Some(from) = self.next else { return Made::Nothing };
+        match self.nothing_from {
+            Some(ledger) if from >= ledger && !self.slots.is_empty() => return Made::Nothing,
+            _ if self.slots.is_empty() => self.nothing_from = None,
+            _ => {}
+        }
         if self.current != 0 && now >= self.prefer_at {
             self.current = 0;
         }

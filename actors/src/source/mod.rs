@@ -73,7 +73,7 @@ pub use reader::LedgerReader;
 pub use remote_url::RemoteUrl;
 pub use retry_budget::RetryBudget;
 pub use store::{Fetched, LedgerStore, resolve_range};
-pub use stream::{SystemTimer, Timer, ledger_stream};
+pub use stream::{SystemTimer, Timer, ledger_stream, patiently};
 pub use stream_limits::{AtTip, Rejected, StreamError, StreamLimits, StreamStart, Tried};
 pub use url::SourceUrl;
 

@@ -84,6 +84,21 @@ pub fn ledger_stream(
     })
 }
 
+/// Does `request`, of which no result is lost when it is repeated, until it succeeds, fails for good, or has failed for as
+/// long as a stream would try.
+///
+/// # Errors
+///
+/// The last failure.
+pub async fn patiently<T, F: Future<Output = Result<T, SourceError>>>(
+    random: &mut impl FnMut() -> u64,
+    request: impl FnMut() -> F,
+) -> Result<T, SourceError> {
+    let budget = RetryBudget::patient()
+        .map_err(|error| SourceError::new("retries", SourceErrorKind::Refused(error.to_string())))?;
+    retrying(&budget, &SystemTimer::default(), random, request).await
+}
+
 /// Does `request` until it succeeds, fails for good, or `budget` is spent.
 pub(super) async fn retrying<T, F: Future<Output = Result<T, SourceError>>>(
     budget: &RetryBudget,

@@ -214,6 +214,7 @@ pub(crate) fn pipeline(
         settings: settings(width),
         to: Some(LedgerSequence(to)),
         at_tip: AtTip::Fail,
+        refetch_after: Duration::from_millis(1),
         patience: None,
         limits: PipelineLimits::for_workers(2.try_into().unwrap()),
         state: None,

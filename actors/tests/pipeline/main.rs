@@ -1,6 +1,12 @@
 //! Supervised pipelines: real actors under a real supervisor, over ledgers and stores that behave as a test says.
 
-#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stderr, reason = "this is a test")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "this is a test"
+)]
 
 mod made;
 mod objects;

@@ -137,6 +137,7 @@ fn spec(panics: u32, taken: Arc<Mutex<Vec<u32>>>, poison: Poison) -> SupervisorS
             probe: context.probe().clone(),
             patience: None,
             backoff: Backoff::DEFAULT,
+            refetch_after: Duration::from_millis(1),
             clock: Arc::new(SystemClock::new()),
             random: SeededRandom::new(1),
             metrics: counts.clone(),

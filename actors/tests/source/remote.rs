@@ -512,7 +512,7 @@ async fn gap_of_one_source_is_filled_from_the_next() {
     assert!(found[..10].iter().all(|(_, source)| *source == 1), "{found:?}");
     assert_eq!(found.last(), Some(&(180, 0)));
 
-    // A chunk that was rejected comes from elsewhere, and the rest from the first again.
+    // A chunk that was rejected comes from elsewhere.
     let rejected = vec![Rejected { ledger: LedgerSequence(160), source: 0 }];
     let start = StreamStart { rejected, ..upto(160, 165) };
     let (chunks, error) = stream(&stores, start, JumpingTimer::new(|_| ())).await;

@@ -8,6 +8,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
+/// What clients of object stores insist on.
+const STAMP: &str = "ETag: \"it\"\r\nLast-Modified: Fri, 19 Jun 2026 00:21:54 GMT\r\n";
+
 /// A request as far as tests look at it.
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
@@ -135,7 +138,7 @@ fn serve(
         Reply::Status(status, body) => {
             write!(
                 output,
-                "HTTP/1.1 {status} It\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+                "HTTP/1.1 {status} It\r\nContent-Length: {}\r\n{STAMP}Connection: close\r\n\r\n",
                 body.len()
             )?;
             if request.method != "HEAD" {

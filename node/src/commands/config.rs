@@ -8,6 +8,7 @@ use crate::config::{Flag, Layers};
 use crate::console::Console;
 use crate::exit::Failure;
 use crate::settings::Settings;
+use crate::telemetry;
 
 /// Checks nothing outside of the configuration itself.
 pub(crate) fn run(args: &ConfigArgs, console: &Console) -> Result<(), Failure> {
@@ -16,6 +17,7 @@ pub(crate) fn run(args: &ConfigArgs, console: &Console) -> Result<(), Failure> {
     match args.action {
         ConfigAction::Check => {
             Settings::new(&config)?;
+            telemetry::check(&config.telemetry)?;
             console.result(&[("configuration", json!("ok"))])
         }
         ConfigAction::Print => {

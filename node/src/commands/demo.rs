@@ -9,6 +9,7 @@ use futures::FutureExt;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use orrery_actors::metrics::PipelineMetrics;
 use orrery_actors::source::AtTip;
+use orrery_actors::source::synthetic::LEDGERS_MAX;
 use serde_json::json;
 
 use crate::cli::DemoArgs;
@@ -22,9 +23,6 @@ use crate::telemetry::Telemetry;
 
 /// Ledgers of a slot: a commit every few seconds, so that there is something to look at soon.
 const LEDGERS_PER_SLOT: u32 = 4;
-
-/// The most that a synthetic source has: 68 years at one a second.
-const LEDGERS_WITHOUT_END: u32 = 2_147_483_646;
 
 /// How often the status line is drawn.
 const TICK: Duration = Duration::from_millis(200);
@@ -74,7 +72,7 @@ fn configuration(args: &DemoArgs) -> Result<Config, Failure> {
     config.node.name = "demo".to_owned();
     config.node.data_dir = out.join("state");
     let DemoArgs { seed, density, rate, .. } = args;
-    let ledgers = args.ledgers.unwrap_or(LEDGERS_WITHOUT_END);
+    let ledgers = args.ledgers.unwrap_or(LEDGERS_MAX);
     let rate = if *rate > 0.0 { format!("&rate={rate}") } else { String::new() };
     config.source.urls = vec![format!("synthetic:?seed={seed}&ledgers={ledgers}&density={density}{rate}")];
     config.source.from = "genesis".to_owned();

@@ -1,0 +1,25 @@
+//! The binary end to end: ledgers of every kind of source into datasets, while actors are killed, servers fail and
+//! operators interfere.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "this is a test"
+)]
+
+#[path = "../../../actors/tests/source/stub.rs"]
+#[allow(dead_code, reason = "a part of it is used here")]
+mod stub;
+
+mod process;
+
+mod configuration;
+mod golden;
+mod interrupts;
+mod kills;
+mod operators;
+mod rpc;
+mod s3;
+mod telemetry;

