@@ -163,7 +163,7 @@ impl Node {
             }
             reason = parked.wait(), if self.goal != Goal::Follow => {
                 handle.stop(self.settings.stop_within).await;
-                return Err(Failure::Parked { pipeline: self.settings.pipeline.clone(), reason });
+                return Err(self.parked(reason));
             }
             () = parked.ended() => {
                 handle.stop(self.settings.stop_within).await;
@@ -177,7 +177,7 @@ impl Node {
             // The report of it came just before, and the root ends with the last pipeline.
             Some(ExitReason::Parked(reason)) => {
                 let reason = parked.reason.borrow().clone().unwrap_or(reason);
-                Err(Failure::Parked { pipeline: self.settings.pipeline.clone(), reason })
+                Err(self.parked(reason))
             }
             Some(other) => Err(Failure::Bug(other.to_string())),
             None => {
@@ -190,6 +190,19 @@ impl Node {
         outcome
     }
 
+    /// That the pipeline is parked, and what to do about it: whether it stays so over a restart depends on why.
+    fn parked(&self, reason: String) -> Failure {
+        let pipeline = self.settings.pipeline.clone();
+        let fix = match self.state.parked.reason(&pipeline) {
+            Ok(None) => "when its cause is mended, run the same again to go on".to_owned(),
+            Ok(Some(_)) | Err(_) => format!(
+                "`orrery quarantine list` shows the evidence, if it is a ledger's; when its cause is mended, `orrery \
+                 resume {pipeline}` and the same again go on"
+            ),
+        };
+        Failure::Parked { pipeline, reason, fix }
+    }
+
     /// The supervision tree of design.md, as far as it exists. A parked pipeline is left out until it is resumed.
     fn tree(&self, parked: &Parked) -> Result<SupervisorSpec, Failure> {
         let intensity = RestartIntensity::new(RESTARTS_MAX, RESTARTS_PERIOD)
@@ -200,7 +213,7 @@ impl Node {
         match self.state.parked.reason(pipeline)? {
             None => pipelines = pipelines.child(self.pipeline()?),
             Some(reason) if self.goal != Goal::Follow => {
-                return Err(Failure::Parked { pipeline: pipeline.to_owned(), reason });
+                return Err(self.parked(reason));
             }
             Some(reason) => {
                 tracing::error!(
