@@ -36,16 +36,15 @@ pub(crate) enum Failure {
     /// The supervision tree gave up: by the class of its error.
     #[error("{0}")]
     Tree(#[from] ExitError),
-    /// A pipeline stopped at data that cannot be right: 65.
-    #[error(
-        "pipeline {pipeline} is parked: {reason}\n`orrery quarantine list` shows the evidence; when its cause is mended, \
-         `orrery resume {pipeline}` goes on"
-    )]
+    /// A pipeline stopped at data that cannot be right, or that is not there: 65.
+    #[error("pipeline {pipeline} is parked: {reason}\n{fix}")]
     Parked {
         /// Its name.
         pipeline: String,
         /// Why.
         reason: String,
+        /// What makes it go on.
+        fix: String,
     },
     /// The output cannot be written: 69.
     #[error(transparent)]

@@ -159,7 +159,7 @@ impl Node {
             }
             reason = parked.wait(), if self.goal != Goal::Follow => {
                 handle.stop(self.settings.stop_within).await;
-                return Err(Failure::Parked { pipeline: self.settings.pipeline.clone(), reason });
+                return Err(self.parked(reason));
             }
             () = parked.ended() => {
                 handle.stop(self.settings.stop_within).await;
@@ -173,7 +173,7 @@ impl Node {
             // The report of it came just before, and the root ends with the last pipeline.
             Some(ExitReason::Parked(reason)) => {
                 let reason = parked.reason.borrow().clone().unwrap_or(reason);
-                Err(Failure::Parked { pipeline: self.settings.pipeline.clone(), reason })
+                Err(self.parked(reason))
             }
             Some(other) => Err(Failure::Bug(other.to_string())),
             None => {
@@ -186,6 +186,19 @@ impl Node {
         outcome
     }
 
+    /// That the pipeline is parked, and what to do about it: whether it stays so over a restart depends on why.
+    fn parked(&self, reason: String) -> Failure {
+        let pipeline = self.settings.pipeline.clone();
+        let fix = match self.state.parked.reason(&pipeline) {
+            Ok(None) => "when its cause is mended, run the same again to go on".to_owned(),
+            Ok(Some(_)) | Err(_) => format!(
+                "`orrery quarantine list` shows the evidence, if it is a ledger's; when its cause is mended, `orrery \
+                 resume {pipeline}` and the same again go on"
+            ),
+        };
+        Failure::Parked { pipeline, reason, fix }
+    }
+
     /// The supervision tree of design.md, as far as it exists.
     fn tree(&self, parked: &Parked) -> Result<SupervisorSpec, Failure> {
         let intensity = RestartIntensity::new(RESTARTS_MAX, RESTARTS_PERIOD)
@@ -194,7 +207,7 @@ impl Node {
         let pipeline = self.settings.pipeline.as_str();
         if let Some(reason) = self.state.parked.reason(pipeline)? {
             if self.goal != Goal::Follow {
-                return Err(Failure::Parked { pipeline: pipeline.to_owned(), reason });
+                return Err(self.parked(reason));
             }
             tracing::error!(
                 pipeline,

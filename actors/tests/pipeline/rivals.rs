@@ -1,5 +1,7 @@
 //! Other writers of the same dataset.
 
+use orrery_supervisor::ExitReason;
+
 use crate::made::{FIRST, LAST, Source, check_rows, pipeline, start};
 use crate::objects::{Fate, Objects};
 
@@ -35,4 +37,17 @@ async fn a_rival_that_ends_a_slot_earlier_costs_one_restart_of_each_output() {
         "{restarts:?}"
     );
     check_rows(&objects, LAST).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_dataset_of_another_history_is_not_gone_on_with() {
+    let objects = Objects::sound();
+    let other = Source::new("other", 2, 4, |_, _| None);
+    start(vec![pipeline("other", &[other], &objects, 8, 20)]).await.end_normally().await;
+    let before = objects.contents().await;
+    let running = start(vec![pipeline("main", &[Source::sound(4)], &objects, 8, LAST)]).await;
+    let reason = running.end().await;
+    assert!(matches!(reason, ExitReason::Parked(_)), "{reason}");
+    assert!(running.parked()[0].contains("ledger 21"), "{:?}", running.parked());
+    assert!(objects.contents().await == before, "nothing of it is written");
 }

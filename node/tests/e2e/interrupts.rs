@@ -64,6 +64,12 @@ fn a_second_node_on_the_same_state_is_refused() {
         let arguments = [command, "--source", SOURCE, "--dataset", &dataset, "--to", "9"];
         home.run_here(&arguments).expect(69, "another process uses this node's state");
     }
+    // Nor on the same port.
+    let held = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = held.local_addr().unwrap().to_string();
+    let other = Home::new();
+    let (other_dataset, arguments) = (other.url("dataset"), ["--to", "9", "--http", address.as_str()]);
+    other.backfill(&paced, &other_dataset, &arguments).expect(69, "node.http: listen on");
     // The first one is not disturbed, and still answers.
     assert_eq!(node.actor(&["pipelines", "main"]).unwrap()["restarts_total"], 0);
     node.signal("-INT");

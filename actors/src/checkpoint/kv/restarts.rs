@@ -23,7 +23,7 @@ pub struct RestartRecord {
     pub reason: String,
     /// Restarts that counted, this one included.
     pub restarts_in_window: u32,
-    /// Number of the life that begins.
+    /// Number of the life that ended.
     pub incarnation: u64,
 }
 
