@@ -104,6 +104,7 @@ impl Node {
     /// Opens sources, dataset and the node's own state.
     pub(crate) async fn open(settings: Settings, goal: Goal) -> Result<Self, Failure> {
         let state = NodeState::open(&settings.data_dir)?;
+        state.keep_open();
         let stores = source::open_stores(&settings.sources, &environment::variable).await?;
         let dataset = connect(&settings)?;
         dataset.self_test().await.map_err(DatasetError::from)?;
@@ -180,7 +181,9 @@ impl Node {
                 Err(Failure::Interrupted)
             }
         };
-        self.state.flush()?;
+        if let Err(error) = self.state.flush() {
+            tracing::warn!(%error, "the node's own state is not all written; the dataset has what counts");
+        }
         outcome
     }
 
