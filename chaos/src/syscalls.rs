@@ -327,7 +327,9 @@ fn under_strace(
     // One thread does what waits for disks. Of the others there are so many that it seldom has to wake the one that waits
     // for events, by writes that would be counted too.
     command.env("TOKIO_WORKER_THREADS", "8").env("ORRERY_NODE__BLOCKING_THREADS", "1");
-    command.arg("--").arg(node.get_program()).args(node.get_args()).args(["--workers", "1"]);
+    // A result of one line is one write, which a failing count seldom meets.
+    let words = ["--workers", "1", "--output", "json"];
+    command.arg("--").arg(node.get_program()).args(node.get_args()).args(words);
     command.current_dir(&workload.folder);
     command
 }
