@@ -25,7 +25,9 @@ use crate::process::{Ended, Running};
 use crate::workload::{FIRST_LEDGER, Mode, Target, Workload, failed};
 
 pub use report::{CallReport, SyscallsReport};
-use trace::{CALLS, Point, Traced};
+use trace::{Point, Traced};
+
+pub use trace::CALLS;
 
 /// Calls that are made to fail, and how.
 const FAILING: [&str; 5] = ["write", "pwrite64", "fsync", "link", "linkat"];
@@ -37,6 +39,9 @@ const OFFSETS: [i32; 9] = [0, 0, -1, 1, -2, 2, 0, -3, 3];
 
 /// Longest run under strace. A node that a failure brings to hang is a finding.
 const TRACED_MAX: Duration = Duration::from_secs(60);
+
+/// Time that remains for a run when a call has failed that is none of a disk.
+const FOREIGN_MAX: Duration = Duration::from_millis(1500);
 
 /// How often the trace of a run is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -50,6 +55,8 @@ pub struct SyscallsSettings {
     pub seed: u64,
     /// Points of each call and fault, at most; all if `None`.
     pub sample: Option<usize>,
+    /// Only these calls; all if there are none.
+    pub calls: Vec<String>,
 }
 
 /// What is done to a call.
@@ -78,6 +85,8 @@ struct Injection<'a> {
     when: u32,
     /// Only calls on this object count, if one is named.
     path: Option<&'a str>,
+    /// Whether the node finds a state of its own. Without, another thread makes one first, and is counted first.
+    has_state: bool,
 }
 
 /// Runs it. Progress goes to `progress`.
@@ -100,7 +109,10 @@ pub fn run(settings: &SyscallsSettings, progress: &mut dyn Write) -> Result<Sysc
     }
     let mut random = Random::new(settings.seed);
     for fault in [Fault::Kill].into_iter().chain(ERRORS.map(Fault::Error)) {
-        for call in CALLS.into_iter().filter(|call| fault == Fault::Kill || FAILING.contains(call)) {
+        let is_asked_for =
+            |call: &str| settings.calls.is_empty() || settings.calls.iter().any(|it| it == call);
+        let faulty = CALLS.into_iter().filter(|call| fault == Fault::Kill || FAILING.contains(call));
+        for call in faulty.filter(|call| is_asked_for(call)) {
             let points = points_of(call, &calls, settings.sample, &mut random);
             if points.is_empty() {
                 continue;
@@ -165,14 +177,16 @@ impl Sweep<'_> {
         // A name that is always the same can be waited for. Parts are counted, in passes, until all have been met.
         let named = points.keys().filter(|point| !point.is_part());
         for point in named {
-            let injection = Injection { fault, call, when: point.occurrence, path: Some(&point.path) };
+            let path = Some(point.path.as_str());
+            let injection = Injection { fault, call, when: point.occurrence, path, has_state: false };
             self.inject(injection, &mut open, &mut counts)?;
         }
-        for offset in OFFSETS {
+        for (pass, offset) in OFFSETS.into_iter().enumerate() {
             let whens = open.iter().filter_map(|point| points[*point].checked_add_signed(offset));
             let whens: BTreeSet<u32> = whens.filter(|when| *when > 0).collect();
             for when in whens {
-                self.inject(Injection { fault, call, when, path: None }, &mut open, &mut counts)?;
+                let injection = Injection { fault, call, when, path: None, has_state: pass % 2 == 1 };
+                self.inject(injection, &mut open, &mut counts)?;
             }
         }
         counts.exercised = counts.points - open.len();
@@ -196,26 +210,34 @@ impl Sweep<'_> {
             Fault::Kill => calls.iter().find(|it| it.call == call && it.when == when).into_iter().collect(),
             Fault::Error(_) => calls.iter().filter(|it| it.is_injected).collect(),
         };
-        // No disk is to blame for a failure of what is no file.
-        if hit.is_empty() || fault != Fault::Kill && hit.iter().any(|hit| hit.point.is_none()) {
+        let met: Vec<_> = hit.iter().filter_map(|hit| hit.point.as_ref()).collect();
+        let Some(first) = met.first() else { return Ok(()) };
+        // Calls of other threads on what is no file fail as well. No disk is to blame for what comes of that: such a run
+        // shows something only if it went well.
+        let is_foreign = fault != Fault::Kill && met.len() < hit.len();
+        if is_foreign && ended.was_killed() {
             return Ok(());
         }
-        hit.iter().filter_map(|hit| hit.point.as_ref()).for_each(|point| _ = open.remove(point));
-        let at = hit.iter().find_map(|hit| hit.point.as_ref());
-        let at = at.map_or_else(String::new, |point| format!("{} {}", point.path, point.occurrence));
-        let place = format!("{} at {call} {when} ({at})", counts.fault);
-        self.judge(fault, &place, &ended, counts)
+        let mut judged = counts.clone();
+        let problems = self.judge(fault, &ended, &mut judged)?;
+        if is_foreign && !problems.is_empty() {
+            return Ok(());
+        }
+        *counts = judged;
+        let place = format!("{} at {call} {when} ({} {})", counts.fault, first.path, first.occurrence);
+        met.iter().for_each(|point| _ = open.remove(*point));
+        self.report.problems.extend(problems.into_iter().map(|problem| format!("{place}: {problem}")));
+        Ok(())
     }
 
     /// What is there must be whole, and the next run must complete it.
     fn judge(
         &mut self,
         fault: Fault,
-        place: &str,
         ended: &Ended,
         counts: &mut CallReport,
-    ) -> Result<(), ExperimentError> {
-        let Some(target) = self.target.clone() else { return Ok(()) };
+    ) -> Result<Vec<String>, ExperimentError> {
+        let Some(target) = self.target.clone() else { return Ok(Vec::new()) };
         let workload = &self.settings.workload;
         let ledgers = (FIRST_LEDGER, workload.last_ledger());
         counts.runs += 1;
@@ -237,14 +259,16 @@ impl Sweep<'_> {
             Ok(_) => problems.extend(self.expected.compare(&target.dataset, ledgers)?.problems),
             Err(error) => problems.push(error.to_string()),
         }
-        self.report.problems.extend(problems.into_iter().map(|problem| format!("{place}: {problem}")));
-        Ok(())
+        Ok(problems)
     }
 
     /// A run under strace into a fresh dataset.
     fn traced(&mut self, injection: Option<Injection<'_>>) -> Result<(Ended, Vec<Traced>), ExperimentError> {
         let workload = &self.settings.workload;
-        let target = workload.fresh("traced")?;
+        let mut target = workload.fresh("traced")?;
+        if injection.is_some_and(|injection| injection.has_state) {
+            target.data = workload.folder.join("undisturbed-state");
+        }
         let log = workload.folder.join("strace.log");
         // What an earlier run left would be taken for this one's.
         let _ = fs::remove_file(&log);
@@ -259,10 +283,11 @@ impl Sweep<'_> {
         };
         let clock = SystemClock::new();
         let is_waited_for = |clock: SystemClock| clock.now().since(MonotonicTime::ORIGIN) < TRACED_MAX;
-        while !running.ends_within(LOOK_EVERY) {
-            // A thread that was not woken waits for ever: that says nothing about disks.
+        while !running.ends_within(LOOK_EVERY) && is_waited_for(clock) {
+            // A thread that was not woken may wait for ever: that says nothing about disks.
             let is_foreign = read()?.iter().any(|traced| traced.is_injected && traced.point.is_none());
-            if is_foreign || !is_waited_for(clock) {
+            if is_foreign {
+                running.ends_within(FOREIGN_MAX);
                 break;
             }
         }
@@ -285,7 +310,7 @@ fn under_strace(
     // Calls that this machine does not have are no error.
     let calls: Vec<String> = CALLS.iter().map(|call| format!("?{call}")).collect();
     command.args(["-e", &format!("trace={}", calls.join(","))]);
-    if let Some(Injection { fault, call, when, path }) = injection {
+    if let Some(Injection { fault, call, when, path, .. }) = injection {
         command.args(
             path.map(|path| workload.folder.join(path))
                 .iter()
@@ -302,7 +327,9 @@ fn under_strace(
     // One thread does what waits for disks. Of the others there are so many that it seldom has to wake the one that waits
     // for events, by writes that would be counted too.
     command.env("TOKIO_WORKER_THREADS", "8").env("ORRERY_NODE__BLOCKING_THREADS", "1");
-    command.arg("--").arg(node.get_program()).args(node.get_args()).args(["--workers", "1"]);
+    // A result of one line is one write, which a failing count seldom meets.
+    let words = ["--workers", "1", "--output", "json"];
+    command.arg("--").arg(node.get_program()).args(node.get_args()).args(words);
     command.current_dir(&workload.folder);
     command
 }

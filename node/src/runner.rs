@@ -102,6 +102,7 @@ impl Node {
     /// Opens the node's own state, then sources and dataset, which may be away for as long as patience lasts.
     pub(crate) async fn open(settings: Settings, goal: Goal) -> Result<Self, Failure> {
         let state = NodeState::open(&settings.data_dir)?;
+        state.keep_open();
         let Opened { stores, network, dataset, dataset_settings, range } =
             opening::open(&settings, goal).await?;
         let metrics = Arc::new(PipelineMetrics::new(settings.pipeline.as_str()));
@@ -182,7 +183,9 @@ impl Node {
                 Err(Failure::Interrupted)
             }
         };
-        self.state.flush()?;
+        if let Err(error) = self.state.flush() {
+            tracing::warn!(%error, "the node's own state is not all written; the dataset has what counts");
+        }
         outcome
     }
 

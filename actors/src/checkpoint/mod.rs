@@ -117,6 +117,13 @@ impl NodeState {
         })
     }
 
+    /// Leaves the state open until the process ends, however many handles are dropped. To close itself, sled writes once
+    /// more, and panics where the disk does not take it: that must not end a node whose dataset is complete. What has to
+    /// stay is flushed; sled expects to be killed at any moment.
+    pub fn keep_open(&self) {
+        std::mem::forget(self.clone());
+    }
+
     /// Writes everything to disk.
     ///
     /// # Errors

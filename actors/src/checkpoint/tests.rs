@@ -127,3 +127,11 @@ fn damaged_state_is_moved_aside_and_begun_anew() {
     }
     assert!(directory.path().join("state.damaged-2").exists());
 }
+
+#[test]
+fn a_state_that_is_kept_open_is_not_closed_with_its_last_handle() {
+    let directory = tempfile::tempdir().unwrap();
+    state(directory.path()).keep_open();
+    let second = NodeState::open(directory.path());
+    assert!(matches!(second, Err(StateError::InUse { .. })), "{second:?}");
+}

@@ -61,6 +61,9 @@ pub(super) struct SyscallsArgs {
     /// Exercise so many points of each call and fault, chosen at random [default: all]
     #[arg(long)]
     sample: Option<usize>,
+    /// Exercise only this system call; may be given again [default: all that change a disk]
+    #[arg(long = "call", value_name = "NAME", value_parser = clap::builder::PossibleValuesParser::new(syscalls::CALLS))]
+    calls: Vec<String>,
     #[command(flatten)]
     common: Common,
 }
@@ -199,14 +202,15 @@ fn write_crash(out: &mut dyn Write, report: &CrashReport) -> io::Result<()> {
 
 /// True if nothing was torn or lost.
 pub(super) fn run_syscalls(args: &SyscallsArgs) -> Result<bool, RunError> {
-    let SyscallsArgs { ledgers, slot_ledgers, sample, common } = args;
+    let SyscallsArgs { ledgers, slot_ledgers, sample, calls, common } = args;
     writeln!(io::stderr(), "seed {}", common.seed)?;
     let folder = Folder::new(common.dir.as_deref())?;
     let workload = common.workload(&folder, *ledgers, *slot_ledgers)?;
-    let settings = SyscallsSettings { workload, seed: common.seed, sample: *sample };
+    let settings = SyscallsSettings { workload, seed: common.seed, sample: *sample, calls: calls.clone() };
     let report = syscalls::run(&settings, &mut io::stderr())?;
     let mut options = vec![("ledgers", ledgers.to_string()), ("slot-ledgers", slot_ledgers.to_string())];
     options.extend(sample.map(|sample| ("sample", sample.to_string())));
+    options.extend(calls.iter().map(|call| ("call", call.clone())));
     let reproduction = common.reproduction("syscalls", &options);
     common.report(&report, report.survived(), folder, |out| write_syscalls(out, &report), &reproduction)
 }

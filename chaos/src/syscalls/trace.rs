@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 /// Calls that change what is on disk, or send: each is an end that a process may come to.
-pub(super) const CALLS: [&str; 17] = [
+pub const CALLS: [&str; 17] = [
     "write",
     "pwrite64",
     "writev",
