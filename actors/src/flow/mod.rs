@@ -3,7 +3,7 @@
 //!
 //! Mailboxes have no bound of their own, so demand is explicit: the receiver grants credits, the sender sends only
 //! against one, and nobody ever waits for room. What a pipeline can hold at once is therefore a sum that is written
-//! down: see [`crate::pipelines::PipelineLimits`].
+//! down: see [`crate::pipeline::supervised::PipelineLimits`].
 
 mod credit;
 mod order;
