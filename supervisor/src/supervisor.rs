@@ -4,7 +4,7 @@
 //!
 //! - A child's `pre_start` runs on the task of whoever spawns it: starts are tasks of their own, with a timeout.
 //! - A child can end before its start is reported: such ends are kept until the report comes.
-//! - An actor is known by its [`ActorId`], never by a name.
+//! - An actor is known by its [`ractor::ActorId`], never by a name.
 //! - Whenever a supervisor ends, ractor kills its children: this one ends only after they have.
 //! - A killed actor is told as terminated, not as failed: see [`ExitReason::of_termination`].
 
