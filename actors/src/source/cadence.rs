@@ -171,7 +171,7 @@ mod tests {
         for interval in [10, 50, 200, 1000] {
             let seen = follow(interval, &[0; 40], &mut || 1 << 63);
             let late: u64 = seen.iter().map(|(_, late)| late).max().copied().unwrap();
-            assert!(late <= 5000, "{interval} ms: found {late} ms late");
+            assert!(late <= 15_000, "{interval} ms: found {late} ms late");
             // After the first waits every ledger that is there is taken at once.
             let polls: u32 = seen.iter().map(|(polls, _)| polls).sum();
             assert!(polls <= 40 * 3, "{interval} ms: {polls} polls for 40 ledgers");
