@@ -70,6 +70,9 @@ const CHECKPOINT_CLOSED_AT: &str = "orrery_sink_checkpoint_closed_at_seconds";
 const COMMITS: &str = "orrery_sink_commits_total";
 const COMMIT_SECONDS: &str = "orrery_sink_commit_seconds";
 
+/// Name of the output of ledgers; the other is that of events.
+const LEDGERS_OUTPUT: &str = "ledgers";
+
 const fn declare(name: &'static str, kind: MetricKind, help: &'static str) -> Metric {
     Metric { name, kind, help }
 }
@@ -85,7 +88,8 @@ pub struct PipelineMetrics {
     sent_events: AtomicU64,
     processed: AtomicU64,
     refused: AtomicU64,
-    checkpoint: AtomicU64,
+    /// Of the tables of events and of ledgers.
+    checkpoints: [AtomicU64; 2],
 }
 
 /// The counts at one moment.
@@ -105,7 +109,7 @@ pub struct PipelineCounts {
     pub processed: u64,
     /// Ledgers that failed.
     pub refused: u64,
-    /// Last ledger that some output has; 0 before the first.
+    /// Last ledger that every output has; 0 before the first commit of each.
     pub checkpoint: u64,
 }
 
@@ -121,7 +125,7 @@ impl PipelineMetrics {
             sent_events: AtomicU64::default(),
             processed: AtomicU64::default(),
             refused: AtomicU64::default(),
-            checkpoint: AtomicU64::default(),
+            checkpoints: Default::default(),
         }
     }
 
@@ -136,7 +140,7 @@ impl PipelineMetrics {
             sent_events: load(&self.sent_events),
             processed: load(&self.processed),
             refused: load(&self.refused),
-            checkpoint: load(&self.checkpoint),
+            checkpoint: self.checkpoints.iter().map(load).min().unwrap_or(0),
         }
     }
 
@@ -184,7 +188,9 @@ impl PipelineMetrics {
         closed_at: CloseTime,
         seconds: f64,
     ) {
-        self.checkpoint.store(checkpoint.0.into(), Ordering::Relaxed);
+        let [events, ledgers] = &self.checkpoints;
+        let noted = if output == LEDGERS_OUTPUT { ledgers } else { events };
+        noted.store(checkpoint.0.into(), Ordering::Relaxed);
         let labels = [("pipeline", self.pipeline.to_string()), ("output", output.to_owned())];
         gauge!(CHECKPOINT, &labels).set(f64::from(checkpoint.0));
         gauge!(CHECKPOINT_CLOSED_AT, &labels).set(closed_at.unix_seconds() as f64);

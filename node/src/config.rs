@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use figment::providers::{Env, Format, Serialized, Toml};
 use figment::value::{Dict, Value};
 use figment::{Figment, Profile, Provider};
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::exit::Failure;
 
@@ -29,6 +30,7 @@ pub(crate) struct Config {
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct NodeConfig {
     /// Its name, in logs and traces.
+    #[serde(deserialize_with = "text")]
     pub(crate) name: String,
     /// What it keeps for itself; nothing of it is needed to go on.
     pub(crate) data_dir: PathBuf,
@@ -45,14 +47,18 @@ pub(crate) struct NodeConfig {
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct SourceConfig {
     /// In order of preference.
+    #[serde(deserialize_with = "one_or_many")]
     pub(crate) urls: Vec<String>,
     /// `pubnet`, `testnet` or `futurenet`; empty if the source says it.
     pub(crate) network: String,
     /// Passphrase of any other network.
+    #[serde(deserialize_with = "text")]
     pub(crate) passphrase: String,
     /// `genesis`, `latest` or a number; empty goes on where the dataset ends.
+    #[serde(deserialize_with = "text")]
     pub(crate) from: String,
     /// `latest` or a number; empty follows for ever.
+    #[serde(deserialize_with = "text")]
     pub(crate) to: String,
     /// Seconds that sources and dataset may be away before the process ends; 0 for ever.
     pub(crate) patience_seconds: u64,
@@ -65,6 +71,7 @@ pub(crate) struct DatasetConfig {
     /// `file://`, `s3://` or `gs://`.
     pub(crate) url: String,
     /// `FROM:LEDGERS` each: slots of so many ledgers from that ledger on. Empty takes the dataset's, or the default.
+    #[serde(deserialize_with = "one_or_many")]
     pub(crate) grid: Vec<String>,
     /// Slots between checkpoints of the log.
     pub(crate) slots_per_checkpoint: u64,
@@ -75,6 +82,7 @@ pub(crate) struct DatasetConfig {
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct PipelineConfig {
     /// Its name, in the tree, in metrics and in commands.
+    #[serde(deserialize_with = "text")]
     pub(crate) name: String,
     /// Threads that prove and derive; 0 is one for each core.
     pub(crate) workers: u32,
@@ -134,6 +142,44 @@ impl Default for TelemetryConfig {
     }
 }
 
+/// Text that looks like a number or a flag is text all the same: variables have no quotes to tell.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Scalar {
+    Text(String),
+    Number(i64),
+    Flag(bool),
+}
+
+impl From<Scalar> for String {
+    fn from(scalar: Scalar) -> Self {
+        match scalar {
+            Scalar::Text(text) => text,
+            Scalar::Number(number) => number.to_string(),
+            Scalar::Flag(flag) => flag.to_string(),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum OneOrMany {
+    One(Scalar),
+    Many(Vec<Scalar>),
+}
+
+fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    Scalar::deserialize(deserializer).map(String::from).map_err(|_| D::Error::custom("give text"))
+}
+
+fn one_or_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    match OneOrMany::deserialize(deserializer) {
+        Ok(OneOrMany::One(one)) => Ok(vec![one.into()]),
+        Ok(OneOrMany::Many(many)) => Ok(many.into_iter().map(String::from).collect()),
+        Err(_) => Err(D::Error::custom("give text, or a list of texts")),
+    }
+}
+
 /// A setting on the command line: section, key, value.
 pub(crate) type Flag = (&'static str, &'static str, Value);
 
@@ -159,6 +205,9 @@ impl Layers {
     ///
     /// Names the key, where it stands and what is wrong with it.
     pub(crate) fn config(&self) -> Result<Config, Failure> {
+        if let Some((found, meant)) = misspelt(&|name| std::env::var_os(name).is_some()) {
+            return Err(Failure::Configuration(format!("{found}: no setting has this name; give {meant}")));
+        }
         self.0.extract().map_err(|error| {
             let lines: Vec<_> = error.into_iter().map(|error| describe(&error)).collect();
             Failure::Configuration(lines.join("\n"))
@@ -177,6 +226,21 @@ impl Layers {
             _ => "default".to_owned(),
         }
     }
+}
+
+/// A variable with one underscore where two belong would be taken for somebody else's, and change nothing.
+fn misspelt(is_set: &dyn Fn(&str) -> bool) -> Option<(String, String)> {
+    let config = serde_json::to_value(Config::default()).ok()?;
+    let sections = config.as_object()?.iter();
+    let keys = sections.flat_map(|(section, keys)| {
+        keys.as_object()
+            .into_iter()
+            .flatten()
+            .map(move |(key, _)| (section.to_uppercase(), key.to_uppercase()))
+    });
+    let mut names =
+        keys.map(|(section, key)| (format!("ORRERY_{section}_{key}"), format!("ORRERY_{section}__{key}")));
+    names.find(|(found, _)| is_set(found))
 }
 
 fn describe(error: &figment::Error) -> String {

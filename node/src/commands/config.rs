@@ -1,9 +1,10 @@
 //! `orrery config`: what holds, and where it comes from; and what is wrong with it.
 
 use figment::value::Value;
+use orrery_actors::source::SourceUrl;
 use serde_json::json;
 
-use crate::cli::{ConfigAction, ConfigArgs, ModeName, NetworkName, NodeArgs};
+use crate::cli::{ConfigAction, ConfigArgs, ModeName, NetworkName, NodeArgs, ProofName};
 use crate::config::{Flag, Layers};
 use crate::console::Console;
 use crate::exit::Failure;
@@ -21,11 +22,15 @@ pub(crate) fn run(args: &ConfigArgs, console: &Console) -> Result<(), Failure> {
             console.result(&[("configuration", json!("ok"))])
         }
         ConfigAction::Print => {
-            let sections = serde_json::to_value(&config).map_err(|error| Failure::Bug(error.to_string()))?;
+            let mut sections =
+                serde_json::to_value(&config).map_err(|error| Failure::Bug(error.to_string()))?;
             let mut lines = Vec::new();
-            for (section, keys) in sections.as_object().into_iter().flatten() {
+            for (section, keys) in sections.as_object_mut().into_iter().flatten() {
                 lines.push(format!("[{section}]"));
-                for (key, value) in keys.as_object().into_iter().flatten() {
+                for (key, value) in keys.as_object_mut().into_iter().flatten() {
+                    if key == "urls" {
+                        *value = value.as_array().into_iter().flatten().map(without_secrets).collect();
+                    }
                     // Text, numbers and lists of them are written alike in JSON and in TOML.
                     lines.push(format!("{key} = {value}  # {}", layers.origin(&format!("{section}.{key}"))));
                 }
@@ -52,6 +57,7 @@ pub(crate) fn layers(args: &NodeArgs) -> Layers {
     text("source", "to", args.to.as_deref());
     text("dataset", "url", args.dataset.as_deref());
     text("pipeline", "mode", args.mode.map(mode_name));
+    text("pipeline", "proof", args.proof.map(proof_name));
     text("telemetry", "log", args.log.as_deref());
     flags.extend(args.workers.map(|count| ("pipeline", "workers", Value::from(count.get()))));
     for (section, key, values) in [("source", "urls", &args.sources), ("dataset", "grid", &args.grid)] {
@@ -77,4 +83,17 @@ fn mode_name(mode: ModeName) -> &'static str {
         ModeName::Derived => "derived",
         ModeName::Unified => "unified",
     }
+}
+
+fn proof_name(proof: ProofName) -> &'static str {
+    match proof {
+        ProofName::Hashes => "hashes",
+        ProofName::Everything => "everything",
+    }
+}
+
+/// A source as logs name it: keys and passwords in its URL are not shown.
+fn without_secrets(url: &serde_json::Value) -> serde_json::Value {
+    let shown = url.as_str().and_then(|url| url.parse::<SourceUrl>().ok()).map(|url| url.to_string());
+    json!(shown.unwrap_or_else(|| "(not a source)".to_owned()))
 }

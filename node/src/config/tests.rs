@@ -54,3 +54,22 @@ fn the_example_has_every_key_with_its_default() {
         }
     }
 }
+
+#[test]
+fn text_may_look_like_a_number_and_a_list_may_be_one() {
+    let config =
+        read("[source]\nfrom = 3\nurls = \"file:///lake\"\n[pipeline]\nname = 7", Vec::new()).unwrap();
+    assert_eq!((config.source.from.as_str(), config.pipeline.name.as_str()), ("3", "7"));
+    assert_eq!(config.source.urls, ["file:///lake"]);
+}
+
+#[test]
+fn a_variable_with_one_underscore_too_few_is_told() {
+    let check = |set: &str, expect: Option<&str>| {
+        assert_eq!(misspelt(&|name| name == set).map(|(_, meant)| meant).as_deref(), expect, "{set}");
+    };
+    check("ORRERY_DATASET_URL", Some("ORRERY_DATASET__URL"));
+    check("ORRERY_NODE_DATA_DIR", Some("ORRERY_NODE__DATA_DIR"));
+    check("ORRERY_DATASET__URL", None);
+    check("ORRERY_PYTHON", None);
+}
