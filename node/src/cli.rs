@@ -4,6 +4,7 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use orrery_actors::dataset::DatasetUrl;
 use orrery_actors::processor::ttp::Mode;
 use orrery_actors::source::{LedgerBound, LedgerRange, SourceUrl};
 
@@ -42,8 +43,10 @@ pub(crate) enum Command {
     Events(EventsArgs),
     /// Write synthetic ledgers as a data lake: equal arguments give equal bytes.
     Synth(SynthArgs),
-    /// Prove ledgers by their own hashes, and their events by their entry changes.
+    /// Prove ledgers by their own hashes, and their events by their entry changes; or a whole dataset by its log.
     Verify(VerifyArgs),
+    /// Replace many small files of a dataset by few large ones; safe while others write to it.
+    Compact(CompactArgs),
     /// Ledgers that could not be processed, with the evidence.
     Quarantine(QuarantineArgs),
     /// Stop a pipeline until it is resumed.
@@ -104,14 +107,27 @@ pub(crate) struct VerifyArgs {
     #[arg(long = "source", value_name = "FILES|URL", num_args = 1.., help = SOURCES)]
     pub(crate) sources: Vec<SourceUrl>,
     /// The same, without the flag.
-    #[arg(value_name = "FILES|URL", required_unless_present = "sources")]
+    #[arg(value_name = "FILES|URL", required_unless_present_any = ["sources", "dataset"])]
     pub(crate) positional: Vec<SourceUrl>,
+    /// Read a whole dataset instead: its log, every file and every row. file://DIR, s3:// or gs://.
+    #[arg(long, value_name = "URL", conflicts_with_all = ["sources", "positional", "network", "passphrase", "from", "to"])]
+    pub(crate) dataset: Option<DatasetUrl>,
     #[command(flatten)]
     pub(crate) network: NetworkArgs,
     #[command(flatten)]
     pub(crate) range: RangeArgs,
     #[command(flatten)]
     pub(crate) workers: WorkersArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CompactArgs {
+    /// The dataset: file://DIR, s3:// or gs://.
+    #[arg(long, value_name = "URL")]
+    pub(crate) dataset: DatasetUrl,
+    /// Ledgers of a large file; a multiple of the slots' width.
+    #[arg(long, value_name = "N", default_value_t = 1024, value_parser = clap::value_parser!(u32).range(2..=65_536))]
+    pub(crate) ledgers_per_file: u32,
 }
 
 #[derive(Debug, Args)]

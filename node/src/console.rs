@@ -64,6 +64,24 @@ impl Console {
         }
     }
 
+    /// As [`Self::list`], of results with their fields in order.
+    pub(crate) fn rows(&self, rows: &[Vec<(&str, Value)>]) -> Result<(), Failure> {
+        match self.output {
+            Output::Json => {
+                let object = |row: &Vec<(&str, Value)>| {
+                    row.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect()
+                };
+                self.json(&Value::Array(rows.iter().map(|row| Value::Object(object(row))).collect()))
+            }
+            Output::Table => rows.iter().enumerate().try_for_each(|(index, row)| {
+                if index > 0 {
+                    self.text("")?;
+                }
+                self.result(row)
+            }),
+        }
+    }
+
     /// A value for programs; nothing in a table.
     pub(crate) fn json(&self, value: &Value) -> Result<(), Failure> {
         if self.output == Output::Json {

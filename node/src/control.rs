@@ -162,16 +162,24 @@ impl Control<'_> {
     async fn resume(&self, pipeline: &str) -> Result<Value, String> {
         self.known(pipeline)?;
         self.node.state.parked.resume(pipeline).map_err(|error| error.to_string())?;
+        // Before it starts: it may be parked again at once.
+        let before = self.parked.set(None);
+        if let Err(refused) = self.start(pipeline).await {
+            self.parked.set(before);
+            return Err(refused);
+        }
+        Ok(json!({ "pipeline": pipeline, "state": "running" }))
+    }
+
+    async fn start(&self, pipeline: &str) -> Result<(), String> {
         match self.handle.resume(&["pipelines", pipeline]).await {
             // It was parked when the node started, so that there is no such child yet.
             Err(CommandRefused::NoSuchChild { .. }) => {
                 let child = self.node.pipeline().map_err(|error| error.to_string())?;
-                self.handle.add_child(&["pipelines"], child).await.map_err(|error| error.to_string())?;
+                self.handle.add_child(&["pipelines"], child).await.map_err(|error| error.to_string())
             }
-            done => done.map_err(|error| error.to_string())?,
+            done => done.map_err(|error| error.to_string()),
         }
-        self.parked.set(None);
-        Ok(json!({ "pipeline": pipeline, "state": "running" }))
     }
 
     fn known(&self, pipeline: &str) -> Result<(), String> {

@@ -65,6 +65,15 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
+    /// Whether it may pass by itself: something outside is away.
+    pub(crate) fn is_passing(&self) -> bool {
+        match self {
+            Self::Source(error) => error.kind.is_transient(),
+            Self::Dataset(error) => error.class() == DatasetErrorClass::Unavailable,
+            _ => false,
+        }
+    }
+
     /// The process's exit code.
     pub(crate) fn exit_code(&self) -> ExitCode {
         ExitCode::from(match self {
@@ -84,7 +93,7 @@ impl Failure {
                 DatasetErrorClass::Bug => 70,
             },
             Self::Tree(error) => match error.class {
-                ErrorClass::Unavailable => 69,
+                ErrorClass::Unavailable | ErrorClass::Exhausted => 69,
                 ErrorClass::Invalid => 78,
                 ErrorClass::Fenced => 75,
                 ErrorClass::Data => 65,

@@ -25,6 +25,8 @@ pub(crate) async fn serve(
     let listener = TcpListener::bind(address).await.map_err(|error| {
         Failure::Unavailable(format!("node.http: listen on {address}: {error}; give another"))
     })?;
+    // Port 0 is any that is free.
+    let address = listener.local_addr().unwrap_or(address);
     tracing::info!(%address, "health and metrics are served");
     let health = warp::path!("healthz").map(|| "ok\n".to_owned());
     let ready = warp::path!("readyz").map(move || match parked.load(Ordering::Relaxed) {

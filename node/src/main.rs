@@ -4,6 +4,7 @@ mod cli;
 mod commands;
 mod config;
 mod settings;
+mod opening;
 mod runner;
 mod telemetry;
 mod http;
@@ -50,6 +51,7 @@ fn run(cli: Cli, console: &Console) -> Result<(), Failure> {
         Command::Events(args) => commands::events::run(&args, console),
         Command::Synth(args) => commands::synth::run(&args, console),
         Command::Verify(args) => commands::verify::run(&args, console),
+        Command::Compact(args) => commands::compact::run(&args, console),
         Command::Version => commands::version::run(console),
         Command::Completions(args) => commands::completions::run(&args),
     }

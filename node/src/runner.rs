@@ -7,13 +7,10 @@ use std::time::Duration;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use orrery_actors::checkpoint::{NodeState, RestartRecord};
-use orrery_actors::dataset::{DatasetError, DatasetSettings, Grid, Retry, Store, Table, TableKind};
-use orrery_actors::ledger::Network;
+use orrery_actors::dataset::{DatasetUrl, Retry, Store};
 use orrery_actors::metrics::PipelineMetrics;
 use orrery_actors::pipeline::supervised::{PipelineLimits, SupervisedPipeline};
-use orrery_actors::source::{
-    self, AtTip, LedgerBound, LedgerRange, LedgerStore, WORKER_STACK_BYTES, resolve_range,
-};
+use orrery_actors::source::{AtTip, WORKER_STACK_BYTES};
 use orrery_schemas::LedgerSequence;
 use orrery_supervisor::{
     ChildSpec, EndWhen, ExitReason, Outcome, Restart, RestartIntensity, RestartReport, Strategy,
@@ -22,6 +19,7 @@ use orrery_supervisor::{
 use tokio::sync::watch;
 
 use crate::exit::Failure;
+use crate::opening::{self, Opened};
 use crate::settings::Settings;
 use crate::{control, environment, http, telemetry};
 
@@ -33,9 +31,6 @@ pub(crate) enum Goal {
     /// The network's ledgers, for ever.
     Follow,
 }
-
-/// Ledgers of a slot where the network is followed: about a minute and a half until rows are durable.
-const LIVE_LEDGERS_PER_SLOT: u32 = 16;
 
 /// Restarts of the node's own children before it gives up.
 const RESTARTS_MAX: u32 = 3;
@@ -78,10 +73,10 @@ fn runtime_with(blocking_threads: usize) -> Result<tokio::runtime::Runtime, Fail
         .map_err(|error| Failure::Unavailable(format!("start threads: {error}")))
 }
 
-/// The dataset's store. Nothing is asked of it yet.
-pub(crate) fn connect(settings: &Settings) -> Result<Store, Failure> {
+/// A dataset's store. Nothing is asked of it yet.
+pub(crate) fn connect(dataset: &DatasetUrl) -> Result<Store, Failure> {
     let retry = Retry::new(seed()).map_err(|error| Failure::Bug(error.to_string()))?;
-    Ok(Store::connect(&settings.dataset, &environment::variable, retry)?)
+    Ok(Store::connect(dataset, &environment::variable, retry)?)
 }
 
 /// The state of a node that does not run, and that has some.
@@ -96,23 +91,17 @@ pub(crate) fn existing_state(data_dir: &std::path::Path) -> Result<NodeState, Fa
 }
 
 /// Nodes that fail together must not come back together: their process numbers differ.
-fn seed() -> u64 {
+pub(crate) fn seed() -> u64 {
     u64::from(std::process::id())
 }
 
 impl Node {
-    /// Opens sources, dataset and the node's own state.
+    /// Opens the node's own state, then sources and dataset, which may be away for as long as patience lasts.
     pub(crate) async fn open(settings: Settings, goal: Goal) -> Result<Self, Failure> {
         let state = NodeState::open(&settings.data_dir)?;
         state.keep_open();
-        let stores = source::open_stores(&settings.sources, &environment::variable).await?;
-        let dataset = connect(&settings)?;
-        dataset.self_test().await.map_err(DatasetError::from)?;
-        let network = network(&settings, &stores)?;
-        let opening =
-            Opening { settings: &settings, stores: &stores, dataset: &dataset, network: &network, goal };
-        let (dataset_settings, from) = opening.dataset_settings().await?;
-        let to = opening.last(dataset_settings.start_ledger, from).await?;
+        let Opened { stores, network, dataset, dataset_settings, range } =
+            opening::open(&settings, goal).await?;
         let metrics = Arc::new(PipelineMetrics::new(settings.pipeline.as_str()));
         let mut limits = PipelineLimits::for_workers(settings.workers);
         limits.object_bytes = settings.prefetch_bytes;
@@ -124,7 +113,7 @@ impl Node {
             proof: settings.proof,
             dataset,
             settings: dataset_settings,
-            to,
+            to: range.1,
             at_tip: if let Goal::Range(at_tip) = goal { at_tip } else { AtTip::Wait },
             patience: settings.patience,
             limits,
@@ -133,7 +122,7 @@ impl Node {
             clock: Arc::new(SystemClock::new()),
             seed: seed(),
         };
-        Ok(Self { settings, metrics, state, range: (from, to), pipeline, goal })
+        Ok(Self { settings, metrics, state, range, pipeline, goal })
     }
 
     /// Runs until every ledger of the range is durable, or `interrupted`, or it cannot go on. `watch` is polled beside it.
@@ -174,6 +163,11 @@ impl Node {
         let outcome = match ended {
             Some(ExitReason::Failed(error)) => Err(error.into()),
             Some(ExitReason::Normal | ExitReason::Shutdown) => Ok(()),
+            // The report of it came just before, and the root ends with the last pipeline.
+            Some(ExitReason::Parked(reason)) => {
+                let reason = parked.reason.borrow().clone().unwrap_or(reason);
+                Err(Failure::Parked { pipeline: self.settings.pipeline.clone(), reason })
+            }
             Some(other) => Err(Failure::Bug(other.to_string())),
             None => {
                 tracing::info!("stopping: what is in work is finished");
@@ -191,7 +185,7 @@ impl Node {
     fn tree(&self, parked: &Parked) -> Result<SupervisorSpec, Failure> {
         let intensity = RestartIntensity::new(RESTARTS_MAX, RESTARTS_PERIOD)
             .map_err(|error| Failure::Bug(error.to_string()))?;
-        let ends = if self.goal == Goal::Follow { EndWhen::Told } else { EndWhen::AllEnded };
+        let ends = if self.range.1.is_some() { EndWhen::AllEnded } else { EndWhen::Told };
         let mut pipelines = SupervisorSpec::new("pipelines", Strategy::OneForOne, intensity).end_when(ends);
         let pipeline = self.settings.pipeline.as_str();
         match self.state.parked.reason(pipeline)? {
@@ -218,98 +212,6 @@ impl Node {
     }
 }
 
-/// What is needed to find out what the dataset is and where a run begins.
-struct Opening<'a> {
-    settings: &'a Settings,
-    stores: &'a [Arc<dyn LedgerStore>],
-    dataset: &'a Store,
-    network: &'a Network,
-    goal: Goal,
-}
-
-impl Opening<'_> {
-    /// What the dataset is or becomes, and the first ledger that it does not have.
-    async fn dataset_settings(&self) -> Result<(DatasetSettings, LedgerSequence), Failure> {
-        let mut settings = DatasetSettings {
-            network_passphrase: Some(self.network.passphrase().to_owned()),
-            grid: self.settings.grid.clone(),
-            slots_per_checkpoint: self.settings.slots_per_checkpoint,
-            ..DatasetSettings::default()
-        };
-        let mut next = None;
-        for kind in [TableKind::TokenTransfers, TableKind::Ledgers] {
-            match Table::open(self.dataset, kind, &settings).await {
-                Ok(table) => {
-                    settings.start_ledger = Some(table.configuration().start_ledger);
-                    settings.grid = settings.grid.or_else(|| Some(table.configuration().grid.clone()));
-                    let due = table.tip().next_ledger;
-                    next = Some(next.map_or(due, |next: LedgerSequence| next.min(due)));
-                }
-                Err(DatasetError::NoTable { .. }) => next = None,
-                Err(error) => return Err(error.into()),
-            }
-        }
-        match (settings.start_ledger, self.settings.from) {
-            (Some(start), Some(LedgerBound::Number(from))) if from != start => {
-                Err(Failure::Configuration(format!(
-                    "source.from: ledger {from}: the dataset begins with ledger {start}; leave it out to go on where the \
-                 dataset ends, or name another dataset"
-                )))
-            }
-            (Some(start), _) => Ok((settings, next.unwrap_or(start))),
-            (None, from) => {
-                let [first, ..] = self.stores else {
-                    return Err(Failure::Bug("no source is open".to_owned()));
-                };
-                let to = Some(LedgerBound::Latest).filter(|_| from == Some(LedgerBound::Latest));
-                let start = match (from, to) {
-                    (Some(LedgerBound::Number(from)), _) => from,
-                    (Some(LedgerBound::Genesis), _) => LedgerBound::FIRST_CLOSED,
-                    (Some(LedgerBound::Latest), _) => first.tip(None).await?,
-                    (None, _) => first.oldest().await?,
-                };
-                settings.start_ledger = Some(start);
-                if settings.grid.is_none() && self.goal == Goal::Follow {
-                    settings.grid = Some(Grid::uniform(LIVE_LEDGERS_PER_SLOT).map_err(DatasetError::from)?);
-                }
-                Ok((settings, start))
-            }
-        }
-    }
-
-    /// The last ledger of the run. `start` is the dataset's first one.
-    async fn last(
-        &self,
-        start: Option<LedgerSequence>,
-        from: LedgerSequence,
-    ) -> Result<Option<LedgerSequence>, Failure> {
-        let [first, ..] = self.stores else { return Ok(None) };
-        // A dataset that has all there is leaves nothing to do, which is no error: the range may end before it begins.
-        let has_some = start.is_some_and(|start| start < from);
-        let known = if has_some { LedgerSequence(from.0 - 1) } else { from };
-        let range = LedgerRange { from: Some(LedgerBound::Number(known)), to: self.settings.to };
-        match (self.goal, self.settings.to) {
-            (Goal::Follow, None) => Ok(None),
-            (_, Some(LedgerBound::Number(to))) => Ok(Some(to)),
-            _ => Ok(Some(*resolve_range(first.as_ref(), range).await?.end())),
-        }
-    }
-}
-
-/// The network that was asked for, or that the sources state.
-fn network(settings: &Settings, stores: &[Arc<dyn LedgerStore>]) -> Result<Network, Failure> {
-    let stated = stores.iter().find_map(|store| store.network_passphrase());
-    match (settings.network.as_deref(), stated) {
-        (Some(given), Some(stated)) if given != stated => Err(Failure::Configuration(format!(
-            "the source says that its network is `{stated}`, the configuration says `{given}`: leave it out"
-        ))),
-        (Some(passphrase), _) | (None, Some(passphrase)) => Ok(Network::new(passphrase)),
-        (None, None) => Err(Failure::Configuration(
-            "the source does not say which network it is from: give --network or --passphrase".to_owned(),
-        )),
-    }
-}
-
 /// Whether the pipeline is parked, and why: the supervisors' reports say so.
 pub(crate) struct Parked {
     pipeline: String,
@@ -323,11 +225,11 @@ impl Parked {
         Self { pipeline: pipeline.to_owned(), is: Arc::default(), reason: watch::Sender::new(None) }
     }
 
-    /// Notes that it is, or is not any more.
-    pub(crate) fn set(&self, reason: Option<String>) {
+    /// Notes that it is, or is not any more; gives what was noted before.
+    pub(crate) fn set(&self, reason: Option<String>) -> Option<String> {
         self.is.store(reason.is_some(), Ordering::Relaxed);
         telemetry::set_parked(&self.pipeline, reason.is_some());
-        self.reason.send_replace(reason);
+        self.reason.send_replace(reason)
     }
 
     async fn wait(&self) -> String {

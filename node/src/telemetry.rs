@@ -9,6 +9,7 @@ use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use orrery_actors::metrics::{METRICS, MetricKind};
+use tracing_subscriber::filter::{FilterExt, filter_fn};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, fmt};
@@ -19,6 +20,9 @@ use crate::exit::Failure;
 /// Ractor opens one span for the life of each actor: as parents of everything they would never end. The cluster's own
 /// debug lines print whole messages.
 const QUIET: [&str; 2] = ["ractor=warn", "ractor_cluster=info"];
+
+/// Spans that go to a collector.
+const TRACED: &str = "info";
 
 /// Upper bounds of the time that a commit takes, in seconds: a local disk, a near store, a far one, an outage.
 const COMMIT_SECONDS: [f64; 10] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0];
@@ -45,8 +49,10 @@ impl Telemetry {
         let wrong = |key: &str, value: &str, error: &dyn std::fmt::Display| {
             Failure::Configuration(format!("telemetry.{key}: `{value}`: {error}"))
         };
-        let filter = [&[config.log.as_str()][..], &QUIET].concat().join(",");
-        let filter = EnvFilter::try_new(filter).map_err(|error| wrong("log", &config.log, &error))?;
+        let filter = |level: &str| EnvFilter::try_new([&[level][..], &QUIET].concat().join(","));
+        let logged = filter(&config.log).map_err(|error| wrong("log", &config.log, &error))?;
+        // Whatever is logged: who wants few lines may want all traces.
+        let traced = filter(TRACED).map_err(|error| Failure::Bug(format!("filter spans: {error}")))?;
         let colours = std::io::stderr().is_terminal();
         let lines = fmt::layer().with_writer(std::io::stderr).with_ansi(colours).with_target(false);
         let lines = match config.log_format.as_str() {
@@ -62,7 +68,8 @@ impl Telemetry {
             .as_ref()
             .map(|provider| tracing_opentelemetry::layer().with_tracer(provider.tracer("orrery")));
         tracing_subscriber::registry()
-            .with(lines.and_then(spans).with_filter(filter))
+            .with(lines.with_filter(logged.and(filter_fn(|metadata| !metadata.is_span()))))
+            .with(spans.map(|spans| spans.with_filter(traced)))
             .try_init()
             .map_err(|error| Failure::Bug(format!("install the log: {error}")))?;
         Ok(Self { metrics: install_metrics()?, traces })

@@ -123,8 +123,8 @@ fn demo_writes_a_dataset_and_goes_on_where_it_ended() {
         let arguments = ["demo", "--density", "sparse", "--rate", "0", "--out", out.to_str().unwrap()];
         check(&[&arguments[..], &["--ledgers", ledgers]].concat(), 0, says);
     };
-    demo("5", "last ledger      6");
-    demo("9", "ledgers          4");
+    demo("5", "last ledger  6");
+    demo("9", "ledgers      4");
     demo("9", "has these ledgers already");
     let data = std::fs::read_dir(out.join("dataset/token_transfers/data")).unwrap();
     assert_eq!(data.count(), 4, "slots 2-3, 4-6 (short), 7-7, 8-10 (short) of the grid of four");

@@ -20,6 +20,7 @@ use crate::child_spec::SpecError;
 /// |---|---|
 /// | `Unavailable` | restarts, within its intensity |
 /// | `Internal` | restarts, within its intensity: a bug, perhaps not met again |
+/// | `Exhausted` | escalates at once: it was waited for as long as it may be |
 /// | `Invalid` | escalates at once: restarting cannot help |
 /// | `Fenced` | parks: somebody else owns the work now |
 /// | `Data` | parks: the same input would fail again, and a person must look at it |
@@ -27,6 +28,8 @@ use crate::child_spec::SpecError;
 pub enum ErrorClass {
     /// Something outside is away; a later attempt may work. Retried by whoever met it until its budget was spent.
     Unavailable,
+    /// Something outside stayed away for longer than anybody is to wait. A restart would begin the wait anew.
+    Exhausted,
     /// Settings or arguments make no sense.
     Invalid,
     /// A newer owner exists.
@@ -42,6 +45,7 @@ impl ErrorClass {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Unavailable => "unavailable",
+            Self::Exhausted => "exhausted",
             Self::Invalid => "invalid",
             Self::Fenced => "fenced",
             Self::Data => "data",

@@ -100,9 +100,7 @@ impl NodeState {
         let config = sled::Config::new().path(path).cache_capacity(CACHE_BYTES);
         let db = config.flush_every_ms(Some(FLUSH_EVERY_MS)).open().map_err(|source| match source {
             // What sled says when its lock is taken.
-            sled::Error::Io(error) if error.kind() == io::ErrorKind::Other || is_locked(&error) => {
-                StateError::InUse { path: path.to_owned() }
-            }
+            sled::Error::Io(error) if is_locked(&error) => StateError::InUse { path: path.to_owned() },
             sled::Error::Io(source) => StateError::Io { path: path.to_owned(), action: "open", source },
             source => StateError::Sled { action: "open", source },
         })?;
@@ -137,7 +135,7 @@ impl NodeState {
 }
 
 fn is_locked(error: &io::Error) -> bool {
-    error.kind() == io::ErrorKind::WouldBlock || error.to_string().contains("lock")
+    error.to_string().contains("could not acquire lock")
 }
 
 /// Renames a damaged directory to the first free of a few names, the last of which is taken anew.

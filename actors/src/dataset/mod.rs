@@ -98,10 +98,10 @@ impl Dataset {
         let settings = DatasetSettings {
             network_passphrase: Some(first.network_passphrase.clone()),
             start_ledger: Some(first.start_ledger),
-            grid: settings.grid.clone().or_else(|| Some(first.grid.clone())),
             ..settings.clone()
         };
-        let ledgers = Table::open(store, TableKind::Ledgers, &settings).await?;
+        let grid = settings.grid.clone().unwrap_or_else(|| first.grid.clone());
+        let ledgers = Table::open_or_create(store, TableKind::Ledgers, &settings, grid).await?;
         Ok(Self { token_transfers, ledgers })
     }
 

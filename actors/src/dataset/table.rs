@@ -62,11 +62,22 @@ impl Table {
         kind: TableKind,
         settings: &DatasetSettings,
     ) -> Result<Self, DatasetError> {
+        let grid = settings.grid.clone().unwrap_or_default();
+        Self::open_or_create(dataset, kind, settings, grid).await
+    }
+
+    /// As [`Self::open`]; a new table has the grid `grid`.
+    pub(super) async fn open_or_create(
+        dataset: &Store,
+        kind: TableKind,
+        settings: &DatasetSettings,
+        grid: Grid,
+    ) -> Result<Self, DatasetError> {
         let store = dataset.within(kind.as_str());
         let path = slot_path(0);
         let genesis = match store.read(&path, SLOT_BYTES_MAX).await? {
             Some(genesis) => genesis,
-            None => create(&store, kind, settings).await?,
+            None => create(&store, kind, settings, grid).await?,
         };
         let first = Chain::genesis(&genesis).map_err(|problem| content(&store, &path, problem))?;
         check_settings(&store, kind, &first, settings)?;
@@ -264,7 +275,12 @@ fn content(store: &Store, path: &str, problem: String) -> DatasetError {
 }
 
 /// Writes slot 0. Whoever is first decides; the others read it.
-async fn create(store: &Store, kind: TableKind, settings: &DatasetSettings) -> Result<Bytes, DatasetError> {
+async fn create(
+    store: &Store,
+    kind: TableKind,
+    settings: &DatasetSettings,
+    grid: Grid,
+) -> Result<Bytes, DatasetError> {
     let no_table = |fix| DatasetError::NoTable { table: store.name(""), fix };
     let start_ledger = settings.start_ledger.ok_or_else(|| no_table("give its first ledger to create it"))?;
     let network_passphrase = settings.network_passphrase.clone();
@@ -278,7 +294,7 @@ async fn create(store: &Store, kind: TableKind, settings: &DatasetSettings) -> R
         kind,
         network_passphrase: network_passphrase.ok_or_else(|| no_table("give its network to create it"))?,
         start_ledger,
-        grid: settings.grid.clone().unwrap_or_default(),
+        grid,
         epochs: Epochs::first(epoch),
     };
     let genesis = encode_genesis(&MetaData::new(configuration));

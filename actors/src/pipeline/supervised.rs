@@ -27,7 +27,7 @@ use super::table::{TableOutput, TableSettings};
 use super::work::{PipelineSettings, Proof};
 use crate::checkpoint::{NodeState, Quarantined, Seen};
 use crate::dataset::{DatasetSettings, Store, TableKind};
-use crate::envelope::{PoisonLedger, ProcessorMessage, SinkMessage};
+use crate::envelope::{EventBatch, LedgerBatch, PoisonLedger, ProcessorMessage, SinkMessage, Worked};
 use crate::ledger::Network;
 use crate::metrics::PipelineMetrics;
 use crate::processor::ttp::Mode;
@@ -38,8 +38,9 @@ use crate::source::{
     SystemTimer, ledger_stream,
 };
 
-/// Time that a sink may take to commit what it has when it is asked to stop.
-const SINK_STOPS_WITHIN: Duration = Duration::from_secs(30);
+/// Time that a sink may take to end its message when it is asked to stop. A commit takes less unless its store is away, and
+/// one that is broken off is only made again.
+const SINK_STOPS_WITHIN: Duration = Duration::from_secs(5);
 
 /// Time for the others, who finish one message.
 const STOPS_WITHIN: Duration = Duration::from_secs(5);
@@ -51,7 +52,7 @@ const RESTARTS_MAX: u32 = 10;
 const RESTARTS_PERIOD: Duration = Duration::from_secs(300);
 
 /// Between restarts of a pipeline, and between attempts to reach its store.
-const BACKOFF_FIRST: Duration = Duration::from_millis(100);
+const BACKOFF_FIRST: Duration = Duration::from_millis(20);
 const BACKOFF_CAP: Duration = Duration::from_secs(10);
 
 /// Names of the tables' sinks, in the order in which they start.
@@ -83,11 +84,11 @@ impl PipelineLimits {
         }
     }
 
-    /// Most batches that one pipeline holds. Each has the ledgers of one object, or one ledger of an answer.
+    /// Most batches that have left the fetcher and are not yet taken by every sink: a sink that stands still stops the
+    /// fetcher at exactly this many. Each has the ledgers of one object, or one ledger of an answer.
     pub const fn batches_in_flight_max(&self) -> u32 {
         self.fetcher_to_processor // sent by the fetcher, not yet handed on by the processor
-            + self.processor_to_sink // handed on, not yet taken by the slowest sink
-            + 1 // taken by the sink and being written
+            + self.processor_to_sink // handed on, not yet taken by the slowest sink; the one it writes is among them
     }
 }
 
@@ -162,6 +163,7 @@ impl SupervisedPipeline {
         context: &StartContext,
     ) -> Result<(Sink, SinkActorSettings), StartError> {
         let settings = TableSettings {
+            pipeline: self.name.clone(),
             store: self.dataset.clone(),
             kind,
             dataset: self.settings.clone(),
@@ -183,7 +185,10 @@ impl SupervisedPipeline {
         Ok((Sink, SinkActorSettings { output, credits: self.limits.processor_to_sink, on_checkpoint }))
     }
 
-    fn processor(&self, context: &StartContext) -> Result<(Processor, ProcessorSettings), StartError> {
+    fn processor(
+        self: &Arc<Self>,
+        context: &StartContext,
+    ) -> Result<(Processor, ProcessorSettings), StartError> {
         let sinks =
             SINKS.iter().map(|(id, _)| context.sibling::<SinkMessage>(id)).collect::<Result<_, _>>()?;
         let settings = PipelineSettings {
@@ -192,13 +197,13 @@ impl SupervisedPipeline {
             proof: self.proof,
             workers: self.limits.workers as usize,
         };
-        let (metrics, pipeline) = (self.metrics.clone(), self.clone());
+        let (metrics, worker, pipeline) = (self.metrics.clone(), self.clone(), self.clone());
         let settings = ProcessorSettings {
             limits: ProcessorLimits {
                 workers: self.limits.workers,
                 source_credits: self.limits.fetcher_to_processor,
             },
-            work: Arc::new(move |batch| work_on(&settings, batch)),
+            work: Arc::new(move |batch| worker.work(&settings, batch)),
             quarantine: Arc::new(move |poison, attempts| pipeline.quarantine(poison, attempts)),
             sinks,
             probe: context.probe().clone(),
@@ -271,7 +276,17 @@ impl SupervisedPipeline {
         let start = StreamStart { from, to: self.to, at_tip: self.at_tip, rejected };
         let timer = Arc::new(SystemTimer::default());
         let ledgers = ledger_stream(self.stores.clone(), start, limits, timer, move || random.draw());
-        Ok(ledgers.inspect(move |chunk| chunk.iter().for_each(|chunk| self.remember(chunk))).boxed())
+        Ok(ledgers.boxed())
+    }
+
+    fn work(&self, settings: &PipelineSettings, batch: &LedgerBatch) -> Worked<EventBatch> {
+        let span = tracing::info_span!("process", pipeline = self.name);
+        let worked = span.in_scope(|| work_on(settings, batch));
+        // What was refused was not processed: that it comes differently the next time is what is hoped for.
+        if worked.fault.is_none() {
+            self.remember(&batch.chunk);
+        }
+        worked
     }
 
     /// An object that was processed before and has changed since is an alarm: its ledgers are proven again anyway.

@@ -11,6 +11,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use orrery_schemas::{CloseTime, Hash32, LedgerSequence, RowDigest};
 use orrery_supervisor::{Backoff, Clock, ErrorClass, ExitError, MonotonicTime, SeededRandom};
+use tracing::Instrument;
 
 use crate::dataset::{
     DatasetError, DatasetErrorClass, DatasetSettings, Outcome, SlotFileEncoder, SlotRows, Store, Table,
@@ -23,6 +24,8 @@ use crate::sink::Output;
 /// What an output is made from.
 #[derive(Clone)]
 pub(super) struct TableSettings {
+    /// Name of the pipeline, in traces.
+    pub(super) pipeline: String,
     /// Where the dataset is.
     pub(super) store: Store,
     /// Which of its tables.
@@ -92,7 +95,9 @@ impl TableOutput {
             let part = rest.within(&slot.range);
             self.slot = Some(encode(self.settings.kind, slot, part).await?);
             let Some(range) = rest.range().filter(|range| *range.end() >= end) else { return Ok(checkpoint) };
-            checkpoint = self.commit().await?.or(checkpoint);
+            let (pipeline, output) = (self.settings.pipeline.as_str(), self.settings.kind.as_str());
+            let span = tracing::info_span!("commit", pipeline, output, last = end.0);
+            checkpoint = self.commit().instrument(span).await?.or(checkpoint);
             match end.next().filter(|next| next <= range.end()) {
                 Some(next) => rest = Arc::new(rest.within(&(next..=*range.end()))),
                 None => return Ok(checkpoint),
@@ -122,6 +127,7 @@ impl TableOutput {
             return Ok(None);
         };
         let began = self.settings.clock.now();
+        let (first_ledger, last_ledger) = (range.start().0, range.end().0);
         let file = blocking(move || encoder.finish()).await?.map_err(exit)?;
         let rows = SlotRows { range: range.clone(), parent_hash, last_hash, closed_at, file, digest };
         let mut outage = Outage::default();
@@ -143,7 +149,6 @@ impl TableOutput {
         let seconds = self.settings.clock.now().since(began).as_secs_f64();
         let output = self.settings.kind.as_str();
         self.settings.metrics.committed(output, *range.end(), closed_at, seconds);
-        let (first_ledger, last_ledger) = (range.start().0, range.end().0);
         let adopted = outcome != Outcome::Committed;
         tracing::info!(output, first_ledger, last_ledger, adopted, seconds, "slot committed");
         Ok(Some(*range.end()))
@@ -159,8 +164,11 @@ impl TableOutput {
         let now = self.settings.clock.now();
         let since = *outage.since.get_or_insert(now);
         let spent = self.settings.patience.is_some_and(|patience| now.since(since) >= patience);
-        if error.class() != DatasetErrorClass::Unavailable || spent {
+        if error.class() != DatasetErrorClass::Unavailable {
             return Err(exit(error));
+        }
+        if spent {
+            return Err(ExitError::new(ErrorClass::Exhausted, error.to_string()));
         }
         outage.attempts += 1;
         let delay = self.settings.backoff.delay(outage.attempts, &mut || self.random.draw());
@@ -184,21 +192,23 @@ impl Output for TableOutput {
     }
 
     fn write(&mut self, batch: Arc<EventBatch>) -> BoxFuture<'_, Result<Option<LedgerSequence>, ExitError>> {
-        self.write_batch(batch).boxed()
+        let (pipeline, output) = (self.settings.pipeline.as_str(), self.settings.kind.as_str());
+        let span = tracing::info_span!(parent: &batch.trace, "write", pipeline, output);
+        self.write_batch(batch).instrument(span).boxed()
     }
 
-    /// A bounded run may end inside of a slot only at its last ledger, where the slot has ended with it.
+    /// Ledgers end only with the last one that is wanted: whatever else ends them would be a silent gap.
     fn finish(&mut self) -> BoxFuture<'_, Result<Option<LedgerSequence>, ExitError>> {
-        async move {
-            match &self.slot {
-                None => Ok(None),
-                Some(slot) => {
-                    let reason = format!("the ledgers ended inside of slot {}", slot.range.start());
-                    Err(ExitError::new(ErrorClass::Unavailable, reason))
-                }
+        let next = self.table.as_ref().map(|table| table.tip().next_ledger);
+        let ends = match (next, self.settings.to) {
+            (Some(next), Some(to)) if next > to && self.slot.is_none() => Ok(None),
+            (Some(next), Some(to)) => {
+                Err(internal(&format!("the ledgers ended where {next} is due and {to} is the last")))
             }
-        }
-        .boxed()
+            (Some(next), None) => Err(internal(&format!("the ledgers ended where {next} is due"))),
+            (None, _) => Err(internal("the table is not open")),
+        };
+        async move { ends }.boxed()
     }
 }
 

@@ -101,6 +101,7 @@ impl Actor for Processor {
             .core
             .step(event)
             .map_err(|error| ExitError::new(ErrorClass::Internal, error.to_string()))?;
+        state.settings.metrics.in_flight(state.core.in_flight());
         actions.into_iter().try_for_each(|action| state.perform(action, &myself))
     }
 }
@@ -111,11 +112,21 @@ impl ProcessorState {
         action: Action<LedgerBatch, EventBatch>,
         myself: &ActorRef<ProcessorMessage>,
     ) -> Result<(), ActorProcessingErr> {
+        if matches!(&action, Action::Ask(Demand::Begin { attempt: 1.., .. }) | Action::Park { .. }) {
+            self.settings.metrics.refused();
+        }
         match action {
-            Action::Ask(demand) => match &self.source {
-                Some(source) => source.send(SourceMessage::Demand(demand)).map_err(|_| gone("the source"))?,
-                None => self.unsent.push(demand),
-            },
+            Action::Ask(demand) => {
+                if matches!(demand, Demand::Begin { attempt: 1.., .. }) {
+                    self.settings.metrics.refused();
+                }
+                match &self.source {
+                    Some(source) => {
+                        source.send(SourceMessage::Demand(demand)).map_err(|_| gone("the source"))?
+                    }
+                    None => self.unsent.push(demand),
+                }
+            }
             Action::Work { run, ticket, work } => self.start_work(run, ticket, work, myself.clone()),
             Action::Send(batch) => {
                 if let Some(range) = batch.range() {
@@ -137,6 +148,7 @@ impl ProcessorState {
                 myself.stop(None);
             }
             Action::Park { poison, attempts } => {
+                self.settings.metrics.refused();
                 (self.settings.quarantine)(&poison, attempts)?;
                 return Err(ExitError::new(ErrorClass::Data, poison.to_string()).into());
             }

@@ -3,11 +3,17 @@
 
 use std::collections::VecDeque;
 
+use orrery_schemas::LedgerSequence;
+
 use crate::envelope::{Demand, PoisonLedger, Position, Span, Worked};
 use crate::flow::{Credits, InOrder, NoCredit};
 
 /// Times that a ledger must fail in the same way before it is poison.
 pub const ATTEMPTS_MAX: u32 = 3;
+
+/// Times that it may fail in any way. Sources that are wrong each in its own way come to less; a source that is wrong in
+/// a new way every time would be asked for ever.
+const FAILURES_MAX: usize = 9;
 
 /// Bounds of one processor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,8 +69,8 @@ pub(super) struct Core<J, B> {
     next_ticket: u64,
     done: InOrder<Worked<B>>,
     source_ended: bool,
-    /// The last ledger that failed, and how often it did so.
-    failed: Option<(PoisonLedger, u32)>,
+    /// The last ledger that failed, and why, each time.
+    failed: Option<(LedgerSequence, Vec<String>)>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -111,6 +117,11 @@ impl<J, B> Core<J, B> {
             Event::Arrived { .. } | Event::SourceEnded { .. } => {}
         }
         self.advance()
+    }
+
+    /// Batches that came and have not gone on.
+    pub(super) fn in_flight(&self) -> usize {
+        self.queue.len() + self.in_work as usize + self.done.len()
     }
 
     /// Starts where the sink that is furthest behind stands; the others pass over what they have.
@@ -195,15 +206,15 @@ impl<J, B> Core<J, B> {
 
     /// Asks for the ledger again, from another source if there is one, until it is poison.
     fn refuse(&mut self, poison: PoisonLedger) -> Action<J, B> {
-        let same = self.failed.as_ref().filter(|(last, _)| {
-            (last.ledger, last.reason.as_str()) == (poison.ledger, poison.reason.as_str())
-        });
-        let attempts = same.map_or(0, |(_, attempts)| *attempts) + 1;
-        self.failed = Some((poison.clone(), attempts));
+        let earlier = self.failed.take().filter(|(ledger, _)| *ledger == poison.ledger);
+        let mut reasons = earlier.map_or_else(Vec::new, |(_, reasons)| reasons);
+        reasons.push(poison.reason.clone());
+        let alike = reasons.iter().filter(|reason| **reason == poison.reason).count() as u32;
+        let attempts = reasons.len() as u32;
+        let is_poison = alike >= ATTEMPTS_MAX || reasons.len() >= FAILURES_MAX;
+        self.failed = Some((poison.ledger, reasons));
         match self.position {
-            Some(position) if attempts < ATTEMPTS_MAX => {
-                self.begin(position, Some(poison.origin.source), attempts)
-            }
+            Some(position) if !is_poison => self.begin(position, Some(poison.origin.source), attempts),
             _ => {
                 // Nothing that still comes is of this run.
                 self.run += 1;

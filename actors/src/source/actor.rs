@@ -15,8 +15,9 @@ use crate::envelope::{Demand, LedgerBatch, ProcessorMessage, SourceMessage};
 use crate::flow::Credits;
 use crate::metrics::PipelineMetrics;
 
-/// How long it waits for ledgers before it looks whether something else was asked of it.
-const PATIENCE: Duration = Duration::from_millis(50);
+/// How long it waits for ledgers before it looks whether something else was asked of it: it must stop much faster than a
+/// restart of the pipeline may take.
+const PATIENCE: Duration = Duration::from_millis(10);
 
 /// The ledgers from one on, in order: until the last one that is wanted, or for ever.
 pub type Ledgers = BoxStream<'static, Result<LedgerChunk, StreamError>>;
@@ -68,7 +69,8 @@ struct Outage {
     ledger: LedgerSequence,
     since: MonotonicTime,
     looks: u32,
-    look_again: MonotonicTime,
+    /// `None` once the stream was opened anew.
+    look_again: Option<MonotonicTime>,
 }
 
 impl Actor for Fetcher {
@@ -148,7 +150,7 @@ impl FetcherState {
                 let (first, last) = (chunk.range.start().0, chunk.range.end().0);
                 let ledgers = u64::from(last - first) + 1;
                 self.settings.metrics.received(ledgers, chunk.bytes.len() as u64, *chunk.range.end());
-                let trace = tracing::info_span!("ledgers", first, last, source = chunk.source);
+                let trace = chunk.trace.clone();
                 ProcessorMessage::Ledgers(LedgerBatch { run, chunk, trace })
             }
             Some(Err(error)) => return Ok(self.failed(error)?),
@@ -172,7 +174,7 @@ impl FetcherState {
         if !away || spent {
             let class = match error.class() {
                 SourceErrorClass::Usage => ErrorClass::Invalid,
-                SourceErrorClass::Unavailable if away => ErrorClass::Unavailable,
+                SourceErrorClass::Unavailable if away => ErrorClass::Exhausted,
                 // A gap, or an access that is denied: nothing may follow until a person has seen to it.
                 SourceErrorClass::Unavailable | SourceErrorClass::Data => ErrorClass::Data,
             };
@@ -180,22 +182,22 @@ impl FetcherState {
         }
         let delay = self.settings.backoff.delay(looks + 1, &mut || self.settings.random.draw());
         tracing::warn!(%error, looks, ?delay, "no source gives the ledger that is due, looking again");
-        self.outage = Some(Outage { ledger, since, looks: looks + 1, look_again: now.after(delay) });
+        self.outage = Some(Outage { ledger, since, looks: looks + 1, look_again: Some(now.after(delay)) });
         Ok(())
     }
 
     /// Whether there is a stream to look at; opens it anew when the time has come.
     async fn outage_is_over(&mut self) -> Result<bool, ExitError> {
-        let Some(outage) = self.outage else { return Ok(true) };
-        let left = outage.look_again.since(self.settings.clock.now());
+        let Some(Outage { look_again: Some(look_again), ledger, since, looks }) = self.outage else {
+            return Ok(true);
+        };
+        let left = look_again.since(self.settings.clock.now());
         if !left.is_zero() {
             tokio::time::sleep(left.min(PATIENCE)).await;
             return Ok(false);
         }
-        if outage.look_again > MonotonicTime::ORIGIN {
-            self.ledgers = Some((self.settings.open)(outage.ledger, None).await?);
-            self.outage = Some(Outage { look_again: MonotonicTime::ORIGIN, ..outage });
-        }
+        self.ledgers = Some((self.settings.open)(ledger, None).await?);
+        self.outage = Some(Outage { ledger, since, looks, look_again: None });
         Ok(true)
     }
 

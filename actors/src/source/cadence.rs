@@ -2,14 +2,15 @@
 //!
 //! The time between ledgers is learned from when they were found. Requests for a ledger that comes when it is due: one or
 //! two. For one that is late: at most [`POLLS_MAX`] at pauses from 0.2 to 2 s, then one each time between ledgers or 2 s,
-//! whichever is longer.
+//! whichever is longer. A ledger that was there at the first poll may not be the last: the next one is asked for at once.
 
 use std::time::Duration;
 
 use orrery_supervisor::MonotonicTime;
 
-/// What the network aims at.
-const INTERVAL_FIRST: Duration = Duration::from_secs(5);
+/// Before anything was learned. The network takes about 5 s: beginning low costs a few polls, beginning high a few ledgers
+/// that come late.
+const INTERVAL_FIRST: Duration = Duration::from_secs(1);
 
 /// Bounds of what can be learned: a faster network does not exist, and a stop is not a cadence.
 const INTERVAL_MIN: Duration = Duration::from_millis(200);
@@ -31,15 +32,18 @@ pub(super) struct Cadence {
     polls: u32,
     /// Ledgers in a row that were there at the first poll.
     hits: u32,
+    /// The next poll asks whether there is already more.
+    probing: bool,
 }
 
 impl Cadence {
     pub(super) fn new() -> Self {
-        Self { interval: INTERVAL_FIRST, found: None, polls: 0, hits: 0 }
+        Self { interval: INTERVAL_FIRST, found: None, polls: 0, hits: 0, probing: false }
     }
 
     /// A ledger at the tip was found.
     pub(super) fn found(&mut self, now: MonotonicTime) {
+        self.probing = self.found.is_some() && self.polls == 0;
         match self.found {
             Some(last) if self.polls > 0 => {
                 let sample = now.since(last).clamp(INTERVAL_MIN, INTERVAL_MAX);
@@ -61,6 +65,9 @@ impl Cadence {
 
     /// A poll found nothing. The pause before the next one.
     pub(super) fn not_yet(&mut self, random: &mut impl FnMut() -> u64) -> Duration {
+        if std::mem::take(&mut self.probing) {
+            return self.until_due();
+        }
         self.polls = self.polls.saturating_add(1);
         if self.polls > POLLS_MAX {
             return self.interval.max(PAUSE_MAX);
@@ -71,7 +78,12 @@ impl Cadence {
 
     /// When to ask for the ledger after the one that was found last: a little before it is due.
     pub(super) fn next_due(&self) -> Option<MonotonicTime> {
-        self.found.map(|found| found.after(self.interval - self.interval / 16))
+        let wait = if self.probing { Duration::ZERO } else { self.until_due() };
+        self.found.map(|found| found.after(wait))
+    }
+
+    fn until_due(&self) -> Duration {
+        self.interval - self.interval / 16
     }
 
     /// True if the next ledger was due so long ago that there are more behind it.
@@ -83,6 +95,7 @@ impl Cadence {
     pub(super) fn leave_tip(&mut self) {
         self.found = None;
         self.polls = 0;
+        self.probing = false;
     }
 }
 
@@ -132,9 +145,9 @@ mod tests {
     fn pauses_grow_to_two_seconds_and_then_to_the_interval() {
         let mut cadence = Cadence::new();
         cadence.found(at(0));
-        assert_eq!(cadence.next_due(), Some(at(4688).min(at(4687).after(Duration::from_micros(500)))));
+        assert_eq!(cadence.next_due(), Some(at(937).after(Duration::from_micros(500))));
         let longest: Vec<_> = (0..12).map(|_| cadence.not_yet(&mut || u64::MAX).as_millis()).collect();
-        assert_eq!(longest, [399, 799, 1599, 1999, 1999, 1999, 1999, 1999, 1999, 1999, 5000, 5000]);
+        assert_eq!(longest, [399, 799, 1599, 1999, 1999, 1999, 1999, 1999, 1999, 1999, 2000, 2000]);
         cadence.found(at(20_000));
         assert_eq!(cadence.not_yet(&mut || 0), ms(200));
     }
@@ -157,9 +170,9 @@ mod tests {
         let mut cadence = Cadence::new();
         assert!(cadence.is_behind(at(0)));
         cadence.found(at(1000));
-        assert!(!cadence.is_behind(at(6000)));
-        assert!(!cadence.is_behind(at(15_000)));
-        assert!(cadence.is_behind(at(17_000)));
+        assert!(!cadence.is_behind(at(2000)));
+        assert!(!cadence.is_behind(at(3900)));
+        assert!(cadence.is_behind(at(4000)));
     }
 
     proptest! {

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use orrery_schemas::LedgerSequence;
 use sha2::{Digest, Sha256};
 use tokio::sync::OwnedSemaphorePermit;
+use tracing::Span;
 
 use super::{LedgerReader, RawLedger, SourceError, SourceErrorKind};
 
@@ -36,6 +37,8 @@ pub struct LedgerChunk {
     pub range: RangeInclusive<LedgerSequence>,
     /// The bytes as they were found.
     pub bytes: Bytes,
+    /// From the fetch on; ends with whoever holds it last.
+    pub trace: Span,
     named: RangeInclusive<LedgerSequence>,
     lake: Arc<str>,
     fingerprint: OnceLock<ObjectFingerprint>,
@@ -75,7 +78,15 @@ impl LedgerChunk {
         permit: Option<OwnedSemaphorePermit>,
     ) -> Self {
         let FetchedObject { file, named, range, bytes } = object;
-        Self { file, source, range, bytes, named, lake, fingerprint: OnceLock::new(), _permit: permit }
+        let (trace, fingerprint) = (Span::none(), OnceLock::new());
+        Self { file, source, range, bytes, trace, named, lake, fingerprint, _permit: permit }
+    }
+
+    /// The same, in the trace of its fetch.
+    #[must_use]
+    pub fn traced(mut self, trace: Span) -> Self {
+        self.trace = trace;
+        self
     }
 
     /// What tells whether the object is still the one that was processed before. Hashes all bytes the first time.

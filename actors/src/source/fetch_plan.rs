@@ -109,7 +109,7 @@ pub(super) struct FetchPlan {
 impl FetchPlan {
     pub(super) fn new(stores: Vec<Arc<dyn LedgerStore>>, start: StreamStart, limits: StreamLimits) -> Self {
         let next = start.to.is_none_or(|to| start.from <= to).then_some(start.from);
-        Self {
+        let mut plan = Self {
             stores,
             start,
             limits,
@@ -123,7 +123,13 @@ impl FetchPlan {
             cadence: Cadence::new(),
             grown: None,
             failed: false,
+        };
+        // A store whose ledgers are refused is as one that fails: what follows is fetched elsewhere for a while, too.
+        if let Some(source) = plan.store_for(plan.start.from).filter(|source| *source != plan.current) {
+            plan.current = source;
+            plan.prefer_at = MonotonicTime::ORIGIN.after(plan.limits.prefer_again);
         }
+        plan
     }
 
     /// What to do now. `free` is how much of the byte budget nobody holds, in bytes.

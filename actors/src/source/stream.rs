@@ -14,6 +14,7 @@ use futures::stream::{self, Stream};
 use orrery_supervisor::{Clock, MonotonicTime, SystemClock};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
+use tracing::{Instrument, Span, info_span};
 
 use super::fetch_plan::{Action, Fetch, FetchPlan, SlotId};
 use super::retry_budget::Attempts;
@@ -70,6 +71,7 @@ pub fn ledger_stream(
         budget: Arc::new(Semaphore::new(permits)),
         permits_max: permits,
         held: HashMap::new(),
+        traces: HashMap::new(),
         fetches: JoinSet::new(),
         running: HashMap::new(),
         ready: VecDeque::new(),
@@ -119,6 +121,8 @@ struct Driver {
     permits_max: usize,
     /// Shares of slots.
     held: HashMap<SlotId, OwnedSemaphorePermit>,
+    /// From the first fetch of a slot on.
+    traces: HashMap<SlotId, Span>,
     fetches: JoinSet<FetchResult>,
     /// So that a task that panics is known by its slot, and one whose slot was given up is ended.
     running: HashMap<SlotId, tokio::task::AbortHandle>,
@@ -149,12 +153,14 @@ impl Driver {
     /// Splits the slot's share over its objects; what they do not need is free again.
     fn deliver(&mut self, id: SlotId, source: usize, objects: Vec<FetchedObject>) {
         let mut share = self.held.remove(&id);
+        let trace = self.traces.remove(&id).unwrap_or_else(Span::none);
         for object in objects {
             let permit = share.as_mut().and_then(|share| {
                 let needed = permits_for(object.bytes.len()).min(share.num_permits());
                 share.split(needed)
             });
-            self.ready.push_back(LedgerChunk::new(object, source, self.names[source].clone(), permit));
+            let chunk = LedgerChunk::new(object, source, self.names[source].clone(), permit);
+            self.ready.push_back(chunk.traced(trace.clone()));
         }
     }
 
@@ -168,6 +174,11 @@ impl Driver {
             }
         }
         let store = self.plan.stores()[source].clone();
+        let (first, last) = (range.start().0, range.end().0);
+        // A trace of its own: it does not belong to whoever polls the stream.
+        let new_trace = || info_span!(parent: None, "ledgers", first, last);
+        let trace = self.traces.entry(id).or_insert_with(new_trace);
+        let span = info_span!(parent: &*trace, "fetch", first, last, source = store.name());
         let task = self.fetches.spawn(async move {
             let fetch = async {
                 if refresh_tip {
@@ -175,7 +186,7 @@ impl Driver {
                 }
                 store.fetch(range, bytes_max).await
             };
-            (id, fetch.await)
+            (id, fetch.instrument(span).await)
         });
         self.running.insert(id, task);
     }
@@ -254,6 +265,7 @@ impl Driver {
             is_held
         });
         self.held.retain(|id, _| plan.holds(*id));
+        self.traces.retain(|id, _| plan.holds(*id));
     }
 }
 

@@ -1,6 +1,7 @@
 //! One file a command: reads its arguments, does its work, says what it did.
 
 pub(crate) mod backfill;
+pub(crate) mod compact;
 pub(crate) mod completions;
 pub(crate) mod config;
 pub(crate) mod demo;
@@ -10,4 +11,5 @@ pub(crate) mod quarantine;
 pub(crate) mod run;
 pub(crate) mod synth;
 pub(crate) mod verify;
+pub(crate) mod verify_dataset;
 pub(crate) mod version;

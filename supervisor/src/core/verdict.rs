@@ -22,7 +22,7 @@ pub(crate) enum Verdict {
 /// |---|---|---|---|
 /// | parked | park child | park child | park child |
 /// | `Fenced`, `Data` | park all | park all | end |
-/// | `Invalid` | escalate | escalate | end |
+/// | `Exhausted`, `Invalid` | escalate | escalate | end |
 /// | normal, shutdown | restart | end | end |
 /// | anything else | restart | restart | end |
 pub(crate) const fn verdict(restart: Restart, reason: &ExitReason) -> Verdict {
@@ -34,7 +34,9 @@ pub(crate) const fn verdict(restart: Restart, reason: &ExitReason) -> Verdict {
         (Restart::Permanent | Restart::Transient, Some(ErrorClass::Fenced | ErrorClass::Data)) => {
             Verdict::ParkAll
         }
-        (Restart::Permanent | Restart::Transient, Some(ErrorClass::Invalid)) => Verdict::Escalate,
+        (Restart::Permanent | Restart::Transient, Some(ErrorClass::Exhausted | ErrorClass::Invalid)) => {
+            Verdict::Escalate
+        }
         (Restart::Transient, None) if reason.is_normal() => Verdict::End,
         (
             Restart::Permanent | Restart::Transient,
@@ -64,6 +66,7 @@ mod tests {
             let of = |class| reason(ExitError::new(class, "x"));
             check(&of(ErrorClass::Fenced), ParkAll, ParkAll, End);
             check(&of(ErrorClass::Data), ParkAll, ParkAll, End);
+            check(&of(ErrorClass::Exhausted), Escalate, Escalate, End);
             check(&of(ErrorClass::Invalid), Escalate, Escalate, End);
             check(&of(ErrorClass::Unavailable), Again, Again, End);
             check(&of(ErrorClass::Internal), Again, Again, End);

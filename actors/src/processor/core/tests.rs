@@ -149,17 +149,31 @@ fn a_ledger_that_fails_three_times_alike_is_poison() {
     );
 }
 
+/// Fails ledger 10 with one reason after another; gives how often it was fetched before it was poison.
+fn attempts_until_poison(reasons: impl Iterator<Item = String>) -> u32 {
+    let mut core = begun(10);
+    for (run, reason) in (1..).zip(reasons) {
+        core.step(arrived(run, 10)).unwrap();
+        let actions = core.step(done(run, 0, bad(10, &reason))).unwrap();
+        match &actions[..] {
+            [Action::Ask(Demand::Begin { attempt, .. })] => assert_eq!(u64::from(*attempt), run),
+            [Action::Park { attempts, .. }] => return *attempts,
+            other => panic!("{other:?}"),
+        }
+    }
+    panic!("it is asked for for ever");
+}
+
 #[test]
-fn another_reason_is_another_failure() {
-    check(
-        &mut begun(10),
-        vec![
-            (arrived(1, 10), vec![work(1, 0, 10)]),
-            (done(1, 0, bad(10, "torn")), vec![begin(2, 10, Some(0), 1)]),
-            (arrived(2, 10), vec![work(2, 0, 10)]),
-            (done(2, 0, bad(10, "truncated")), vec![begin(3, 10, Some(0), 1)]),
-        ],
-    );
+fn sources_that_are_wrong_in_different_ways_are_not_asked_for_ever() {
+    let check = |reasons: &[&str], expect| {
+        let found = attempts_until_poison(reasons.iter().cycle().map(|reason| (*reason).to_owned()));
+        assert_eq!(found, expect, "{reasons:?}");
+    };
+    check(&["torn"], 3);
+    check(&["torn", "forked"], 5);
+    check(&["torn", "forked", "truncated"], 7);
+    assert_eq!(attempts_until_poison((0..).map(|number| format!("reason {number}"))), 9);
 }
 
 #[test]
