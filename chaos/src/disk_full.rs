@@ -1,5 +1,6 @@
 //! The experiment: the disk under a dataset is full, in bytes or in inodes. A node must say so, leave nothing torn, and go
-//! on by itself when there is room again. A node that starts on a full disk must end with an error that says so.
+//! on by itself when there is room again. The disk is full from the start, has room for a part, is full once more, and then
+//! has room for all; one process lives through that.
 //!
 //! The disk is a small tmpfs beside everything else, filled by a file of our own or by many empty ones. Mounting takes
 //! root, or a namespace in which one is root: without, the experiment is skipped.
@@ -16,14 +17,18 @@ use serde::Serialize;
 use crate::experiment::ExperimentError;
 use crate::judges::dataset::{Comparison, Expected};
 use crate::process::{Ended, Running};
-use crate::workload::{FIRST_LEDGER, Mode, Target, UNDISTURBED_MAX, Workload, failed};
+use crate::workload::{FIRST_LEDGER, Mode, Target, UNDISTURBED_MAX, Workload};
 
 use small_disk::{Fill, SmallDisk};
 
 /// What a node says about a full disk.
 const FULL: &str = "no space is left";
 
-/// How long it may take to notice, and to end where it cannot go on.
+/// What it cannot do then: first open the dataset, later commit to it.
+const AT_OPENING: &str = "cannot open";
+const AT_COMMITS: &str = "cannot commit";
+
+/// How long it may take to notice, and to stop.
 const NOTICES_WITHIN: Duration = Duration::from_secs(120);
 
 /// How often it is looked.
@@ -39,15 +44,13 @@ pub struct FullDisk {
     pub fill: Fill,
     /// The command that wrote.
     pub mode: Mode,
-    /// Slots before the disk was full.
+    /// Slots before the disk was full again.
     pub slots_before: u32,
-    /// What the node said first.
+    /// What it said when it could not commit any more.
     pub message: String,
-    /// How often it said so before there was room.
-    pub attempts: usize,
     /// Seconds from room to the last ledger.
     pub seconds_to_end: f64,
-    /// How a node ended that was started on a full disk.
+    /// What it said when it was started on a full disk.
     pub started_full: String,
     /// The dataset that it wrote in the end.
     pub comparison: Comparison,
@@ -114,17 +117,11 @@ impl Experiment<'_> {
         let disk = SmallDisk::for_dataset(&workload.folder.join("small"), self.undisturbed, fill)?;
         let target = Target { dataset: disk.path().join("dataset"), data: workload.fresh("on-small")?.data };
         disk.fill_all(fill)?;
-        let started_full = self.start_on_full(mode, &target)?;
-        disk.leave_room_for_a_third(fill)?;
         let running = Running::start(workload.command(mode, &target))?;
-        let attempts = wait_until_full(&running);
+        let started_full = wait_for(&running, AT_OPENING, 1)?;
+        disk.leave_room_for_a_third(fill)?;
+        let message = wait_for(&running, AT_COMMITS, ATTEMPTS)?;
         let slots_before = workload.slots_of(&target);
-        let message =
-            running.output().lines().find(|line| line.contains(FULL)).unwrap_or_default().to_owned();
-        if attempts < ATTEMPTS {
-            let ended = running.kill()?;
-            return Err(failed("a node on a full disk", &ended, "it did not wait for room"));
-        }
         self.problems(mode, fill, self.expected.torn(&target.dataset)?);
         let clock = SystemClock::new();
         disk.free()?;
@@ -136,18 +133,7 @@ impl Experiment<'_> {
         let ledgers = (FIRST_LEDGER, workload.last_ledger());
         let comparison = self.expected.compare(&target.dataset, ledgers)?;
         self.problems(mode, fill, comparison.problems.clone());
-        Ok(FullDisk { fill, mode, slots_before, message, attempts, seconds_to_end, started_full, comparison })
-    }
-
-    /// A node that cannot even begin ends, and says why.
-    fn start_on_full(&mut self, mode: Mode, target: &Target) -> Result<String, ExperimentError> {
-        let ended = Running::start(self.workload.command(mode, target))?.finish(NOTICES_WITHIN)?;
-        let said = ended.output.lines().find(|line| line.contains(FULL)).unwrap_or_default().to_owned();
-        if ended.status.code() != Some(69) || said.is_empty() {
-            let problem = format!("started on a full disk: {}\n{}", ended.status, ended.output);
-            self.report.problems.push(problem);
-        }
-        Ok(format!("{}: {said}", ended.status))
+        Ok(FullDisk { fill, mode, slots_before, message, seconds_to_end, started_full, comparison })
     }
 
     /// Waits until all is written, without any help.
@@ -173,14 +159,20 @@ impl Experiment<'_> {
     }
 }
 
-/// How often the node has said that the disk is full, once that is often enough or it has ended.
-fn wait_until_full(running: &Running) -> usize {
+/// Waits until the node has said in so many lines that the disk is full, and `when`; gives the first that is kept.
+fn wait_for(running: &Running, when: &str, lines: usize) -> Result<String, ExperimentError> {
     let clock = SystemClock::new();
     loop {
-        let attempts = running.output().matches(FULL).count();
+        let output = running.output();
+        let said: Vec<_> = output.lines().filter(|line| line.contains(FULL) && line.contains(when)).collect();
+        if let Some(first) = said.first().filter(|_| said.len() >= lines) {
+            return Ok((*first).to_owned());
+        }
         let is_late = clock.now().since(MonotonicTime::ORIGIN) > NOTICES_WITHIN;
-        if attempts >= ATTEMPTS || is_late || running.ends_within(LOOK_EVERY) {
-            return attempts;
+        if is_late || running.ends_within(LOOK_EVERY) {
+            let step = "a node on a full disk".to_owned();
+            let problem = format!("it did not say `{FULL}` and `{when}` and wait for room");
+            return Err(ExperimentError::Undisturbed { step, problem, output });
         }
     }
 }

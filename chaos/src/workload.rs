@@ -159,7 +159,10 @@ impl Workload {
         let running = Running::start(self.command(mode, target))?;
         if mode == Mode::Run {
             // Before it has said so, a node has not tidied up, and a signal ends it at once.
-            while !self.is_complete(target) || !running.output().contains(STARTED) {
+            let mut has_started = false;
+            while !(has_started && self.is_complete(target)) {
+                // Only the last lines are kept, so that this one may be seen once.
+                has_started |= running.output().contains(STARTED);
                 if running.ends_within(LOOK_EVERY)
                     || clock.now().since(MonotonicTime::ORIGIN) > UNDISTURBED_MAX
                 {

@@ -245,11 +245,10 @@ fn write_disk_full(out: &mut dyn Write, report: &DiskFullReport) -> io::Result<(
     writeln!(out, "seed {seed}: {ledgers} ledgers")?;
     for disk in disks {
         let (mode, seconds) = (disk.mode.name(), disk.seconds_to_end);
-        let (slots, attempts) = (disk.slots_before, disk.attempts);
-        writeln!(out, "\norrery {mode}, {:?} used up after {slots} slots", disk.fill)?;
-        writeln!(out, "  said {attempts} times before there was room: {}", disk.message)?;
-        writeln!(out, "  went on by itself, and was done after {seconds:.1} s")?;
+        writeln!(out, "\norrery {mode}, {:?}", disk.fill)?;
         writeln!(out, "  started on a full disk: {}", disk.started_full)?;
+        writeln!(out, "  full again after {} slots: {}", disk.slots_before, disk.message)?;
+        writeln!(out, "  with room it was done after {seconds:.1} s")?;
         super::write_comparison(out, &disk.comparison)?;
     }
     writeln!(out, "{} problems", problems.len())?;
