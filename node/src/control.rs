@@ -80,7 +80,13 @@ pub(crate) async fn serve(node: &Node, handle: &SupervisorHandle, parked: &Parke
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed("replace", error)),
         _ => {}
     }
-    let listener = UnixListener::bind(&path).map_err(|error| failed("make", error))?;
+    let listener = UnixListener::bind(&path).map_err(|error| match error.kind() {
+        // The system takes about a hundred characters.
+        io::ErrorKind::InvalidInput => {
+            failed("make", io::Error::other("the path is too long; give a shorter --data-dir"))
+        }
+        _ => failed("make", error),
+    })?;
     fs::set_permissions(&path, fs::Permissions::from_mode(0o600))
         .map_err(|error| failed("protect", error))?;
     let control = Control { node, handle, parked };

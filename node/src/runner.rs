@@ -84,7 +84,7 @@ pub(crate) fn connect(dataset: &DatasetUrl) -> Result<Store, Failure> {
 
 /// The state of a node that does not run, and that has some.
 pub(crate) fn existing_state(data_dir: &std::path::Path) -> Result<NodeState, Failure> {
-    if !data_dir.is_dir() {
+    if !NodeState::exists(data_dir) {
         return Err(Failure::Usage(format!(
             "{}: no node keeps its state here: give --data-dir",
             data_dir.display()

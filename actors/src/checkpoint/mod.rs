@@ -9,6 +9,7 @@ mod kv;
 
 use std::fs;
 use std::io;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
@@ -18,6 +19,9 @@ pub use kv::objects::{Objects, Seen};
 pub use kv::parked::Parked;
 pub use kv::quarantine::{Quarantine, Quarantined};
 pub use kv::restarts::{RestartRecord, Restarts};
+
+/// Where in a node's directory.
+const STATE: &str = "state";
 
 /// Memory that sled may use for its cache. All of a node's state is smaller.
 const CACHE_BYTES: u64 = 16 << 20;
@@ -76,6 +80,11 @@ pub enum StateError {
 }
 
 impl NodeState {
+    /// Whether a node has kept its state in `directory`.
+    pub fn exists(directory: &Path) -> bool {
+        directory.join(STATE).is_dir()
+    }
+
     /// Opens what is in `directory`, or makes it. Damaged state is moved aside.
     ///
     /// # Errors
@@ -83,8 +92,10 @@ impl NodeState {
     /// [`StateError`] says what to do about it.
     pub fn open(directory: &Path) -> Result<Self, StateError> {
         let failed = |action| move |source| StateError::Io { path: directory.to_owned(), action, source };
-        fs::create_dir_all(directory).map_err(failed("create"))?;
-        let path = directory.join("state");
+        // Nobody else's business: whoever may enter may also tell the node what to do.
+        let created = fs::DirBuilder::new().recursive(true).mode(0o700).create(directory);
+        created.map_err(failed("create"))?;
+        let path = directory.join(STATE);
         match Self::open_at(&path) {
             Err(StateError::Sled { source, .. }) if !matches!(source, sled::Error::Io(_)) => {
                 let aside = move_aside(&path).map_err(failed("move aside"))?;

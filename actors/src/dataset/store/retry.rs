@@ -1,10 +1,9 @@
 //! How often and how fast a store is asked again.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use orrery_supervisor::{Backoff, BackoffError};
+use orrery_supervisor::{Backoff, BackoffError, SeededRandom};
 
 use super::Failure;
 use crate::dataset::error::StoreError;
@@ -14,7 +13,7 @@ use crate::dataset::error::StoreError;
 pub struct Retry {
     attempts_max: u32,
     backoff: Backoff,
-    state: Arc<AtomicU64>,
+    random: Arc<Mutex<SeededRandom>>,
 }
 
 /// A request that is repeated. No closure: a future with one in it could not move between threads.
@@ -63,7 +62,11 @@ impl Retry {
 
     /// Another budget; at least one attempt is made.
     pub fn with(attempts_max: u32, backoff: Backoff, seed: u64) -> Self {
-        Self { attempts_max: attempts_max.max(1), backoff, state: Arc::new(AtomicU64::new(seed)) }
+        Self {
+            attempts_max: attempts_max.max(1),
+            backoff,
+            random: Arc::new(Mutex::new(SeededRandom::new(seed))),
+        }
     }
 
     pub(super) fn attempts_max(&self) -> u32 {
@@ -82,12 +85,7 @@ impl Retry {
         Attempts { retry: self, action, path, made: 0 }
     }
 
-    /// SplitMix64: even bits, and any seed will do.
     fn random(&self) -> u64 {
-        const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
-        let mut value = self.state.fetch_add(STEP, Ordering::Relaxed).wrapping_add(STEP);
-        value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        value = (value ^ (value >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        value ^ (value >> 31)
+        self.random.lock().unwrap_or_else(PoisonError::into_inner).draw()
     }
 }
