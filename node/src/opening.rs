@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures::future::join_all;
 use orrery_actors::dataset::{DatasetError, DatasetSettings, Grid, Store, Table, TableKind};
 use orrery_actors::ledger::Network;
-use orrery_actors::source::{self, LedgerBound, LedgerRange, LedgerStore, resolve_range};
+use orrery_actors::source::{self, LedgerBound, LedgerRange, LedgerStore, SourceError, resolve_range};
 use orrery_schemas::LedgerSequence;
 use orrery_supervisor::{Backoff, Clock, MonotonicTime, SeededRandom, SystemClock};
 
@@ -74,10 +74,21 @@ async fn attempt(settings: &Settings, goal: Goal) -> Result<Opened, Failure> {
     Ok(Opened { stores, network, dataset, dataset_settings, range: (from, to) })
 }
 
+/// Asks a source again while what is wrong may pass: a busy one fails single requests.
+async fn patiently<T, F: Future<Output = Result<T, SourceError>>>(
+    request: impl FnMut() -> F,
+) -> Result<T, SourceError> {
+    let mut random = SeededRandom::new(seed());
+    source::patiently(&mut || random.draw(), request).await
+}
+
 /// The sources that are there, in order; one is enough to begin with.
 async fn open_stores(settings: &Settings) -> Result<Vec<Arc<dyn LedgerStore>>, Failure> {
-    let urls = settings.sources.iter();
-    let opened = urls.map(|url| source::open_stores(std::slice::from_ref(url), &environment::variable));
+    let open = |url| source::open_stores(std::slice::from_ref(url), &environment::variable);
+    if let [only] = &settings.sources[..] {
+        return Ok(patiently(|| open(only)).await?);
+    }
+    let opened = settings.sources.iter().map(open);
     let (mut stores, mut away) = (Vec::new(), Vec::new());
     for result in join_all(opened).await {
         match result.map_err(Failure::from) {
@@ -145,8 +156,8 @@ impl Opening<'_> {
                 let start = match (from, to) {
                     (Some(LedgerBound::Number(from)), _) => from,
                     (Some(LedgerBound::Genesis), _) => LedgerBound::FIRST_CLOSED,
-                    (Some(LedgerBound::Latest), _) => first.tip(None).await?,
-                    (None, _) => first.oldest().await?,
+                    (Some(LedgerBound::Latest), _) => patiently(|| first.tip(None)).await?,
+                    (None, _) => patiently(|| first.oldest()).await?,
                 };
                 settings.start_ledger = Some(start);
                 if settings.grid.is_none() && self.goal == Goal::Follow {
@@ -171,7 +182,7 @@ impl Opening<'_> {
         match (self.goal, self.settings.to) {
             (Goal::Follow, None) => Ok(None),
             (_, Some(LedgerBound::Number(to))) => Ok(Some(to)),
-            _ => Ok(Some(*resolve_range(first.as_ref(), range).await?.end())),
+            _ => Ok(Some(*patiently(|| resolve_range(first.as_ref(), range)).await?.end())),
         }
     }
 }
@@ -183,8 +194,8 @@ fn network(settings: &Settings, stores: &[Arc<dyn LedgerStore>]) -> Result<Netwo
         match (known, store.network_passphrase()) {
             (Some(known), Some(stated)) if known != stated => {
                 return Err(Failure::Configuration(format!(
-                    "source {} says that its network is `{stated}`, the configuration or an earlier source says `{known}`: \
-                     give sources of one network, and leave source.network out",
+                    "{}: the source says that its network is `{stated}`, the configuration or an earlier source says \
+                     `{known}`: give sources of one network, and leave source.network out",
                     store.name()
                 )));
             }

@@ -206,7 +206,7 @@ impl Node {
     fn tree(&self, parked: &Parked) -> Result<SupervisorSpec, Failure> {
         let intensity = RestartIntensity::new(RESTARTS_MAX, RESTARTS_PERIOD)
             .map_err(|error| Failure::Bug(error.to_string()))?;
-        let ends = if self.range.1.is_some() { EndWhen::AllEnded } else { EndWhen::Told };
+        let ends = if self.goal == Goal::Follow { EndWhen::Told } else { EndWhen::AllEnded };
         let pipeline = self.settings.pipeline.as_str();
         if let Some(reason) = self.state.parked.reason(pipeline)? {
             if self.goal != Goal::Follow {

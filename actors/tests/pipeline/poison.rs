@@ -87,6 +87,7 @@ async fn a_ledger_that_stays_bad_parks_its_pipeline_alone_until_it_is_mended() {
     assert_ne!(tree.find(&["well"]).unwrap().state, NodeState::Parked);
 
     is_mended.store(true, Ordering::Relaxed);
+    assert!(state.parked.resume("sick").unwrap(), "what is noted as parked refuses to start");
     // The supervisor notes it a moment after it has told.
     while running.handle.resume(&["sick"]).await.is_err() {
         tokio::task::yield_now().await;

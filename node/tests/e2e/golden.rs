@@ -101,8 +101,8 @@ fn real_ledgers_become_a_dataset_that_other_readers_read_with_the_golden_rows() 
         let ended =
             state.backfill(&lake, &home.url(name), &[more, &["--output", "json"]].concat()).expect(0, "");
         let result = ended.json();
-        assert_eq!((&result["state"], &result["ledgers"]), (&json!("complete"), &json!(12)));
-        assert_eq!(result["events"], 7740);
+        assert_eq!((&result["state"], &result["ledgers_durable"]), (&json!("complete"), &json!(12)));
+        assert_eq!(result["events_processed"], 7740);
         assert_same(&files(&home.path("one")), &files(&home.path(name)));
     }
     fs::create_dir(home.path("expected")).unwrap();

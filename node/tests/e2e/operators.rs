@@ -141,7 +141,7 @@ fn an_operator_parks_and_resumes_a_pipeline_of_a_node_that_runs_or_does_not() {
     let mut node = start();
     let http = node.http();
     assert_eq!(get(&http, "/readyz").0, 503);
-    assert!(node.actor(&["pipelines"]).unwrap()["children"].as_array().unwrap().is_empty());
+    node.until("parking", |node| (node.actor(&["pipelines", "main"])?["state"] == "parked").then_some(()));
     home.run_here(&["resume"]).expect(0, "running");
     node.until_committed();
     assert_eq!(get(&http, "/readyz").0, 200);
