@@ -224,7 +224,7 @@ impl From<ModeName> for Mode {
 pub(crate) enum ProofName {
     /// Levels V0 to V5, and event deltas where no hash binds a contract's events.
     Hashes,
-    /// And event deltas and the cross-check for every ledger, at about half the speed.
+    /// And event deltas and the cross-check for every ledger, at about three quarters of the speed.
     Everything,
 }
 

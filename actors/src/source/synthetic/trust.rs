@@ -229,7 +229,12 @@ impl Executor<'_> {
                 return self.set_options();
             }
             let (account, asset) = self.world.loose.swap_remove(place);
-            if let Some(line) = self.world.trust.remove(&(account, asset)) {
+            if let Some(line) = self.world.trust.get(&(account, asset)).copied() {
+                if self.world.store.get(line).balance != 0 {
+                    // Somebody was paid in it after all: such a line cannot be closed, and stays.
+                    return self.set_options();
+                }
+                self.world.trust.remove(&(account, asset));
                 self.world.store.remove(line);
                 self.world.store.edit(account).num_sub_entries -= 1;
             }
