@@ -7,6 +7,7 @@
 //!   even yield to that within [`KILL_GRACE`] is left behind: its supervisor goes on without it, and says so.
 //! - **Lives** are numbered. What is told of any life but the current one is ignored.
 //! - **A failed start** is a failure like any other: it counts, it backs off, its group is restarted.
+//! - **Failures that come together**, of siblings that are restarted together, are each reported and count once.
 //! - The first reason to end a supervisor stays the reason, whatever happens while its children stop.
 
 mod child;
@@ -254,6 +255,7 @@ impl SupervisorCore {
     ) {
         let period = self.rules.intensity.period();
         let child = &mut self.children[index];
+        let is_our_kill = child.state == State::Stopping(Stop::Killed) && child.doom.is_none();
         let reason = child.doom.take().unwrap_or(reason);
         if !reason.is_normal() {
             child.last_error = Some(reason.clone());
@@ -267,7 +269,17 @@ impl SupervisorCore {
         match leaving {
             Some(Leaving::Restart)
                 if matches!(verdict, Verdict::ParkChild | Verdict::ParkAll | Verdict::Escalate) => {}
-            Some(leaving) => return self.left(index, &leaving, now, actions),
+            Some(leaving) => {
+                if leaving == Leaving::Restart
+                    && verdict == Verdict::Restart
+                    && !is_our_kill
+                    && !reason.is_normal()
+                {
+                    // A sibling that noticed was faster: this one's reason may be the one that matters.
+                    actions.push(Action::Report(self.report(index, &reason, Outcome::Restarted, now)));
+                }
+                return self.left(index, &leaving, now, actions);
+            }
             None => {}
         }
         let outcome = match verdict {

@@ -149,6 +149,18 @@ fn bad_data_found_while_stopping_for_a_restart_still_parks() {
     assert_eq!(world.step(exited("a", ExitReason::Shutdown)), ["finish parked"]);
 }
 
+/// Whoever sends to a killed sibling may fail before the kill is told: both are reported, and count as one restart.
+#[test]
+fn failure_that_made_a_sibling_fail_first_is_reported_too() {
+    let mut world = Smooth::three(Strategy::OneForAll);
+    let exited = |child: &str, reason| Event::ChildExited { child: child.into(), incarnation: 1, reason };
+    let gone = ExitReason::Failed(ExitError::new(ErrorClass::Unavailable, "b has ended"));
+    assert_eq!(world.step(exited("c", gone)), ["report c failed restarted", "stop b1"]);
+    assert_eq!(world.step(exited("b", ExitReason::Killed)), ["report b killed restarted", "stop a1"]);
+    assert_eq!(world.step(exited("a", ExitReason::Shutdown)), ["start a2"]);
+    assert_eq!(world.core.restarts_in_window(world.now), 1);
+}
+
 #[test]
 fn first_reason_to_end_stays_the_reason() {
     let mut world = Smooth::three(Strategy::OneForOne);
