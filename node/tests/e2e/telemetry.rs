@@ -28,18 +28,22 @@ fn check_metrics(text: &str) {
             .any(|suffix| name.strip_suffix(suffix).is_some_and(|name| typed.contains(name)));
         assert!(is_typed && name.starts_with("orrery_"), "{line}");
     }
-    let tool = Command::new("promtool")
-        .args(["check", "metrics"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn();
-    let Ok(mut tool) = tool else {
-        eprintln!("skipped: no promtool (Debian package prometheus)");
-        return;
+    let program = std::env::var_os("ORRERY_PROMTOOL");
+    let mut tool = Command::new(program.as_deref().unwrap_or("promtool".as_ref()));
+    let tool =
+        tool.args(["check", "metrics"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut tool = match tool.spawn() {
+        Ok(tool) => tool,
+        Err(error) if program.is_some() => panic!("{program:?}: {error}"),
+        Err(_) => {
+            eprintln!("skipped: no promtool (Debian package prometheus)");
+            return;
+        }
     };
     tool.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
     let output = tool.wait_with_output().unwrap();
-    assert!(output.status.success(), "{output:?}");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.is_empty(), "{}: {said}", output.status);
 }
 
 #[test]
