@@ -116,6 +116,7 @@ impl Node {
             proof: settings.proof,
             dataset,
             settings: dataset_settings,
+            from: None,
             to: range.1,
             at_tip: if let Goal::Range(at_tip) = goal { at_tip } else { AtTip::Wait },
             patience: settings.patience,

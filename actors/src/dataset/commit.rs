@@ -7,6 +7,7 @@
 //! | file read | our bytes | put the slot |
 //! | file read | nothing there | put the file again |
 //! | file read | other bytes | halt |
+//! | its file is stored ahead of its turn | | done |
 //! | slot put | created | committed |
 //! | slot put | exists, unknown | read the slot |
 //! | slot read | our bytes | committed |
@@ -57,6 +58,8 @@ pub(super) enum Intent {
     Append(Append),
     /// A compaction or an epoch.
     Change(Change),
+    /// Nothing yet: its file is stored, and it is appended later.
+    Store(AddFile),
 }
 
 /// What happened.
@@ -119,7 +122,7 @@ impl<C: BorrowMut<Chain>> CommitCore<C> {
     pub(super) fn new(chain: C, intent: Intent, file_bytes: Option<Bytes>, attempts_max: u32) -> Self {
         let add = match &intent {
             Intent::Append(append) => append.file.as_ref(),
-            Intent::Change(Change::Compaction { add, .. }) => Some(add),
+            Intent::Change(Change::Compaction { add, .. }) | Intent::Store(add) => Some(add),
             Intent::Change(Change::Append(_) | Change::Epoch(_)) => None,
         };
         let file = add.map(|add| add.name.to_string()).zip(file_bytes);
@@ -168,6 +171,9 @@ impl<C: BorrowMut<Chain>> CommitCore<C> {
     }
 
     fn put_slot(&mut self) -> Action {
+        if let Intent::Store(_) = self.intent {
+            return Action::Finish(Outcome::Committed);
+        }
         self.attempts = 0;
         Action::PutSlot { path: self.slot_path(), bytes: self.slot_bytes.clone(), attempt: 0 }
     }
@@ -243,6 +249,7 @@ impl<C: BorrowMut<Chain>> CommitCore<C> {
     fn propose(&mut self) -> Result<(), String> {
         let chain = self.chain.borrow();
         let commit = match &self.intent {
+            Intent::Store(_) => return Ok(()),
             Intent::Change(change) => chain.without_ledgers(change.clone()),
             Intent::Append(append) => {
                 let rows = append.file.as_ref().map_or(0, |file| file.rows);

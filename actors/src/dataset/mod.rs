@@ -26,6 +26,7 @@ mod chain;
 mod file;
 mod commit;
 mod table;
+mod ahead;
 mod checkpoint;
 mod restore;
 mod compaction;
@@ -34,6 +35,7 @@ mod error;
 
 use orrery_schemas::LedgerSequence;
 
+pub use ahead::StoredSlot;
 pub use chain::Tip;
 pub use commit::Outcome;
 pub use compaction::CompactionReport;

@@ -129,18 +129,27 @@ impl Table {
     /// can be used on after any of them.
     pub async fn commit(&mut self, rows: SlotRows) -> Result<Outcome, DatasetError> {
         let SlotRows { range, parent_hash, last_hash, closed_at, file, digest } = rows;
-        let tip = self.tip();
-        if *range.start() < tip.next_ledger {
+        if *range.start() < self.tip().next_ledger {
             return Ok(Outcome::Superseded);
-        }
-        if let Some(expected) = tip.last_ledger_hash.filter(|hash| *hash != parent_hash)
-            && *range.start() == tip.next_ledger
-        {
-            return Err(DatasetError::Parent { range, expected, found: parent_hash });
         }
         let add = file.as_ref().map(|file| file.to_add(digest, closed_at));
         let append = Append { range, parent_hash, last_hash, closed_at, digest, file: add };
-        let outcome = self.perform(Intent::Append(append), file.map(|file| file.bytes)).await?;
+        self.append(append, file.map(|file| file.bytes)).await
+    }
+
+    /// Appends at the tip.
+    pub(super) async fn append(
+        &mut self,
+        append: Append,
+        file_bytes: Option<Bytes>,
+    ) -> Result<Outcome, DatasetError> {
+        if let Some(expected) = self.tip().last_ledger_hash.filter(|hash| *hash != append.parent_hash)
+            && append.range.start() == &self.tip().next_ledger
+        {
+            let (range, found) = (append.range, append.parent_hash);
+            return Err(DatasetError::Parent { range, expected, found });
+        }
+        let outcome = self.perform(Intent::Append(append), file_bytes).await?;
         self.checkpoint_if_due().await;
         if outcome != Outcome::Committed {
             // We are late: whoever was faster has probably written more.
@@ -212,7 +221,7 @@ impl Table {
     ) -> Result<Outcome, DatasetError> {
         let range = match &intent {
             Intent::Append(append) => append.range.clone(),
-            Intent::Change(Change::Compaction { add, .. }) => add.name.range.clone(),
+            Intent::Change(Change::Compaction { add, .. }) | Intent::Store(add) => add.name.range.clone(),
             Intent::Change(_) => self.chain.tip.next_ledger..=self.chain.tip.next_ledger,
         };
         let store = &self.store;
@@ -270,7 +279,7 @@ async fn pause(store: &Store, attempt: u32) {
     }
 }
 
-fn content(store: &Store, path: &str, problem: String) -> DatasetError {
+pub(super) fn content(store: &Store, path: &str, problem: String) -> DatasetError {
     DatasetError::content(&store.name(path), problem)
 }
 

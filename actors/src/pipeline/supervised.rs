@@ -109,6 +109,8 @@ pub struct SupervisedPipeline {
     pub dataset: Store,
     /// What it is, or becomes.
     pub settings: DatasetSettings,
+    /// The first ledger, at which a slot begins, where others work on those before it; `None` begins where the dataset ends.
+    pub from: Option<LedgerSequence>,
     /// The last ledger; `None` follows the sources for ever.
     pub to: Option<LedgerSequence>,
     /// What to do about ledgers that no source has yet.
@@ -170,6 +172,7 @@ impl SupervisedPipeline {
             store: self.dataset.clone(),
             kind,
             dataset: self.settings.clone(),
+            from: self.from,
             to: self.to,
             patience: self.patience,
             backoff,

@@ -1,8 +1,9 @@
 //! A table of the dataset as an output of a pipeline: events become the file of a slot as they come, and a full slot is
-//! committed.
+//! stored, and committed as soon as the table has come to it: other pipelines may be at work on the ledgers before.
 //!
-//! Memory: the encoded part of one slot, one row group of it, and one batch.
+//! Memory: the encoded part of one slot, one row group of it, one batch, and what is known of a few slots.
 
+use std::collections::VecDeque;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,12 +15,20 @@ use orrery_supervisor::{Backoff, Clock, ErrorClass, ExitError, MonotonicTime, Se
 use tracing::Instrument;
 
 use crate::dataset::{
-    DatasetError, DatasetErrorClass, DatasetSettings, Outcome, SlotFileEncoder, SlotRows, Store, Table,
-    TableKind, ledgers_digest,
+    DatasetError, DatasetErrorClass, DatasetSettings, Outcome, SlotFileEncoder, SlotRows, Store, StoredSlot,
+    Table, TableKind, ledgers_digest,
 };
 use crate::envelope::{EventBatch, Position};
 use crate::metrics::PipelineMetrics;
 use crate::sink::Output;
+
+/// Slots that are stored and wait for their turn. Their rows are in the store already, so that more would cost little
+/// memory; but work far ahead of the log is lost when the pipeline ends before its turn comes.
+const STORED_MAX: usize = 4;
+
+/// How often a table is looked at that has not come to a stored slot.
+const LOOK_FIRST: Duration = Duration::from_millis(20);
+const LOOK_CAP: Duration = Duration::from_millis(250);
 
 /// What an output is made from.
 #[derive(Clone)]
@@ -32,6 +41,8 @@ pub(super) struct TableSettings {
     pub(super) kind: TableKind,
     /// What the dataset is, or becomes.
     pub(super) dataset: DatasetSettings,
+    /// The first ledger that is wanted, at which a slot begins; where the table ends if that is later, or `None`.
+    pub(super) from: Option<LedgerSequence>,
     /// The last ledger that is wanted, where a slot may end before its time.
     pub(super) to: Option<LedgerSequence>,
     /// How long a store that is away is waited for; for ever if `None`.
@@ -49,6 +60,17 @@ pub(super) struct TableOutput {
     random: SeededRandom,
     table: Option<Table>,
     slot: Option<OpenSlot>,
+    /// In the store and not in the log, in order, without gaps.
+    stored: VecDeque<Stored>,
+    /// When the table was last seen not to have come to them.
+    looked: Option<MonotonicTime>,
+}
+
+/// A slot that waits for its turn.
+struct Stored {
+    slot: StoredSlot,
+    /// When its last ledger came.
+    since: MonotonicTime,
 }
 
 /// The slot that is being filled.
@@ -62,7 +84,7 @@ struct OpenSlot {
 
 impl TableOutput {
     pub(super) fn new(settings: TableSettings, random: SeededRandom) -> Self {
-        Self { settings, random, table: None, slot: None }
+        Self { settings, random, table: None, slot: None, stored: VecDeque::new(), looked: None }
     }
 
     async fn open_table(&mut self) -> Result<Position, ExitError> {
@@ -75,13 +97,27 @@ impl TableOutput {
             }
         };
         let tip = table.tip();
-        let position = Position { next: tip.next_ledger, parent: tip.last_ledger_hash };
+        let ahead = self.settings.from.filter(|from| *from > tip.next_ledger);
+        let at_tip = Position { next: tip.next_ledger, parent: tip.last_ledger_hash };
         self.table = Some(table);
-        Ok(position)
+        Ok(ahead.map_or(at_tip, |next| Position { next, parent: None }))
+    }
+
+    /// The ledger that is due: behind what is stored, or where the table ends, or where this output begins.
+    fn next(&self) -> Option<LedgerSequence> {
+        let tip = self.table.as_ref()?.tip().next_ledger;
+        let begun = self.settings.from.map_or(tip, |from| tip.max(from));
+        let stored = self.stored.back().and_then(|last| last.slot.range().end().next());
+        Some(stored.map_or(begun, |next| next.max(tip)))
     }
 
     async fn write_batch(&mut self, batch: Arc<EventBatch>) -> Result<Option<LedgerSequence>, ExitError> {
-        let (mut checkpoint, mut rest) = (None, batch);
+        let now = self.settings.clock.now();
+        let mut checkpoint = match self.looked {
+            Some(looked) if now.since(looked) >= LOOK_CAP => self.settle(STORED_MAX).await?,
+            _ => None,
+        };
+        let mut rest = batch;
         loop {
             let Some(due) = self.due(rest) else { return Ok(checkpoint) };
             rest = due;
@@ -99,7 +135,7 @@ impl TableOutput {
             let Some(range) = rest.range().filter(|range| *range.end() >= end) else { return Ok(checkpoint) };
             let (pipeline, output) = (self.settings.pipeline.as_str(), self.settings.kind.as_str());
             let span = tracing::info_span!("commit", pipeline, output, last = end.0);
-            checkpoint = self.commit().instrument(span).await?.or(checkpoint);
+            checkpoint = self.end_slot().instrument(span).await?.or(checkpoint);
             match end.next().filter(|next| next <= range.end()) {
                 Some(next) => rest = Arc::new(rest.within(&(next..=*range.end()))),
                 None => return Ok(checkpoint),
@@ -109,7 +145,8 @@ impl TableOutput {
 
     /// The part of `batch` that the table does not have: a faster writer may have taken it further than one slot.
     fn due(&self, batch: Arc<EventBatch>) -> Option<Arc<EventBatch>> {
-        let next = self.table.as_ref().map(|table| table.tip().next_ledger);
+        // What is begun is ended, also if somebody else has ended it meanwhile.
+        let next = self.next().filter(|_| self.slot.is_none());
         match (next, batch.range()) {
             (Some(next), Some(range)) if next > *range.end() => None,
             (Some(next), Some(range)) if next > *range.start() => {
@@ -123,7 +160,8 @@ impl TableOutput {
     fn begin_slot(&self, batch: &EventBatch) -> Result<Option<OpenSlot>, ExitError> {
         let Some(table) = &self.table else { return Err(internal("the table is not open")) };
         let Some(first) = batch.ledgers.first() else { return Ok(None) };
-        let Some(range) = table.next_range(self.settings.to) else { return Ok(None) };
+        let Some(next) = self.next() else { return Ok(None) };
+        let Some(range) = table.range_at(next, self.settings.to) else { return Ok(None) };
         if first.sequence != *range.start() {
             let reason = format!("ledger {} came where slot {} is due", first.sequence, range.start());
             return Err(internal(&reason));
@@ -133,39 +171,88 @@ impl TableOutput {
         Ok(Some(OpenSlot { range, parent_hash, digest: RowDigest::default(), last: None, encoder }))
     }
 
-    /// Ends the open slot and writes it to the log.
-    async fn commit(&mut self) -> Result<Option<LedgerSequence>, ExitError> {
+    /// Ends the open slot: it is stored, and committed if it has its turn.
+    async fn end_slot(&mut self) -> Result<Option<LedgerSequence>, ExitError> {
         let Some(OpenSlot { range, parent_hash, digest, last: Some((last_hash, closed_at)), encoder }) =
             self.slot.take()
         else {
             return Ok(None);
         };
-        let began = self.settings.clock.now();
-        let (first_ledger, last_ledger) = (range.start().0, range.end().0);
+        let since = self.settings.clock.now();
         let file = blocking(move || encoder.finish()).await?.map_err(exit)?;
-        let rows = SlotRows { range: range.clone(), parent_hash, last_hash, closed_at, file, digest };
+        let rows = SlotRows { range, parent_hash, last_hash, closed_at, file, digest };
         let mut outage = Outage::default();
-        let (outcome, tip) = loop {
+        let slot = loop {
             let Some(table) = &mut self.table else { return Err(internal("the table is not open")) };
-            match table.commit(rows.clone()).await {
-                Ok(outcome) => break (outcome, table.tip().next_ledger),
-                Err(error) => self.wait("commit to", error, &mut outage).await?,
+            match table.store_ahead(rows.clone()).await {
+                Ok(slot) => break slot,
+                Err(error) => self.wait("store a file of", error, &mut outage).await?,
             }
         };
-        if tip <= *range.end() {
-            let reason = format!(
-                "another writer ended a slot inside of {}..={}: going on from {tip}",
-                range.start(),
-                range.end()
-            );
+        self.stored.push_back(Stored { slot, since });
+        self.settle(STORED_MAX).await
+    }
+
+    /// Commits stored slots whose turn it is, and waits for the turn of the first while there are more than `left`. Gives
+    /// the last ledger that was committed.
+    async fn settle(&mut self, left: usize) -> Result<Option<LedgerSequence>, ExitError> {
+        let (mut outage, mut checkpoint, mut looks) = (Outage::default(), None, 0);
+        while let Some(first) = self.stored.front() {
+            let Some(table) = &mut self.table else { return Err(internal("the table is not open")) };
+            match table.commit_stored(&first.slot).await {
+                Ok(Some(outcome)) => {
+                    checkpoint = Some(self.committed(outcome)?);
+                    (outage, looks) = (Outage::default(), 0);
+                    continue;
+                }
+                Ok(None) => {}
+                Err(error) => {
+                    self.wait("commit to", error, &mut outage).await?;
+                    continue;
+                }
+            }
+            match table.look().await {
+                Ok(true) => looks = 0,
+                Ok(false) if self.stored.len() <= left => {
+                    self.looked = Some(self.settings.clock.now());
+                    return Ok(checkpoint);
+                }
+                Ok(false) => {
+                    tokio::time::sleep(LOOK_FIRST.saturating_mul(1 << looks.min(8)).min(LOOK_CAP)).await;
+                    looks += 1;
+                }
+                Err(error) => self.wait("follow", error, &mut outage).await?,
+            }
+        }
+        self.looked = None;
+        Ok(checkpoint)
+    }
+
+    /// Notes that the first stored slot is in the log.
+    fn committed(&mut self, outcome: Outcome) -> Result<LedgerSequence, ExitError> {
+        let (Some(Stored { slot, since }), Some(table)) = (self.stored.pop_front(), &self.table) else {
+            return Err(internal("nothing was to be committed"));
+        };
+        let (first, last) = (*slot.range().start(), *slot.range().end());
+        let tip = table.tip().next_ledger;
+        if tip <= last {
+            let reason =
+                format!("another writer ended a slot inside of {first}..={last}: going on from {tip}");
             return Err(ExitError::new(ErrorClass::Unavailable, reason));
         }
-        let seconds = self.settings.clock.now().since(began).as_secs_f64();
+        let seconds = self.settings.clock.now().since(since).as_secs_f64();
         let output = self.settings.kind.as_str();
-        self.settings.metrics.committed(output, *range.end(), closed_at, seconds);
+        self.settings.metrics.committed(output, last, slot.closed_at(), seconds);
         let adopted = outcome != Outcome::Committed;
-        tracing::info!(output, first_ledger, last_ledger, adopted, seconds, "slot committed");
-        Ok(Some(*range.end()))
+        tracing::info!(
+            output,
+            first_ledger = first.0,
+            last_ledger = last.0,
+            adopted,
+            seconds,
+            "slot committed"
+        );
+        Ok(last)
     }
 
     /// Waits before another attempt if the store is away and patience is left.
@@ -213,16 +300,18 @@ impl Output for TableOutput {
 
     /// Ledgers end only with the last one that is wanted: whatever else ends them would be a silent gap.
     fn finish(&mut self) -> BoxFuture<'_, Result<Option<LedgerSequence>, ExitError>> {
-        let next = self.table.as_ref().map(|table| table.tip().next_ledger);
-        let ends = match (next, self.settings.to) {
-            (Some(next), Some(to)) if next > to && self.slot.is_none() => Ok(None),
-            (Some(next), Some(to)) => {
-                Err(internal(&format!("the ledgers ended where {next} is due and {to} is the last")))
+        async move {
+            let checkpoint = self.settle(0).await?;
+            let next = self.next().ok_or_else(|| internal("the table is not open"))?;
+            match self.settings.to {
+                Some(to) if next > to && self.slot.is_none() => Ok(checkpoint),
+                Some(to) => {
+                    Err(internal(&format!("the ledgers ended where {next} is due and {to} is the last")))
+                }
+                None => Err(internal(&format!("the ledgers ended where {next} is due"))),
             }
-            (Some(next), None) => Err(internal(&format!("the ledgers ended where {next} is due"))),
-            (None, _) => Err(internal("the table is not open")),
-        };
-        async move { ends }.boxed()
+        }
+        .boxed()
     }
 }
 

@@ -213,6 +213,7 @@ pub(crate) fn pipeline(
         dataset: over(objects),
         settings: settings(width),
         to: Some(LedgerSequence(to)),
+        from: None,
         at_tip: AtTip::Fail,
         refetch_after: Duration::from_millis(1),
         patience: None,

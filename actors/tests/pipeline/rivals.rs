@@ -1,5 +1,7 @@
 //! Other writers of the same dataset.
 
+use orrery_actors::pipeline::supervised::SupervisedPipeline;
+use orrery_schemas::LedgerSequence;
 use orrery_supervisor::ExitReason;
 
 use crate::made::{FIRST, LAST, Source, check_rows, pipeline, start};
@@ -50,4 +52,43 @@ async fn a_dataset_of_another_history_is_not_gone_on_with() {
     assert!(matches!(reason, ExitReason::Parked(_)), "{reason}");
     assert!(running.parked()[0].contains("ledger 21"), "{:?}", running.parked());
     assert!(objects.contents().await == before, "nothing of it is written");
+}
+
+/// Pipelines on ranges of whole slots, in any order: a later one stores what it has and waits for its turn.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ranges_at_once_give_the_dataset_of_one_pipeline() {
+    let undisturbed = Objects::sound();
+    start(vec![pipeline("main", &[Source::sound(4)], &undisturbed, 8, LAST)]).await.end_normally().await;
+    for order in [[3, 2, 1, 0], [1, 0, 3, 2], [2, 0, 3, 1]] {
+        let objects = Objects::sound();
+        let bounds = [(FIRST, 23), (24, 31), (32, 71), (72, LAST)];
+        let range = |index: usize| {
+            let (from, to) = bounds[index];
+            let whole = pipeline(&format!("range-{from}"), &[Source::sound(4)], &objects, 8, to);
+            SupervisedPipeline { from: Some(LedgerSequence(from)), ..whole }
+        };
+        // The first three are under way before the last begins.
+        let [first @ .., last] = order;
+        let early = start(first.map(range).to_vec()).await;
+        let late = start(vec![range(last)]).await;
+        late.end_normally().await;
+        early.end_normally().await;
+        assert_eq!((early.restarts(), late.restarts()), (Vec::new(), Vec::new()), "{order:?}");
+        check_rows(&objects, LAST).await;
+        assert_eq!(objects.contents().await, undisturbed.contents().await, "{order:?}");
+    }
+}
+
+/// Whoever is given ledgers that the dataset has already, or has in part, does the rest.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_range_that_is_done_in_part_is_ended() {
+    let objects = Objects::sound();
+    start(vec![pipeline("main", &[Source::sound(4)], &objects, 8, 39)]).await.end_normally().await;
+    for (from, to) in [(24, 31), (32, 71), (FIRST, 50), (72, LAST)] {
+        let whole = pipeline("range", &[Source::sound(4)], &objects, 8, to);
+        let running = start(vec![SupervisedPipeline { from: Some(LedgerSequence(from)), ..whole }]).await;
+        running.end_normally().await;
+        assert_eq!(running.restarts(), Vec::<String>::new(), "{from}..={to}");
+    }
+    check_rows(&objects, LAST).await;
 }
