@@ -17,3 +17,4 @@ mod columnar;
 pub mod dataset;
 pub mod sink;
 pub mod pipeline;
+pub mod coordinator;

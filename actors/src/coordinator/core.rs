@@ -1,0 +1,269 @@
+//! The decision: `plan(view) -> tasks of each node`.
+//!
+//! - A task stays with its node while that node is there and ready: only new tasks, and those of nodes that went, are given
+//!   out. So a node that joins gets what comes next, and nothing is moved for balance alone.
+//! - A new task goes to the node with the highest hash of both names that has room: whoever coordinates, the choice is the
+//!   same.
+//! - What a coordinator remembers is a convenience. A new one learns from the nodes' reports what they are at.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{LedgerSpan, Task, TaskId};
+
+/// A node as the coordinator sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Worker {
+    /// Its name.
+    pub name: String,
+    /// It may fetch ledgers.
+    pub fetches: bool,
+    /// It may derive events.
+    pub processes: bool,
+    /// It may write the dataset.
+    pub writes: bool,
+    /// Tasks at once.
+    pub capacity: usize,
+    /// It answers, is not suspected, not drained, not parked: it may get tasks and keep those it has.
+    pub is_ready: bool,
+    /// Tasks that it says it has.
+    pub running: BTreeSet<TaskId>,
+}
+
+/// All that a decision depends on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct View {
+    /// The spans that are due, in order.
+    pub spans: Vec<LedgerSpan>,
+    /// Who is there.
+    pub workers: Vec<Worker>,
+}
+
+/// Tasks by node; nodes without any are in it too, so that they end what they have.
+pub type Plan = BTreeMap<String, Vec<Task>>;
+
+/// What is remembered between decisions.
+#[derive(Clone, Debug, Default)]
+pub struct CoordinatorCore {
+    /// Who has what.
+    owners: BTreeMap<TaskId, Owner>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Owner {
+    node: String,
+    fetcher: Option<String>,
+    sink: Option<String>,
+}
+
+impl CoordinatorCore {
+    /// Decides. `score` ranks a node for a key: the highest one gets it, as in rendezvous hashing.
+    pub fn plan(&mut self, view: &View, score: impl Fn(&str, &str) -> u64) -> Plan {
+        let due: BTreeSet<TaskId> = view.spans.iter().map(LedgerSpan::id).collect();
+        let ready: BTreeMap<&str, &Worker> = view
+            .workers
+            .iter()
+            .filter(|worker| worker.is_ready)
+            .map(|worker| (worker.name.as_str(), worker))
+            .collect();
+        self.owners.retain(|id, owner| due.contains(id) && owner.is_fit(&ready));
+        for worker in ready.values() {
+            for id in worker.running.intersection(&due) {
+                if let Some(owner) = choose_stages(worker, id, &ready, &score) {
+                    self.owners.entry(*id).or_insert(owner);
+                }
+            }
+        }
+        for span in &view.spans {
+            let id = span.id();
+            if self.owners.contains_key(&id) {
+                continue;
+            }
+            if let Some(owner) = self.choose(&id, &ready, &score) {
+                self.owners.insert(id, owner);
+            }
+        }
+        self.tasks(view)
+    }
+
+    fn choose(
+        &self,
+        id: &TaskId,
+        ready: &BTreeMap<&str, &Worker>,
+        score: &impl Fn(&str, &str) -> u64,
+    ) -> Option<Owner> {
+        let key = id.to_string();
+        let has_room = |worker: &Worker| {
+            self.owners.values().filter(|owner| owner.node == worker.name).count() < worker.capacity
+        };
+        let mut able: Vec<&Worker> =
+            ready.values().copied().filter(|worker| worker.processes && has_room(worker)).collect();
+        // One that does all stages itself moves no batches over the network.
+        able.sort_by_key(|worker| {
+            (!(worker.fetches && worker.writes), std::cmp::Reverse(score(&key, &worker.name)))
+        });
+        able.into_iter().find_map(|worker| choose_stages(worker, id, ready, score))
+    }
+
+    fn tasks(&self, view: &View) -> Plan {
+        let mut plan: Plan = view.workers.iter().map(|worker| (worker.name.clone(), Vec::new())).collect();
+        for span in &view.spans {
+            let id = span.id();
+            let Some(owner) = self.owners.get(&id) else { continue };
+            let Owner { node, fetcher, sink } = owner.clone();
+            let task = Task { id, from: span.from.0, fetcher, sink };
+            plan.entry(node).or_default().push(task);
+        }
+        plan
+    }
+}
+
+impl Owner {
+    /// Everybody who takes part is still there and may.
+    fn is_fit(&self, ready: &BTreeMap<&str, &Worker>) -> bool {
+        let is = |name: &Option<String>, may: fn(&Worker) -> bool| {
+            let name = name.as_ref().unwrap_or(&self.node);
+            ready.get(name.as_str()).is_some_and(|worker| may(worker))
+        };
+        is(&None, |worker| worker.processes)
+            && is(&self.fetcher, |worker| worker.fetches)
+            && is(&self.sink, |worker| worker.writes)
+    }
+}
+
+/// Who fetches and who writes for a node that processes: itself if it may.
+fn choose_stages(
+    worker: &Worker,
+    id: &TaskId,
+    ready: &BTreeMap<&str, &Worker>,
+    score: &impl Fn(&str, &str) -> u64,
+) -> Option<Owner> {
+    let best = |stage: &str, may: fn(&Worker) -> bool| {
+        let key = format!("{id}/{stage}");
+        let able = ready.values().filter(|worker| may(worker));
+        able.max_by_key(|worker| score(&key, &worker.name)).map(|worker| worker.name.clone())
+    };
+    let fetcher = if worker.fetches { None } else { Some(best("fetcher", |worker| worker.fetches)?) };
+    let sink = if worker.writes { None } else { Some(best("sink", |worker| worker.writes)?) };
+    worker.processes.then(|| Owner { node: worker.name.clone(), fetcher, sink })
+}
+
+#[cfg(test)]
+mod tests {
+    use orrery_schemas::LedgerSequence;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn worker(name: &str, roles: &str) -> Worker {
+        Worker {
+            name: name.to_owned(),
+            fetches: roles.contains('f'),
+            processes: roles.contains('p'),
+            writes: roles.contains('s'),
+            capacity: 2,
+            is_ready: true,
+            running: BTreeSet::new(),
+        }
+    }
+
+    fn spans(ends: &[u32]) -> Vec<LedgerSpan> {
+        let span = |end: &u32| LedgerSpan { from: LedgerSequence(end - 9), to: Some(LedgerSequence(*end)) };
+        ends.iter().map(span).collect()
+    }
+
+    fn score(key: &str, name: &str) -> u64 {
+        use sha2::{Digest, Sha256};
+        let hash = Sha256::digest(format!("{key}\n{name}"));
+        u64::from_be_bytes(hash[..8].try_into().unwrap())
+    }
+
+    fn owners(plan: &Plan) -> BTreeMap<TaskId, String> {
+        plan.iter().flat_map(|(node, tasks)| tasks.iter().map(|task| (task.id, node.clone()))).collect()
+    }
+
+    #[test]
+    fn a_task_stays_where_it_is_until_its_node_goes() {
+        let mut core = CoordinatorCore::default();
+        let mut view =
+            View { spans: spans(&[10, 20, 30]), workers: vec![worker("a", "fps"), worker("b", "fps")] };
+        let before = owners(&core.plan(&view, score));
+        assert_eq!(before.len(), 3);
+        view.workers.push(worker("c", "fps"));
+        assert_eq!(owners(&core.plan(&view, score)), before, "nothing moves for a newcomer");
+        view.workers.remove(0);
+        let after = owners(&core.plan(&view, score));
+        assert!(before.iter().all(|(id, node)| node == "a" || after[id] == *node), "{before:?} {after:?}");
+        assert!(after.values().all(|node| node != "a") && after.len() == 3, "{after:?}");
+    }
+
+    #[test]
+    fn a_new_coordinator_leaves_tasks_where_they_run() {
+        let mut workers = vec![worker("a", "fps"), worker("b", "fps"), worker("c", "fps")];
+        let spans = spans(&[10, 20, 30, 40, 50, 60]);
+        for (worker, ids) in workers.iter_mut().zip([[10, 20], [30, 40], [50, 60]]) {
+            worker.running = ids.map(TaskId::Until).into();
+        }
+        let plan = CoordinatorCore::default().plan(&View { spans, workers }, score);
+        let ids = |node: &str| plan[node].iter().map(|task| task.from + 9).collect::<Vec<_>>();
+        assert_eq!((ids("a"), ids("b"), ids("c")), (vec![10, 20], vec![30, 40], vec![50, 60]));
+    }
+
+    #[test]
+    fn stages_are_together_unless_roles_are_apart() {
+        let check = |workers: &[(&str, &str)], expect: Option<(&str, Option<&str>, Option<&str>)>| {
+            let workers: Vec<_> = workers.iter().map(|(name, roles)| worker(name, roles)).collect();
+            let plan = CoordinatorCore::default().plan(&View { spans: spans(&[10]), workers }, score);
+            let task = plan.iter().find_map(|(node, tasks)| Some((node.clone(), tasks.first()?.clone())));
+            let found = task
+                .as_ref()
+                .map(|(node, task)| (node.as_str(), task.fetcher.as_deref(), task.sink.as_deref()));
+            assert_eq!(found, expect);
+        };
+        check(&[("a", "fps")], Some(("a", None, None)));
+        check(&[("a", "f"), ("b", "p"), ("c", "s")], Some(("b", Some("a"), Some("c"))));
+        check(&[("a", "p"), ("b", "fps"), ("c", "s")], Some(("b", None, None)));
+        check(&[("a", "fp"), ("c", "s")], Some(("a", None, Some("c"))));
+        check(&[("a", "fp")], None);
+        check(&[], None);
+    }
+
+    proptest! {
+        #[test]
+        fn plans_are_within_bounds_and_depend_on_no_order(
+            kinds in prop::collection::vec((0_u8..8, any::<bool>()), 0..7),
+            ends in prop::collection::btree_set(1_u32..50, 0..12),
+            seed in any::<u64>(),
+        ) {
+            let worker = |(index, (kind, is_ready)): (usize, &(u8, bool))| {
+                let roles: String = ["f", "p", "s"].iter().enumerate().filter(|(bit, _)| kind >> bit & 1 == 1).map(|(_, role)| *role).collect();
+                Worker { is_ready: *is_ready, ..worker(&format!("n{index}"), &roles) }
+            };
+            let workers: Vec<Worker> = kinds.iter().enumerate().map(worker).collect();
+            let ends: Vec<u32> = ends.iter().map(|end| end * 10).collect();
+            let view = View { spans: spans(&ends), workers: workers.clone() };
+            let plan = CoordinatorCore::default().plan(&view, score);
+            let mut turned = view.clone();
+            let turn = usize::try_from(seed).unwrap_or(0) % workers.len().max(1);
+            turned.workers.rotate_left(turn);
+            prop_assert_eq!(&CoordinatorCore::default().plan(&turned, score), &plan);
+            let find = |name: &str| workers.iter().find(|worker| worker.name == name).unwrap();
+            for (node, tasks) in &plan {
+                prop_assert!(tasks.len() <= 2);
+                for task in tasks {
+                    prop_assert!(find(node).is_ready && find(node).processes);
+                    let fetcher = find(task.fetcher.as_ref().unwrap_or(node));
+                    let sink = find(task.sink.as_ref().unwrap_or(node));
+                    prop_assert!(fetcher.is_ready && fetcher.fetches && sink.is_ready && sink.writes);
+                }
+            }
+            let ready = |may: fn(&Worker) -> bool| workers.iter().filter(|worker| worker.is_ready && may(worker)).count();
+            let (fetchers, processors, sinks) = (ready(|it| it.fetches), ready(|it| it.processes), ready(|it| it.writes));
+            let given = owners(&plan).len();
+            let expect = if fetchers == 0 || sinks == 0 { 0 } else { ends.len().min(2 * processors) };
+            prop_assert_eq!(given, expect);
+            // Those that are due first are given first.
+            let first: BTreeSet<_> = ends.iter().take(given).map(|end| TaskId::Until(*end)).collect();
+            prop_assert_eq!(owners(&plan).into_keys().collect::<BTreeSet<_>>(), first);
+        }
+    }
+}
