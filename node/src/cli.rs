@@ -36,7 +36,7 @@ pub(crate) enum Command {
     /// Show what Orrery does: synthetic ledgers through a supervised pipeline into a dataset, until Ctrl-C.
     Demo(DemoArgs),
     /// Run a node: follow ledger sources for ever, into a dataset.
-    Run(NodeArgs),
+    Run(RunArgs),
     /// Write a range of ledgers into a dataset as fast as the machine can; run it again to go on.
     Backfill(NodeArgs),
     /// Turn ledgers into token-transfer events.
@@ -287,6 +287,41 @@ pub(crate) struct NodeArgs {
     /// What is logged: warn, info, debug.
     #[arg(long, value_name = "FILTER")]
     pub(crate) log: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    #[command(flatten)]
+    pub(crate) node: NodeArgs,
+    #[command(flatten)]
+    pub(crate) cluster: ClusterArgs,
+}
+
+/// Settings of a node that shares its work with others.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Cluster")]
+pub(crate) struct ClusterArgs {
+    /// Take part in a cluster: other nodes connect here, TCP and UDP.
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub(crate) listen: Option<String>,
+    /// The address that other nodes are told [default: that of --listen].
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub(crate) advertise: Option<String>,
+    /// A node that is there already.
+    #[arg(long, value_name = "HOST:PORT")]
+    pub(crate) join: Vec<String>,
+    /// What the node does: fetcher, processor, sink, coordinator, gateway [default: all].
+    #[arg(long, value_name = "ROLES", value_delimiter = ',')]
+    pub(crate) roles: Vec<String>,
+    /// What `orrery certs issue` wrote for this node.
+    #[arg(long, value_name = "DIR", conflicts_with = "insecure_loopback")]
+    pub(crate) certificates: Option<PathBuf>,
+    /// No certificates, to try a cluster on one machine; refused on any address but loopback.
+    #[arg(long)]
+    pub(crate) insecure_loopback: bool,
+    /// Ranges of ledgers that the node works on at once [default: 2].
+    #[arg(long, value_name = "N")]
+    pub(crate) tasks: Option<NonZeroU32>,
 }
 
 #[derive(Debug, Args)]

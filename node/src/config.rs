@@ -22,6 +22,7 @@ pub(crate) struct Config {
     pub(crate) source: SourceConfig,
     pub(crate) dataset: DatasetConfig,
     pub(crate) pipeline: PipelineConfig,
+    pub(crate) cluster: ClusterConfig,
     pub(crate) telemetry: TelemetryConfig,
 }
 
@@ -94,6 +95,28 @@ pub(crate) struct PipelineConfig {
     pub(crate) prefetch_mib: usize,
 }
 
+/// Other nodes that share the work.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct ClusterConfig {
+    /// Where other nodes connect, TCP and UDP; empty works alone.
+    pub(crate) listen: String,
+    /// The address that others are told, if it is not `listen`.
+    pub(crate) advertise: String,
+    /// Some nodes that are there already, `HOST:PORT` each.
+    #[serde(deserialize_with = "one_or_many")]
+    pub(crate) join: Vec<String>,
+    /// Some of `fetcher`, `processor`, `sink`, `coordinator`, `gateway`; empty for all.
+    #[serde(deserialize_with = "one_or_many")]
+    pub(crate) roles: Vec<String>,
+    /// What `orrery certs issue` wrote for this node.
+    pub(crate) certificates: PathBuf,
+    /// Without certificates, among processes of one machine.
+    pub(crate) insecure_loopback: bool,
+    /// Ranges of ledgers that the node works on at once.
+    pub(crate) tasks: u32,
+}
+
 /// What is told about it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -132,6 +155,20 @@ impl Default for PipelineConfig {
             mode: "auto".to_owned(),
             proof: "hashes".to_owned(),
             prefetch_mib: 64,
+        }
+    }
+}
+
+impl Default for ClusterConfig {
+    fn default() -> Self {
+        Self {
+            listen: String::new(),
+            advertise: String::new(),
+            join: Vec::new(),
+            roles: Vec::new(),
+            certificates: PathBuf::new(),
+            insecure_loopback: false,
+            tasks: 2,
         }
     }
 }

@@ -4,7 +4,7 @@ use figment::value::Value;
 use orrery_actors::source::SourceUrl;
 use serde_json::json;
 
-use crate::cli::{ConfigAction, ConfigArgs, ModeName, NetworkName, NodeArgs, ProofName};
+use crate::cli::{ConfigAction, ConfigArgs, ModeName, NetworkName, NodeArgs, ProofName, RunArgs};
 use crate::config::{Flag, Layers};
 use crate::console::Console;
 use crate::exit::Failure;
@@ -44,6 +44,32 @@ pub(crate) fn run(args: &ConfigArgs, console: &Console) -> Result<(), Failure> {
 
 /// The layers that the flags name, the flags on top.
 pub(crate) fn layers(args: &NodeArgs) -> Layers {
+    Layers::read(args.config.as_deref(), node_flags(args))
+}
+
+/// As [`layers`], of a node that may take part in a cluster.
+pub(crate) fn cluster_layers(args: &RunArgs) -> Layers {
+    let mut flags = node_flags(&args.node);
+    let cluster = &args.cluster;
+    let mut put = |key, value: Option<Value>| flags.extend(value.map(|value| ("cluster", key, value)));
+    let path = cluster.certificates.as_ref().map(|path| path.to_string_lossy());
+    put("listen", cluster.listen.as_deref().map(Value::from));
+    put("advertise", cluster.advertise.as_deref().map(Value::from));
+    put("certificates", path.as_deref().map(Value::from));
+    put("join", list(&cluster.join));
+    put("roles", list(&cluster.roles));
+    put("insecure_loopback", cluster.insecure_loopback.then(|| Value::from(true)));
+    put("tasks", cluster.tasks.map(|count| Value::from(count.get())));
+    Layers::read(args.node.config.as_deref(), flags)
+}
+
+/// `None` if there is nothing in it.
+fn list(values: &[String]) -> Option<Value> {
+    let values: Vec<_> = values.iter().map(|value| Value::from(value.as_str())).collect();
+    (!values.is_empty()).then(|| Value::from(values))
+}
+
+fn node_flags(args: &NodeArgs) -> Vec<Flag> {
     let mut flags: Vec<Flag> = Vec::new();
     let mut text = |section, key, value: Option<&str>| {
         flags.extend(value.map(|value| (section, key, Value::from(value))));
@@ -60,13 +86,9 @@ pub(crate) fn layers(args: &NodeArgs) -> Layers {
     text("pipeline", "proof", args.proof.map(proof_name));
     text("telemetry", "log", args.log.as_deref());
     flags.extend(args.workers.map(|count| ("pipeline", "workers", Value::from(count.get()))));
-    for (section, key, values) in [("source", "urls", &args.sources), ("dataset", "grid", &args.grid)] {
-        if !values.is_empty() {
-            let values: Vec<_> = values.iter().map(|value| Value::from(value.as_str())).collect();
-            flags.push((section, key, Value::from(values)));
-        }
-    }
-    Layers::read(args.config.as_deref(), flags)
+    flags.extend(list(&args.sources).map(|urls| ("source", "urls", urls)));
+    flags.extend(list(&args.grid).map(|grid| ("dataset", "grid", grid)));
+    flags
 }
 
 fn network_name(name: NetworkName) -> &'static str {

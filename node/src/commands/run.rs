@@ -2,8 +2,8 @@
 
 use futures::FutureExt;
 
-use crate::cli::NodeArgs;
-use crate::commands::config::layers;
+use crate::cli::RunArgs;
+use crate::commands::config::cluster_layers;
 use crate::console::Console;
 use crate::exit::Failure;
 use crate::interrupt;
@@ -12,8 +12,8 @@ use crate::settings::Settings;
 use crate::telemetry::Telemetry;
 
 /// Ends by a signal, or when supervision gives up.
-pub(crate) fn run(args: &NodeArgs, _: &Console) -> Result<(), Failure> {
-    let config = layers(args).config()?;
+pub(crate) fn run(args: &RunArgs, _: &Console) -> Result<(), Failure> {
+    let config = cluster_layers(args).config()?;
     let settings = Settings::new(&config)?;
     let telemetry = Telemetry::start(&config.telemetry, &config.node.name)?;
     let runtime = runner::node_runtime(&settings)?;
