@@ -5,6 +5,8 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "this is a test")]
 
+#[path = "readers/python.rs"]
+mod python;
 mod rows;
 
 use std::env;
@@ -16,15 +18,7 @@ use tempfile::tempdir;
 
 #[test]
 fn other_readers_see_the_types_of_the_schema_and_the_same_rows() {
-    let required = env::var("ORRERY_REQUIRE_READERS").unwrap_or_default();
-    let python = env::var("ORRERY_PYTHON").unwrap_or_else(|_| "python3".to_owned());
-    let imports = Command::new(&python).args(["-c", "import pyarrow, duckdb"]).output();
-    if !imports.as_ref().is_ok_and(|output| output.status.success()) {
-        assert_eq!(required, "", "{python} cannot import pyarrow and duckdb: {imports:?}");
-        eprintln!("skipped: {python} has no pyarrow and duckdb; install them and name it with ORRERY_PYTHON");
-        return;
-    }
-
+    let Some(python) = python::python("pyarrow, duckdb") else { return };
     let folder = tempdir().unwrap();
     write(Format::Jsonl, Target::File(folder.path().join("events.jsonl")));
     write(Format::Parquet, Target::File(folder.path().join("events.parquet")));
@@ -35,17 +29,11 @@ fn other_readers_see_the_types_of_the_schema_and_the_same_rows() {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/readers/read_back.py");
     let mut command = Command::new(&python);
     command.arg(script).arg(folder.path());
-    if required == "all" {
+    if env::var("ORRERY_REQUIRE_READERS").is_ok_and(|required| required == "all") {
         command.arg("--require-all");
     }
     let output = command.output().unwrap();
-    let said = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
-    assert!(
-        said.trim_end().lines().last().is_some_and(|line| line.starts_with("agreed: pyarrow, duckdb")),
-        "{said}"
-    );
-    eprintln!("{said}");
+    python::check_agreement(&output, "agreed: pyarrow, duckdb");
 }
 
 /// More than one batch, so that dictionaries are repeated in the Arrow files.

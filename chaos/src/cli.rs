@@ -45,9 +45,10 @@ enum Command {
     /// The node's own state is deleted or damaged between some kills. Exits 1 if one byte of the dataset differs, or if
     /// the node ends by itself.
     Crash(CrashArgs),
-    /// Kill a node at every system call that changes a disk, and let each fail that may; needs strace
+    /// Kill a node at every system call that changes a disk, and let each fail that may; x86-64 Linux only
     ///
-    /// Exits 1 if an object is torn, or if the run after it does not complete the dataset as if nothing had happened.
+    /// Exits 1 if an object is torn, or if the run after it does not complete the dataset as if nothing had happened; 77 if
+    /// no process may be traced.
     Syscalls(SyscallsArgs),
     /// Fill the disk under a dataset and see that a node says so, waits for room and goes on; needs the right to mount
     ///

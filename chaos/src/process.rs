@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::io::{self, PipeReader, Read};
-use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
-use nix::sys::signal::{Signal, kill, killpg};
+use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::experiment::ExperimentError;
@@ -89,23 +89,9 @@ pub struct Running {
     ended: Receiver<()>,
     output: Arc<Mutex<Vec<u8>>>,
     reader: Option<JoinHandle<()>>,
-    /// Whether what it starts itself is killed with it.
-    leads_group: bool,
 }
 
 impl Running {
-    /// Starts it as the leader of a group of processes, all of which a kill ends: for programs that start others.
-    ///
-    /// # Errors
-    ///
-    /// It cannot be started.
-    pub fn start_group(mut command: Command) -> Result<Self, ExperimentError> {
-        command.process_group(0);
-        let mut running = Self::start(command)?;
-        running.leads_group = true;
-        Ok(running)
-    }
-
     /// Starts it. Both of its streams are read until it ends.
     ///
     /// # Errors
@@ -131,7 +117,12 @@ impl Running {
                 let _ = ends.send(());
             })
             .map_err(failed("read the output of"))?;
-        Ok(Self { child, ended, output, reader: Some(reader), leads_group: false })
+        Ok(Self { child, ended, output, reader: Some(reader) })
+    }
+
+    /// Its number, while nobody has waited for its end.
+    pub(crate) fn id(&self) -> Option<Pid> {
+        i32::try_from(self.child.id()).ok().map(Pid::from_raw)
     }
 
     /// Waits until it has closed its streams, at most so long. True if it has.
@@ -161,8 +152,8 @@ impl Running {
     ///
     /// The system cannot say how it ended.
     pub fn stop(mut self, within: Duration) -> Result<Ended, ExperimentError> {
-        if let Ok(pid) = i32::try_from(self.child.id()) {
-            let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
+        if let Some(id) = self.id() {
+            let _ = kill(id, Signal::SIGTERM);
         }
         if !self.ends_within(within) {
             return self.kill();
@@ -182,20 +173,26 @@ impl Running {
         self.wait()
     }
 
+    /// Says that somebody else has waited for its end, which came with `status`.
+    pub(crate) fn ended(mut self, status: ExitStatus) -> Ended {
+        self.read_to_end(status)
+    }
+
     /// An error means that it has ended and been waited for, which only `wait` below does.
     fn send_kill(&mut self) {
-        if let Some(group) = i32::try_from(self.child.id()).ok().filter(|_| self.leads_group) {
-            let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
-        }
         let _ = self.child.kill();
     }
 
     fn wait(&mut self) -> Result<Ended, ExperimentError> {
         let status = self.child.wait().map_err(ExperimentError::io("wait for", Path::new("orrery")))?;
+        Ok(self.read_to_end(status))
+    }
+
+    fn read_to_end(&mut self, status: ExitStatus) -> Ended {
         if let Some(reader) = self.reader.take() {
             let _ = reader.join();
         }
-        Ok(Ended { status, output: self.output() })
+        Ended { status, output: self.output() }
     }
 }
 
@@ -245,18 +242,6 @@ mod tests {
         let ended = short.kill().unwrap();
         assert!(!ended.was_killed() && ended.status.code() == Some(3), "{ended:?}");
         assert_eq!(ended.output, "out\nerr\n");
-    }
-
-    #[test]
-    fn a_group_is_killed_with_its_leader() {
-        let mut command = Command::new("sh");
-        command.args(["-c", "cat /dev/zero > /dev/null & echo begun; wait"]);
-        let group = Running::start_group(command).unwrap();
-        while !group.output().contains("begun") {
-            assert!(!group.ends_within(Duration::from_millis(5)));
-        }
-        // The output ends when nobody can write to it any more.
-        assert!(group.kill().unwrap().was_killed());
     }
 
     #[test]

@@ -2,8 +2,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a test says why it fails")]
 
-use std::path::{Path, PathBuf};
+#[path = "../../actors/tests/support/fixtures.rs"]
+mod fixtures;
+
 use std::process::{Command, Output, Stdio};
+
+use fixtures::fixtures;
 
 const LEDGERS: &str = "synthetic:?ledgers=5&density=sparse";
 
@@ -22,15 +26,6 @@ fn check(arguments: &[&str], code: i32, says: &str) -> Output {
     assert_eq!(output.status.code(), Some(code), "{arguments:?}\n{all}");
     assert!(all.contains(says), "{arguments:?} does not say `{says}`:\n{all}");
     output
-}
-
-fn fixtures() -> Option<PathBuf> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/fixtures");
-    if folder.is_dir() {
-        return Some(folder);
-    }
-    assert!(std::env::var_os("ORRERY_REQUIRE_FIXTURES").is_none(), "fixtures are required but missing");
-    None
 }
 
 #[test]

@@ -2,8 +2,16 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr, reason = "this is a test")]
 
+#[path = "../objects/mod.rs"]
+#[allow(dead_code, reason = "a part of it is used here")]
+mod objects;
+#[path = "../readers/delta.rs"]
+mod delta;
 #[path = "../rows/mod.rs"]
 mod rows;
+#[path = "../servers/seaweed.rs"]
+#[allow(dead_code, reason = "a part of it is used here")]
+mod seaweed;
 
 mod checkpoints;
 mod compaction;

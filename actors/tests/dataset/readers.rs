@@ -1,29 +1,15 @@
-//! The tables as other people's Delta readers see them, through `tests/readers/read_dataset.py`.
+//! The tables as other people's Delta readers see them, whatever their log is like.
 
-use std::env;
 use std::fmt::Write;
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
 use orrery_actors::dataset::{Dataset, Epoch};
 use orrery_actors::sink::{self, FileColumn, Format, SinkSettings, Target};
 use orrery_schemas::LedgerSequence;
 
+use crate::delta;
 use crate::made::{self, START, events, files, fill, ledger, settings};
-
-/// The interpreter, or `None` (after saying so) where it lacks the readers and they are not required.
-fn python() -> Option<String> {
-    let python = env::var("ORRERY_PYTHON").unwrap_or_else(|_| "python3".to_owned());
-    let imports = Command::new(&python).args(["-c", "import deltalake, polars, duckdb_extensions"]).output();
-    if imports.as_ref().is_ok_and(|output| output.status.success()) {
-        return Some(python);
-    }
-    let required = env::var("ORRERY_REQUIRE_READERS").unwrap_or_default();
-    assert_eq!(required, "", "{python} cannot import deltalake, polars, duckdb_extensions: {imports:?}");
-    eprintln!("skipped: {python} has no deltalake, polars and duckdb; name one that has with ORRERY_PYTHON");
-    None
-}
 
 fn check(python: &str, dataset: &Path, to: u32) {
     let expected = tempfile::tempdir().unwrap();
@@ -38,45 +24,16 @@ fn check(python: &str, dataset: &Path, to: u32) {
     let mut lines = String::new();
     for sequence in START..=to {
         sink.write("", &events(sequence)).unwrap();
-        writeln!(lines, "{}", ledger_json(sequence)).unwrap();
+        writeln!(lines, "{}", delta::ledger_json(&ledger(sequence))).unwrap();
     }
     sink.finish().unwrap();
     fs::write(expected.path().join("ledgers.jsonl"), lines).unwrap();
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/readers/read_dataset.py");
-    let output = Command::new(python).arg(script).arg(dataset).arg(expected.path()).output().unwrap();
-    let said = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
-    assert!(said.trim_end().ends_with("agreed: deltalake, polars, duckdb"), "{said}");
-    eprintln!("{said}");
-}
-
-fn ledger_json(sequence: u32) -> serde_json::Value {
-    let ledger = ledger(sequence);
-    serde_json::json!({
-        "sequence": sequence,
-        "hash": ledger.hash.to_string(),
-        "previous_hash": ledger.previous_hash.to_string(),
-        "closed_at": ledger.closed_at.to_string(),
-        "protocol_version": ledger.protocol_version,
-        "tx_set_hash": ledger.tx_set_hash.to_string(),
-        "tx_set_result_hash": ledger.tx_set_result_hash.to_string(),
-        "tx_count": ledger.tx_count,
-        "successful_tx_count": ledger.successful_tx_count,
-        "failed_tx_count": ledger.failed_tx_count,
-        "operation_count": ledger.operation_count,
-        "event_count": ledger.event_count,
-        "total_coins": ledger.total_coins,
-        "fee_pool": ledger.fee_pool,
-        "base_fee": ledger.base_fee,
-        "base_reserve": ledger.base_reserve,
-        "max_tx_set_size": ledger.max_tx_set_size,
-        "row_digest": ledger.row_digest.to_string(),
-    })
+    delta::check(python, dataset, expected.path());
 }
 
 #[tokio::test]
 async fn other_readers_see_the_same_rows_after_commits_checkpoints_compactions_and_epochs() {
-    let Some(python) = python() else { return };
+    let Some(python) = delta::python() else { return };
     let home = tempfile::tempdir().unwrap();
     let mut dataset = Dataset::open(&files(home.path()), &settings(16, 4)).await.unwrap();
     // Slots alone, without a checkpoint.

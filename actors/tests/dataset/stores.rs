@@ -1,170 +1,37 @@
 //! Stores that break their promises, and networks that lose answers.
 
-use std::fmt;
-use std::ops::Range;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use bytes::Bytes;
-use futures::future::BoxFuture;
-use futures::stream::BoxStream;
-use object_store::memory::InMemory;
-use object_store::path::Path;
-use object_store::{
-    CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, PutMode,
-    PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
-};
 use orrery_actors::dataset::{
     Dataset, DatasetError, DatasetErrorClass, Outcome, StoreError, Table, TableKind, verify,
 };
 use orrery_schemas::RowDigest;
 
 use crate::made::{self, fill, over, settings};
-
-/// What is wrong with a store.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fault {
-    /// A create replaces what is there.
-    IgnoresCreate,
-    /// Every third put is done without an answer, every seventh is not done; every fifth read breaks off.
-    LosesAnswers,
-}
-
-#[derive(Debug)]
-struct Faulty {
-    inner: InMemory,
-    fault: Fault,
-    puts: AtomicU64,
-    gets: AtomicU64,
-}
-
-impl Faulty {
-    fn over(fault: Fault) -> Arc<dyn ObjectStore> {
-        Arc::new(Self { inner: InMemory::new(), fault, puts: AtomicU64::new(0), gets: AtomicU64::new(0) })
-    }
-
-    async fn put(&self, path: &Path, payload: PutPayload, mut options: PutOptions) -> Result<PutResult> {
-        let number = self.puts.fetch_add(1, Ordering::Relaxed);
-        let timeout = || Error::Generic { store: "faulty", source: "timed out".into() };
-        if self.fault == Fault::IgnoresCreate {
-            options.mode = PutMode::Overwrite;
-        } else if number % 7 == 6 {
-            return Err(timeout());
-        } else if number % 3 == 2 {
-            self.inner.put_opts(path, payload, options).await?;
-            return Err(timeout());
-        }
-        self.inner.put_opts(path, payload, options).await
-    }
-
-    async fn get(&self, path: &Path, options: GetOptions) -> Result<GetResult> {
-        let number = self.gets.fetch_add(1, Ordering::Relaxed);
-        if self.fault == Fault::LosesAnswers && number % 5 == 4 {
-            return Err(Error::Generic { store: "faulty", source: "503 slow down".into() });
-        }
-        self.inner.get_opts(path, options).await
-    }
-}
-
-impl fmt::Display for Faulty {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "faulty store")
-    }
-}
-
-impl ObjectStore for Faulty {
-    fn put_opts<'a, 'b, 'c>(
-        &'a self,
-        path: &'b Path,
-        payload: PutPayload,
-        options: PutOptions,
-    ) -> BoxFuture<'c, Result<PutResult>>
-    where
-        'a: 'c,
-        'b: 'c,
-    {
-        Box::pin(self.put(path, payload, options))
-    }
-
-    fn put_multipart_opts<'a, 'b, 'c>(
-        &'a self,
-        path: &'b Path,
-        options: PutMultipartOptions,
-    ) -> BoxFuture<'c, Result<Box<dyn MultipartUpload>>>
-    where
-        'a: 'c,
-        'b: 'c,
-    {
-        self.inner.put_multipart_opts(path, options)
-    }
-
-    fn get_opts<'a, 'b, 'c>(&'a self, path: &'b Path, options: GetOptions) -> BoxFuture<'c, Result<GetResult>>
-    where
-        'a: 'c,
-        'b: 'c,
-    {
-        Box::pin(self.get(path, options))
-    }
-
-    fn get_ranges<'a, 'b, 'c, 'd>(
-        &'a self,
-        path: &'b Path,
-        ranges: &'c [Range<u64>],
-    ) -> BoxFuture<'d, Result<Vec<Bytes>>>
-    where
-        'a: 'd,
-        'b: 'd,
-        'c: 'd,
-    {
-        self.inner.get_ranges(path, ranges)
-    }
-
-    fn delete_stream(&self, paths: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
-        self.inner.delete_stream(paths)
-    }
-
-    fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
-        self.inner.list(prefix)
-    }
-
-    fn list_with_delimiter<'a, 'b, 'c>(
-        &'a self,
-        prefix: Option<&'b Path>,
-    ) -> BoxFuture<'c, Result<ListResult>>
-    where
-        'a: 'c,
-        'b: 'c,
-    {
-        self.inner.list_with_delimiter(prefix)
-    }
-
-    fn copy_opts<'a, 'b, 'c, 'd>(
-        &'a self,
-        from: &'b Path,
-        to: &'c Path,
-        options: CopyOptions,
-    ) -> BoxFuture<'d, Result<()>>
-    where
-        'a: 'd,
-        'b: 'd,
-        'c: 'd,
-    {
-        self.inner.copy_opts(from, to, options)
-    }
-}
+use crate::objects::{Fate, Objects};
 
 #[tokio::test]
 async fn a_store_that_ignores_put_if_absent_is_refused() {
-    let store = over(Faulty::over(Fault::IgnoresCreate));
+    let store = over(Objects::new(|_, _| Fate::Replaces));
     let error = Dataset::open(&store, &settings(16, 4)).await.unwrap_err();
     assert!(matches!(error, DatasetError::Store(StoreError::IgnoresPutIfAbsent { .. })), "{error}");
     assert_eq!(error.class(), DatasetErrorClass::Usage);
-    assert!(error.to_string().contains("faulty store/set/ does not honour put-if-absent"), "{error}");
+    assert!(error.to_string().contains("objects of a test/set/ does not honour put-if-absent"), "{error}");
 }
 
 #[tokio::test]
 async fn answers_that_are_lost_lose_no_rows() {
-    let store = over(Faulty::over(Fault::LosesAnswers));
+    let (puts, gets) = (AtomicU64::new(0), AtomicU64::new(0));
+    let next = |count: &AtomicU64| count.fetch_add(1, Ordering::Relaxed);
+    let store = over(Objects::new(move |is_put, _| match is_put {
+        true => match next(&puts) {
+            number if number % 7 == 6 => Fate::Fails,
+            number if number % 3 == 2 => Fate::AnswerLost,
+            _ => Fate::Done,
+        },
+        false if next(&gets) % 5 == 4 => Fate::Fails,
+        false => Fate::Done,
+    }));
     for to in [47, 110, 260] {
         let mut dataset = Dataset::open(&store, &settings(16, 4)).await.unwrap();
         fill(&mut dataset, to).await.unwrap();

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::num::NonZeroU32;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use bytes::Bytes;
 use orrery_actors::dataset::verify;
@@ -16,20 +16,9 @@ use orrery_actors::source::{
 };
 use orrery_schemas::LedgerSequence;
 
+use crate::fixtures::fixtures;
 use crate::made::{over, pipeline, settings, start};
 use crate::objects::Objects;
-
-/// The fixtures, or `None` where they are missing and need not be there.
-fn fixtures() -> Option<PathBuf> {
-    let path = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/fixtures"));
-    let exists = path.join("README.md").exists();
-    let required = std::env::var("ORRERY_REQUIRE_FIXTURES").is_ok_and(|value| value == "1");
-    assert!(exists || !required, "fixtures are required and missing at {}", path.display());
-    if !exists {
-        eprintln!("skipped: no fixtures at {}", path.display());
-    }
-    exists.then_some(path)
-}
 
 /// On a thread of its own: reading lakes one ledger after another blocks.
 fn read(url: &str) -> (Vec<RawLedger>, String) {

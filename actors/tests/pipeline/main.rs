@@ -8,8 +8,12 @@
     reason = "this is a test"
 )]
 
-mod made;
+#[path = "../support/fixtures.rs"]
+mod fixtures;
+#[path = "../objects/mod.rs"]
 mod objects;
+
+mod made;
 
 mod determinism;
 mod flow;

@@ -2,13 +2,19 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "a test panics and prints")]
 
-mod bad_input;
+#[path = "../support/fixtures.rs"]
 mod fixtures;
+
+mod bad_input;
 mod forms;
 mod inputs;
 mod lakes;
 mod made;
 mod prefetch;
+mod reading;
+mod real;
 mod remote;
+mod rpc;
 mod servers;
+mod streams;
 mod stub;

@@ -18,7 +18,8 @@ use orrery_schemas::LedgerSequence;
 use tempfile::TempDir;
 
 use super::lakes::MadeLake;
-use super::remote::{JumpingTimer, ledgers, stream, upto};
+use super::reading::{JumpingTimer, ledgers, stream, upto};
+use crate::fixtures::fixtures;
 
 /// A server's program, or `None` where it is missing and need not be there.
 fn program(variable: &str, beside_python: &[&str]) -> Option<PathBuf> {
@@ -214,7 +215,7 @@ fn lake_in_a_bucket_is_read_with_keys_or_without() {
 
 #[test]
 fn real_lake_in_a_bucket_gives_what_its_folder_gives() {
-    let Some(fixtures) = super::fixtures::fixtures() else { return };
+    let Some(fixtures) = fixtures() else { return };
     let Some(program) = program("ORRERY_WEED", &["bin/weed"]) else { return };
     let server = Server::weed(&program);
     let root = fixtures.join("lake/ledgers/pubnet");

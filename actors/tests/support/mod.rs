@@ -1,7 +1,11 @@
 //! The fixture ledgers, read in place by the simplest code that can: an independent check of the sources.
 
+mod fixtures;
+
 use std::io::Read;
 use std::path::{Path, PathBuf};
+
+pub(crate) use fixtures::fixtures;
 
 /// One ledger of a fixture file.
 pub(crate) struct FixtureLedger {
@@ -9,17 +13,6 @@ pub(crate) struct FixtureLedger {
     pub(crate) file: String,
     /// One `LedgerCloseMeta`.
     pub(crate) xdr: Vec<u8>,
-}
-
-/// `../shared/fixtures`, or `None` (after saying so) where it is missing and not required.
-pub(crate) fn fixtures() -> Option<PathBuf> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/fixtures");
-    if folder.is_dir() {
-        return Some(folder);
-    }
-    assert!(std::env::var_os("ORRERY_REQUIRE_FIXTURES").is_none(), "fixtures are required but missing");
-    println!("skipped: no fixtures at {}", folder.display());
-    None
 }
 
 /// Every ledger below `folder`, in path order.

@@ -9,6 +9,12 @@
     reason = "this is a test"
 )]
 
+#[path = "../../../actors/tests/readers/delta.rs"]
+mod delta;
+#[path = "../../../actors/tests/support/fixtures.rs"]
+mod fixtures;
+#[path = "../../../actors/tests/servers/seaweed.rs"]
+mod seaweed;
 #[path = "../../../actors/tests/source/stub.rs"]
 #[allow(dead_code, reason = "a part of it is used here")]
 mod stub;

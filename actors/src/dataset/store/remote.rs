@@ -1,12 +1,13 @@
 //! A bucket of an object store.
 
 use std::fmt;
+use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures::TryStreamExt;
-use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
+use object_store::aws::AmazonS3Builder;
 use object_store::gcp::{GoogleCloudStorageBuilder, GoogleConfigKey};
 use object_store::path::Path;
 use object_store::{
@@ -52,13 +53,8 @@ pub(super) fn s3(
     bucket: &Bucket,
     environment: &dyn Fn(&str) -> Option<String>,
 ) -> Result<Arc<dyn ObjectStore>, Error> {
-    let mut builder = AmazonS3Builder::new();
-    for variable in S3_VARIABLES {
-        let key = variable.to_ascii_lowercase().parse::<AmazonS3ConfigKey>().ok();
-        if let (Some(key), Some(value)) = (key, environment(variable).filter(|value| !value.is_empty())) {
-            builder = builder.with_config(key, value);
-        }
-    }
+    let mut builder = settings(&S3_VARIABLES, environment)
+        .fold(AmazonS3Builder::new(), |builder, (key, value)| builder.with_config(key, value));
     if let Some(endpoint) = &bucket.endpoint {
         builder = builder.with_endpoint(endpoint);
     }
@@ -68,12 +64,11 @@ pub(super) fn s3(
     let endpoint = bucket.endpoint.clone();
     let endpoint =
         endpoint.or_else(|| environment("AWS_ENDPOINT_URL_S3")).or_else(|| environment("AWS_ENDPOINT_URL"));
-    let is_plain = endpoint.is_some_and(|endpoint| endpoint.starts_with("http://"));
     let builder = builder
         .with_bucket_name(&bucket.bucket)
         .with_skip_signature(bucket.access == Access::Anonymous)
         .with_retry(no_retry())
-        .with_client_options(client_options(is_plain));
+        .with_client_options(client_options(endpoint.as_deref()));
     Ok(Arc::new(builder.build()?))
 }
 
@@ -81,23 +76,28 @@ pub(super) fn gs(
     bucket: &Bucket,
     environment: &dyn Fn(&str) -> Option<String>,
 ) -> Result<Arc<dyn ObjectStore>, Error> {
-    let mut builder = GoogleCloudStorageBuilder::new();
-    for variable in GS_VARIABLES {
-        let key = variable.to_ascii_lowercase().parse::<GoogleConfigKey>().ok();
-        if let (Some(key), Some(value)) = (key, environment(variable).filter(|value| !value.is_empty())) {
-            builder = builder.with_config(key, value);
-        }
-    }
+    let mut builder = settings(&GS_VARIABLES, environment)
+        .fold(GoogleCloudStorageBuilder::new(), |builder, (key, value)| builder.with_config(key, value));
     if let Some(endpoint) = &bucket.endpoint {
         builder = builder.with_config(GoogleConfigKey::BaseUrl, endpoint);
     }
-    let is_plain = bucket.endpoint.as_ref().is_some_and(|endpoint| endpoint.starts_with("http://"));
     let builder = builder
         .with_bucket_name(&bucket.bucket)
         .with_skip_signature(bucket.access == Access::Anonymous)
         .with_retry(no_retry())
-        .with_client_options(client_options(is_plain));
+        .with_client_options(client_options(bucket.endpoint.as_deref()));
     Ok(Arc::new(builder.build()?))
+}
+
+/// What the environment says, in the library's terms.
+fn settings<K: FromStr>(
+    variables: &[&str],
+    environment: &dyn Fn(&str) -> Option<String>,
+) -> impl Iterator<Item = (K, String)> {
+    variables.iter().filter_map(|variable| {
+        let value = environment(variable).filter(|value| !value.is_empty())?;
+        Some((variable.to_ascii_lowercase().parse().ok()?, value))
+    })
 }
 
 /// The dataset has one budget of its own; the library's would multiply with it and hide unknown puts.
@@ -105,9 +105,10 @@ fn no_retry() -> RetryConfig {
     RetryConfig { max_retries: 0, ..RetryConfig::default() }
 }
 
-fn client_options(is_plain: bool) -> ClientOptions {
+/// Without encryption only where the endpoint's URL says so.
+fn client_options(endpoint: Option<&str>) -> ClientOptions {
     ClientOptions::new()
-        .with_allow_http(is_plain)
+        .with_allow_http(endpoint.is_some_and(|endpoint| endpoint.starts_with("http://")))
         .with_timeout(REQUEST_TIMEOUT)
         .with_connect_timeout(CONNECT_TIMEOUT)
 }

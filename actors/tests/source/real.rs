@@ -2,21 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::PathBuf;
 
 use orrery_actors::source::{LedgerRange, ProgressUnit, RawLedger, SourceUrl, open};
 
-/// The fixtures, or `None` where they are missing and need not be there.
-pub(crate) fn fixtures() -> Option<PathBuf> {
-    let path = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/fixtures"));
-    let exists = path.join("README.md").exists();
-    let required = std::env::var("ORRERY_REQUIRE_FIXTURES").is_ok_and(|value| value == "1");
-    assert!(exists || !required, "fixtures are required and missing at {}", path.display());
-    if !exists {
-        println!("skipped: no fixtures at {}", path.display());
-    }
-    exists.then_some(path)
-}
+use crate::fixtures::fixtures;
 
 fn read(url: &SourceUrl) -> Vec<RawLedger> {
     let mut source = open(std::slice::from_ref(url), LedgerRange::default()).unwrap();

@@ -13,7 +13,7 @@ use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::{
     CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
-    ObjectStoreExt, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
+    ObjectStoreExt, PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
 };
 use tokio::sync::watch;
 
@@ -27,6 +27,8 @@ pub(crate) enum Fate {
     AnswerLost,
     /// Done when the gate opens.
     Waits,
+    /// Done even if there is something that must not be replaced.
+    Replaces,
 }
 
 /// A request: whether it is a put, and of which object.
@@ -64,9 +66,12 @@ impl Objects {
         contents
     }
 
-    async fn put(&self, path: &Path, payload: PutPayload, options: PutOptions) -> Result<PutResult> {
+    async fn put(&self, path: &Path, payload: PutPayload, mut options: PutOptions) -> Result<PutResult> {
         let fate = (self.rule)(true, path.as_ref());
         self.await_fate(fate).await?;
+        if fate == Fate::Replaces {
+            options.mode = PutMode::Overwrite;
+        }
         let done = self.inner.put_opts(path, payload, options).await;
         if fate == Fate::AnswerLost { Err(failure()) } else { done }
     }
@@ -78,7 +83,7 @@ impl Objects {
 
     async fn await_fate(&self, fate: Fate) -> Result<()> {
         match fate {
-            Fate::Done | Fate::AnswerLost => {}
+            Fate::Done | Fate::AnswerLost | Fate::Replaces => {}
             Fate::Fails => return Err(failure()),
             Fate::Waits => drop(self.gate.subscribe().wait_for(|open| *open).await.unwrap()),
         }
