@@ -32,7 +32,7 @@ pub struct Metric {
 }
 
 /// Every metric of the data path.
-pub const METRICS: [Metric; 13] = [
+pub const METRICS: [Metric; 14] = [
     declare(RECEIVED_LEDGERS, MetricKind::Counter, "Ledgers that the fetcher sent to the processor."),
     declare(RECEIVED_BYTES, MetricKind::Counter, "Bytes of objects and answers that held those ledgers."),
     declare(FETCH_WATERMARK, MetricKind::Gauge, "Last ledger that the fetcher sent to the processor."),
@@ -52,6 +52,11 @@ pub const METRICS: [Metric; 13] = [
         MetricKind::Gauge,
         "Close time of that ledger, in seconds since 1970 (UTC).",
     ),
+    declare(
+        LOST_CHECKPOINTS,
+        MetricKind::Counter,
+        "Openings of an output that has fewer ledgers than were durable in it before (CKPT-1).",
+    ),
     declare(COMMITS, MetricKind::Counter, "Commits to the output."),
     declare(COMMIT_SECONDS, MetricKind::Histogram, "Time that a commit took."),
 ];
@@ -67,6 +72,7 @@ const PROCESS_WATERMARK: &str = "orrery_processor_watermark_ledger";
 const REFUSED_LEDGERS: &str = "orrery_processor_refused_ledgers_total";
 const CHECKPOINT: &str = "orrery_sink_checkpoint_ledger";
 const CHECKPOINT_CLOSED_AT: &str = "orrery_sink_checkpoint_closed_at_seconds";
+const LOST_CHECKPOINTS: &str = "orrery_sink_lost_checkpoints_total";
 const COMMITS: &str = "orrery_sink_commits_total";
 const COMMIT_SECONDS: &str = "orrery_sink_commit_seconds";
 
@@ -109,7 +115,7 @@ pub struct PipelineCounts {
     pub processed: u64,
     /// Ledgers that failed.
     pub refused: u64,
-    /// Last ledger that every output has; 0 before the first commit of each.
+    /// Last ledger that every output has; 0 until each is open and has one.
     pub checkpoint: u64,
 }
 
@@ -180,6 +186,16 @@ impl PipelineMetrics {
         counter!(REFUSED_LEDGERS, "pipeline" => self.pipeline.clone()).increment(1);
     }
 
+    /// CKPT-1: an output has fewer ledgers than were durable in it before.
+    pub fn checkpoint_lost(&self) {
+        counter!(LOST_CHECKPOINTS, "pipeline" => self.pipeline.clone()).increment(1);
+    }
+
+    /// An output was opened and has every ledger up to `checkpoint`.
+    pub fn opened(&self, output: &'static str, checkpoint: LedgerSequence, closed_at: CloseTime) {
+        self.durable(output, checkpoint, closed_at);
+    }
+
     /// An output has every ledger up to `checkpoint`, after a commit that took `seconds`.
     pub fn committed(
         &self,
@@ -188,14 +204,24 @@ impl PipelineMetrics {
         closed_at: CloseTime,
         seconds: f64,
     ) {
+        let labels = self.durable(output, checkpoint, closed_at);
+        counter!(COMMITS, &labels).increment(1);
+        histogram!(COMMIT_SECONDS, &labels).record(seconds);
+    }
+
+    fn durable(
+        &self,
+        output: &'static str,
+        checkpoint: LedgerSequence,
+        closed_at: CloseTime,
+    ) -> [(&'static str, String); 2] {
         let [events, ledgers] = &self.checkpoints;
         let noted = if output == LEDGERS_OUTPUT { ledgers } else { events };
         noted.store(checkpoint.0.into(), Ordering::Relaxed);
         let labels = [("pipeline", self.pipeline.to_string()), ("output", output.to_owned())];
         gauge!(CHECKPOINT, &labels).set(f64::from(checkpoint.0));
         gauge!(CHECKPOINT_CLOSED_AT, &labels).set(closed_at.unix_seconds() as f64);
-        counter!(COMMITS, &labels).increment(1);
-        histogram!(COMMIT_SECONDS, &labels).record(seconds);
+        labels
     }
 }
 

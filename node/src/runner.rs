@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use orrery_actors::checkpoint::{NodeState, RestartRecord};
+use orrery_actors::checkpoint::{NodeState, Quarantined, RestartRecord};
 use orrery_actors::dataset::{DatasetUrl, Retry, Store};
 use orrery_actors::metrics::PipelineMetrics;
 use orrery_actors::pipeline::supervised::{PipelineLimits, SupervisedPipeline};
@@ -192,14 +192,22 @@ impl Node {
     /// That the pipeline is parked, and what to do about it: whether it stays so over a restart depends on why.
     fn parked(&self, reason: String) -> Failure {
         let pipeline = self.settings.pipeline.clone();
-        let fix = match self.state.parked.reason(&pipeline) {
-            Ok(None) => "when its cause is mended, run the same again to go on".to_owned(),
-            Ok(Some(_)) | Err(_) => format!(
-                "`orrery quarantine list` shows the evidence, if it is a ledger's; when its cause is mended, `orrery \
-                 resume {pipeline}` and the same again go on"
-            ),
+        let (reason, fix) = match self.state.parked.reason(&pipeline) {
+            Ok(None) => (reason, "when its cause is mended, run the same again to go on".to_owned()),
+            Ok(Some(noted)) => (noted, self.resumed(&pipeline)),
+            Err(_) => (reason, self.resumed(&pipeline)),
         };
         Failure::Parked { pipeline, reason, fix }
+    }
+
+    /// How a pipeline goes on that stays parked.
+    fn resumed(&self, pipeline: &str) -> String {
+        let is_evident = |entries: Vec<Quarantined>| entries.iter().any(|entry| entry.pipeline == pipeline);
+        let evidence = match self.state.quarantine.list().is_ok_and(is_evident) {
+            true => "`orrery quarantine list` shows the evidence; ",
+            false => "",
+        };
+        format!("{evidence}when its cause is mended, `orrery resume {pipeline}` and the same again go on")
     }
 
     /// The supervision tree of design.md, as far as it exists.
@@ -212,11 +220,8 @@ impl Node {
             if self.goal != Goal::Follow {
                 return Err(self.parked(reason));
             }
-            tracing::error!(
-                pipeline,
-                reason,
-                "pipeline is parked; see orrery quarantine list, orrery resume"
-            );
+            // Why stands in the refusal to start it.
+            tracing::error!(pipeline, "pipeline is parked; see orrery quarantine list, orrery resume");
             parked.set(Some(reason));
         }
         // A parked one refuses to start, until it is resumed.
@@ -277,7 +282,11 @@ impl Parked {
             if report.outcome == Outcome::Parked && report.child.as_str() == pipeline {
                 is.store(true, Ordering::Relaxed);
                 telemetry::set_parked(&pipeline, true);
-                reason.send_replace(Some(report.reason.to_string()));
+                let why = match &report.reason {
+                    ExitReason::Parked(why) => why.clone(),
+                    other => other.to_string(),
+                };
+                reason.send_replace(Some(why));
             }
             if report.outcome != Outcome::Restarted {
                 return;

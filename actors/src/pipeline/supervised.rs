@@ -23,6 +23,7 @@ use orrery_supervisor::{
 };
 
 use super::batch::work_on;
+use super::noted::Notes;
 use super::table::{TableOutput, TableSettings};
 use super::work::{PipelineSettings, Proof};
 use crate::checkpoint::{NodeState, Quarantined, Seen};
@@ -165,6 +166,8 @@ impl SupervisedPipeline {
         context: &StartContext,
     ) -> Result<(Sink, SinkActorSettings), StartError> {
         self.refuse_if_parked()?;
+        let state = self.state.as_ref();
+        let notes = state.and_then(|state| Notes::new(state, &self.name, &self.dataset));
         let settings = TableSettings {
             pipeline: self.name.clone(),
             store: self.dataset.clone(),
@@ -175,14 +178,13 @@ impl SupervisedPipeline {
             backoff,
             clock: self.clock.clone(),
             metrics: self.metrics.clone(),
+            notes: notes.clone(),
         };
         let random = random(self.seed, context.incarnation(), kind.as_str());
         let output: Box<dyn Output> = Box::new(TableOutput::new(settings, random));
-        let (state, output_name) = (self.state.clone(), format!("{}/{}", self.name, kind.as_str()));
         let on_checkpoint = Arc::new(move |ledger| {
-            let Some(state) = &state else { return };
-            if let Err(error) = state.checkpoints.advance(&output_name, ledger) {
-                tracing::warn!(%error, "checkpoint not noted; the dataset has it");
+            if let Some(notes) = &notes {
+                notes.committed(ledger);
             }
         });
         Ok((Sink, SinkActorSettings { output, credits: self.limits.processor_to_sink, on_checkpoint }))
@@ -237,6 +239,7 @@ impl SupervisedPipeline {
         let entry = Quarantined {
             ledger,
             pipeline: self.name.clone(),
+            dataset: self.dataset.place().unwrap_or_default().to_owned(),
             source: source.to_owned(),
             file: file.to_owned(),
             reason: reason.to_owned(),

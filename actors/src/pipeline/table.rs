@@ -13,6 +13,7 @@ use orrery_schemas::{CloseTime, Hash32, LedgerSequence, RowDigest};
 use orrery_supervisor::{Backoff, Clock, ErrorClass, ExitError, MonotonicTime, SeededRandom};
 use tracing::Instrument;
 
+use super::noted::Notes;
 use crate::dataset::{
     DatasetError, DatasetErrorClass, DatasetSettings, Outcome, SlotFileEncoder, SlotRows, Store, Table,
     TableKind, ledgers_digest,
@@ -40,6 +41,8 @@ pub(super) struct TableSettings {
     pub(super) backoff: Backoff,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) metrics: Arc<PipelineMetrics>,
+    /// What the node noted of it, if it notes anything.
+    pub(super) notes: Option<Notes>,
 }
 
 /// One table, open from the first message on.
@@ -74,7 +77,14 @@ impl TableOutput {
                 Err(error) => self.wait("open", error, &mut outage).await?,
             }
         };
+        if let Some(notes) = &self.settings.notes {
+            notes.open(&table, &self.settings.metrics)?;
+        }
         let tip = table.tip();
+        if let Some(closed_at) = tip.closed_at {
+            let durable = LedgerSequence(tip.next_ledger.0.saturating_sub(1));
+            self.settings.metrics.opened(self.settings.kind.as_str(), durable, closed_at);
+        }
         let position = Position { next: tip.next_ledger, parent: tip.last_ledger_hash };
         self.table = Some(table);
         Ok(position)

@@ -14,6 +14,7 @@ mod objects;
 mod determinism;
 mod flow;
 mod lakes;
+mod noted;
 mod outages;
 mod panics;
 mod poison;
