@@ -103,6 +103,9 @@ impl Node {
     pub(crate) async fn open(settings: Settings, goal: Goal) -> Result<Self, Failure> {
         let state = NodeState::open(&settings.data_dir)?;
         state.keep_open();
+        if let Err(error) = state.parked.know(&settings.pipeline) {
+            tracing::warn!(%error, "the pipeline's name is not noted; commands on the stopped node ask for --config");
+        }
         let Opened { stores, network, dataset, dataset_settings, range } =
             opening::open(&settings, goal).await?;
         let metrics = Arc::new(PipelineMetrics::new(settings.pipeline.as_str()));

@@ -52,7 +52,48 @@ fn everything_outlives_the_process() {
     let (entry, bytes) = state.quarantine.get(LedgerSequence(9)).unwrap().unwrap();
     assert_eq!((entry, bytes.as_deref()), (poison(9), Some(&b"bytes"[..])));
     assert_eq!(state.parked.reason("live").unwrap().as_deref(), Some("asked for"));
-    assert_eq!(state.restarts.list().unwrap(), [record]);
+    assert_eq!(state.restarts.latest(9).unwrap(), [record]);
+}
+
+#[test]
+fn the_latest_restarts_come_newest_last_and_old_ones_go() {
+    let directory = tempfile::tempdir().unwrap();
+    let restarts = state(directory.path()).restarts;
+    for incarnation in 1..=1003 {
+        let record = RestartRecord {
+            supervisor: "node/pipelines".to_owned(),
+            child: "live".to_owned(),
+            reason: "killed".to_owned(),
+            restarts_in_window: 1,
+            incarnation,
+        };
+        restarts.add(&record).unwrap();
+    }
+    let check = |count, expect: Vec<u64>| {
+        let latest = restarts.latest(count).unwrap().into_iter();
+        assert_eq!(latest.map(|record| record.incarnation).collect::<Vec<_>>(), expect, "{count}");
+    };
+    check(0, vec![]);
+    check(2, vec![1002, 1003]);
+    check(5000, (4..=1003).collect());
+}
+
+#[test]
+fn pipelines_are_known_until_the_node_has_others_unless_they_are_parked() {
+    let directory = tempfile::tempdir().unwrap();
+    let parked = state(directory.path()).parked;
+    assert_eq!(parked.pipelines().unwrap(), Vec::<String>::new());
+    parked.know("one").unwrap();
+    parked.know("two").unwrap();
+    assert_eq!(parked.pipelines().unwrap(), ["two"]);
+    assert!(!parked.resume("two").unwrap(), "it was not parked");
+    parked.park("two", "asked for").unwrap();
+    parked.know("two").unwrap();
+    parked.know("three").unwrap();
+    assert_eq!(parked.pipelines().unwrap(), ["three", "two"]);
+    assert_eq!(parked.reason("two").unwrap().as_deref(), Some("asked for"));
+    assert!(parked.resume("two").unwrap());
+    assert_eq!((parked.reason("two").unwrap(), parked.reason("nobody").unwrap()), (None, None));
 }
 
 #[test]

@@ -233,8 +233,8 @@ impl SupervisedPipeline {
     /// Keeps the evidence and notes that the pipeline is parked, so that a restarted node leaves it so.
     fn quarantine(&self, poison: &PoisonLedger, attempts: u32) -> Result<(), ExitError> {
         let source = self.stores.get(poison.origin.source).map_or("", |store| store.name());
-        let (ledger, file, reason) = (poison.ledger.0, poison.origin.file.as_ref(), poison.reason.as_str());
-        tracing::error!(ledger, source, file, reason, attempts, "poison ledger, the pipeline is parked");
+        let (ledger, file, reason) = (poison.ledger.0, poison.origin.file.as_ref(), poison.what());
+        tracing::error!(ledger, source, file, %reason, attempts, "poison ledger, the pipeline is parked");
         let Some(state) = &self.state else { return Ok(()) };
         let entry = Quarantined {
             ledger,
@@ -242,7 +242,7 @@ impl SupervisedPipeline {
             dataset: self.dataset.place().unwrap_or_default().to_owned(),
             source: source.to_owned(),
             file: file.to_owned(),
-            reason: reason.to_owned(),
+            reason,
             attempts,
             object_bytes: poison.origin.bytes.len(),
         };
