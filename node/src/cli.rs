@@ -20,7 +20,8 @@ pub(crate) struct Cli {
 }
 
 const EXIT_CODES: &str = "Exit codes: 0 ok, 1 a check failed, 2 usage, 65 bad data, 69 unavailable, 70 a bug, \
-                          75 try again, 78 configuration, 130 interrupted.";
+                          75 try again, 78 configuration, 130 interrupted; `run` ends by a signal only, so that it exits \
+                          with 0 once it has drained.";
 
 /// Form of results.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

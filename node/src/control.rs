@@ -84,9 +84,18 @@ fn socket(data_dir: &Path) -> PathBuf {
     data_dir.join("control.sock")
 }
 
-/// Serves clients, for ever.
-pub(crate) async fn serve(node: &Node, handle: &SupervisorHandle, parked: &Parked) -> Result<(), Failure> {
-    let path = socket(&node.settings.data_dir);
+/// Serves clients, for ever; gives why it cannot.
+pub(crate) async fn serve(node: &Node, handle: &SupervisorHandle, parked: &Parked) -> Failure {
+    let listener = match listen(&node.settings.data_dir) {
+        Ok(listener) => listener,
+        Err(failure) => return failure,
+    };
+    let control = Control { node, handle, parked, change: Mutex::new(()) };
+    serve_clients(&listener, CLIENT_WITHIN, |client| control.answer(client)).await
+}
+
+fn listen(data_dir: &Path) -> Result<UnixListener, Failure> {
+    let path = socket(data_dir);
     let failed = |action: &str, error: io::Error| {
         Failure::Unavailable(format!("{}: {action} the control socket: {error}", path.display()))
     };
@@ -104,8 +113,7 @@ pub(crate) async fn serve(node: &Node, handle: &SupervisorHandle, parked: &Parke
     })?;
     fs::set_permissions(&path, fs::Permissions::from_mode(0o600))
         .map_err(|error| failed("protect", error))?;
-    let control = Control { node, handle, parked, change: Mutex::new(()) };
-    serve_clients(&listener, CLIENT_WITHIN, |client| control.answer(client)).await
+    Ok(listener)
 }
 
 /// Gives every client to `answer`, at most [`CLIENTS_MAX`] of them at a time and each for as long as `within`.
@@ -198,7 +206,7 @@ impl Control<'_> {
                 let answer =
                     quarantine::perform(&self.node.state, request).map_err(|error| error.to_string())?;
                 let is_released = retried && !answer.is_null();
-                if is_released && self.parked.is.load(std::sync::atomic::Ordering::Relaxed) {
+                if is_released && self.parked.is() {
                     self.resume(&self.node.settings.pipeline).await?;
                 }
                 Ok(answer)

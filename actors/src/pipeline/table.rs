@@ -19,7 +19,7 @@ use crate::dataset::{
     TableKind, ledgers_digest,
 };
 use crate::envelope::{EventBatch, Position};
-use crate::metrics::PipelineMetrics;
+use crate::metrics::{Peer, PipelineMetrics};
 use crate::sink::Output;
 
 /// What an output is made from.
@@ -73,7 +73,10 @@ impl TableOutput {
         let table = loop {
             let TableSettings { store, kind, dataset, .. } = &self.settings;
             match Table::open(store, *kind, dataset).await {
-                Ok(table) => break table,
+                Ok(table) => {
+                    self.settings.metrics.reached(Peer::Output(kind.as_str()));
+                    break table;
+                }
                 Err(error) => self.wait("open", error, &mut outage).await?,
             }
         };
@@ -194,6 +197,7 @@ impl TableOutput {
         if spent {
             return Err(ExitError::new(ErrorClass::Exhausted, error.to_string()));
         }
+        self.settings.metrics.away(Peer::Output(self.settings.kind.as_str()), since);
         outage.attempts += 1;
         let delay = self.settings.backoff.delay(outage.attempts, &mut || self.random.draw());
         let (table, attempts) = (self.settings.kind.as_str(), outage.attempts);

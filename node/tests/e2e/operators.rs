@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::process::{Home, assert_same, files, get};
 
@@ -65,7 +65,8 @@ fn a_poison_ledger_parks_a_running_node_until_it_is_retried() {
     ];
     let mut node = home.start(&arguments, &[]);
     let http = node.http();
-    node.until("parking", |_| (get(&http, "/readyz").0 == 503).then_some(()));
+    node.until("parking", |_| get(&http, "/readyz").1.contains("parked").then_some(()));
+    assert_eq!(get(&http, "/readyz").0, 503);
     assert_eq!(get(&http, "/healthz"), (200, "ok\n".to_owned()));
     let (_, metrics) = get(&http, "/metrics");
     assert!(metrics.contains("orrery_pipeline_parked{pipeline=\"main\"} 1"), "{metrics}");
@@ -226,15 +227,18 @@ fn an_operator_parks_and_resumes_a_pipeline_of_a_node_that_runs_or_does_not() {
     let mut node = start();
     let http = node.http();
     node.until_committed();
-    assert_eq!(get(&http, "/readyz"), (200, "ready\n".to_owned()));
+    assert_eq!(get(&http, "/readyz"), (200, "{\"ready\":true}".to_owned()));
     home.run_here(&["park", "other"]).expect(1, "no pipeline `other` here; this node has `main`");
     home.run_here(&["resume"]).expect(1, "neither parked nor ended");
     home.run_here(&["park"]).expect(0, "parked");
-    assert_eq!(get(&http, "/readyz").0, 503);
+    let (status, body) = get(&http, "/readyz");
+    let answer: Value = serde_json::from_str(&body).unwrap();
+    let reason = json!({ "reason": "parked", "pipeline": "main", "detail": "parked by an operator" });
+    assert_eq!((status, answer), (503, json!({ "ready": false, "reasons": [reason] })));
     node.until("parking", |node| (node.actor(&["pipelines", "main"])?["state"] == "parked").then_some(()));
     // Over a restart of the node.
     node.signal("-INT");
-    assert_eq!(node.end().0, Some(130));
+    assert_eq!(node.end().0, Some(0));
     let mut node = start();
     let http = node.http();
     assert_eq!(get(&http, "/readyz").0, 503);
@@ -243,7 +247,7 @@ fn an_operator_parks_and_resumes_a_pipeline_of_a_node_that_runs_or_does_not() {
     node.until_committed();
     assert_eq!(get(&http, "/readyz").0, 200);
     node.signal("-INT");
-    assert_eq!(node.end().0, Some(130));
+    assert_eq!(node.end().0, Some(0));
     // While no node runs.
     home.run_here(&["resume"]).expect(1, "pipeline main is not parked");
     for command in ["park", "resume"] {
