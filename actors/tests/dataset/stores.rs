@@ -26,6 +26,8 @@ use crate::made::{self, fill, over, settings};
 enum Fault {
     /// A create replaces what is there.
     IgnoresCreate,
+    /// The same, for so many puts; then it is mended.
+    IgnoredCreate(u64),
     /// Every third put is done without an answer, every seventh is not done; every fifth read breaks off.
     LosesAnswers,
 }
@@ -46,13 +48,15 @@ impl Faulty {
     async fn put(&self, path: &Path, payload: PutPayload, mut options: PutOptions) -> Result<PutResult> {
         let number = self.puts.fetch_add(1, Ordering::Relaxed);
         let timeout = || Error::Generic { store: "faulty", source: "timed out".into() };
-        if self.fault == Fault::IgnoresCreate {
-            options.mode = PutMode::Overwrite;
-        } else if number % 7 == 6 {
-            return Err(timeout());
-        } else if number % 3 == 2 {
-            self.inner.put_opts(path, payload, options).await?;
-            return Err(timeout());
+        match self.fault {
+            Fault::IgnoresCreate => options.mode = PutMode::Overwrite,
+            Fault::IgnoredCreate(puts) if number < puts => options.mode = PutMode::Overwrite,
+            Fault::LosesAnswers if number % 7 == 6 => return Err(timeout()),
+            Fault::LosesAnswers if number % 3 == 2 => {
+                self.inner.put_opts(path, payload, options).await?;
+                return Err(timeout());
+            }
+            Fault::IgnoredCreate(_) | Fault::LosesAnswers => {}
         }
         self.inner.put_opts(path, payload, options).await
     }
@@ -160,6 +164,19 @@ async fn a_store_that_ignores_put_if_absent_is_refused() {
     assert!(matches!(error, DatasetError::Store(StoreError::IgnoresPutIfAbsent { .. })), "{error}");
     assert_eq!(error.class(), DatasetErrorClass::Usage);
     assert!(error.to_string().contains("faulty store/set/ does not honour put-if-absent"), "{error}");
+}
+
+#[tokio::test]
+async fn a_store_that_is_mended_is_accepted_with_what_it_left_behind() {
+    let store = over(Faulty::over(Fault::IgnoredCreate(4)));
+    for _ in 0..2 {
+        let error = store.self_test().await.unwrap_err();
+        assert!(error.to_string().contains("object _orrery/put-if-absent"), "{error}");
+        assert!(error.to_string().contains("nothing need be deleted"), "{error}");
+    }
+    for _ in 0..2 {
+        store.self_test().await.unwrap();
+    }
 }
 
 #[tokio::test]
