@@ -66,7 +66,7 @@ pub struct Origin {
 
 /// A ledger that cannot become events, with the evidence.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("ledger {ledger} from {}: {reason}", origin.file)]
+#[error("ledger {ledger} from {}: {}", origin.file, self.what())]
 pub struct PoisonLedger {
     /// The ledger.
     pub ledger: LedgerSequence,
@@ -74,6 +74,15 @@ pub struct PoisonLedger {
     pub origin: Origin,
     /// What is wrong; the same words whenever it fails the same way.
     pub reason: String,
+}
+
+impl PoisonLedger {
+    /// What is wrong, without file and ledger where those stand beside it: a reader's error names both itself.
+    pub fn what(&self) -> String {
+        let reason = self.reason.strip_prefix(self.origin.file.as_ref());
+        let reason = reason.and_then(|reason| reason.strip_prefix(": ")).unwrap_or(&self.reason);
+        reason.replacen(&format!("ledger {}: ", self.ledger), "", 1)
+    }
 }
 
 /// Where a batch stands in the chain of ledgers.

@@ -3,11 +3,13 @@
 //!
 //! Labels are `pipeline` and, for sinks, `output`; never an account, a contract or a hash.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use metrics::{counter, gauge, histogram};
 use orrery_schemas::{CloseTime, LedgerSequence};
+use orrery_supervisor::MonotonicTime;
 
 /// Kind of a metric, as Prometheus knows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,10 +34,11 @@ pub struct Metric {
 }
 
 /// Every metric of the data path.
-pub const METRICS: [Metric; 13] = [
+pub const METRICS: [Metric; 16] = [
     declare(RECEIVED_LEDGERS, MetricKind::Counter, "Ledgers that the fetcher sent to the processor."),
     declare(RECEIVED_BYTES, MetricKind::Counter, "Bytes of objects and answers that held those ledgers."),
     declare(FETCH_WATERMARK, MetricKind::Gauge, "Last ledger that the fetcher sent to the processor."),
+    declare(SOURCE_OUTAGE, MetricKind::Gauge, "1 while no source gives the ledger that is due."),
     declare(CHANGED_OBJECTS, MetricKind::Counter, "Objects whose bytes changed after they were processed."),
     declare(
         PROCESSED_LEDGERS,
@@ -52,6 +55,12 @@ pub const METRICS: [Metric; 13] = [
         MetricKind::Gauge,
         "Close time of that ledger, in seconds since 1970 (UTC).",
     ),
+    declare(
+        LOST_CHECKPOINTS,
+        MetricKind::Counter,
+        "Openings of an output that has fewer ledgers than were durable in it before (CKPT-1).",
+    ),
+    declare(SINK_OUTAGE, MetricKind::Gauge, "1 while the output cannot be read or written."),
     declare(COMMITS, MetricKind::Counter, "Commits to the output."),
     declare(COMMIT_SECONDS, MetricKind::Histogram, "Time that a commit took."),
 ];
@@ -59,6 +68,7 @@ pub const METRICS: [Metric; 13] = [
 const RECEIVED_LEDGERS: &str = "orrery_source_received_ledgers_total";
 const RECEIVED_BYTES: &str = "orrery_source_received_bytes_total";
 const FETCH_WATERMARK: &str = "orrery_source_watermark_ledger";
+const SOURCE_OUTAGE: &str = "orrery_source_outage";
 const CHANGED_OBJECTS: &str = "orrery_source_changed_objects_total";
 const PROCESSED_LEDGERS: &str = "orrery_processor_sent_ledgers_total";
 const SENT_EVENTS: &str = "orrery_processor_sent_events_total";
@@ -67,6 +77,8 @@ const PROCESS_WATERMARK: &str = "orrery_processor_watermark_ledger";
 const REFUSED_LEDGERS: &str = "orrery_processor_refused_ledgers_total";
 const CHECKPOINT: &str = "orrery_sink_checkpoint_ledger";
 const CHECKPOINT_CLOSED_AT: &str = "orrery_sink_checkpoint_closed_at_seconds";
+const LOST_CHECKPOINTS: &str = "orrery_sink_lost_checkpoints_total";
+const SINK_OUTAGE: &str = "orrery_sink_outage";
 const COMMITS: &str = "orrery_sink_commits_total";
 const COMMIT_SECONDS: &str = "orrery_sink_commit_seconds";
 
@@ -90,6 +102,26 @@ pub struct PipelineMetrics {
     refused: AtomicU64,
     /// Of the tables of events and of ledgers.
     checkpoints: [AtomicU64; 2],
+    /// Since when sources and outputs are away.
+    away: Mutex<BTreeMap<Peer, MonotonicTime>>,
+}
+
+/// What a pipeline cannot do without.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Peer {
+    /// All sources together.
+    Sources,
+    /// An output, by name.
+    Output(&'static str),
+}
+
+/// Since when what is away is away, by the pipeline's clock.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Outages {
+    /// No source gives the ledger that is due, though each was tried as often as its budget allows.
+    pub sources: Option<MonotonicTime>,
+    /// An output cannot be read or written.
+    pub dataset: Option<MonotonicTime>,
 }
 
 /// The counts at one moment.
@@ -109,7 +141,7 @@ pub struct PipelineCounts {
     pub processed: u64,
     /// Ledgers that failed.
     pub refused: u64,
-    /// Last ledger that every output has; 0 before the first commit of each.
+    /// Last ledger that every output has; 0 until each is open and has one.
     pub checkpoint: u64,
 }
 
@@ -126,7 +158,37 @@ impl PipelineMetrics {
             processed: AtomicU64::default(),
             refused: AtomicU64::default(),
             checkpoints: Default::default(),
+            away: Mutex::default(),
         }
+    }
+
+    /// `peer` is away since `since`, or since it was away before: a restart of the pipeline does not begin it anew.
+    pub fn away(&self, peer: Peer, since: MonotonicTime) {
+        self.away.lock().unwrap_or_else(PoisonError::into_inner).entry(peer).or_insert(since);
+        self.show_outage(peer, 1.0);
+    }
+
+    /// `peer` did what it was asked for.
+    pub fn reached(&self, peer: Peer) {
+        self.away.lock().unwrap_or_else(PoisonError::into_inner).remove(&peer);
+        self.show_outage(peer, 0.0);
+    }
+
+    fn show_outage(&self, peer: Peer, is_away: f64) {
+        match peer {
+            Peer::Sources => gauge!(SOURCE_OUTAGE, "pipeline" => self.pipeline.clone()).set(is_away),
+            Peer::Output(output) => {
+                let labels = [("pipeline", self.pipeline.to_string()), ("output", output.to_owned())];
+                gauge!(SINK_OUTAGE, &labels).set(is_away);
+            }
+        }
+    }
+
+    /// What is away now.
+    pub fn outages(&self) -> Outages {
+        let away = self.away.lock().unwrap_or_else(PoisonError::into_inner);
+        let outputs = away.iter().filter(|(peer, _)| **peer != Peer::Sources).map(|(_, since)| *since);
+        Outages { sources: away.get(&Peer::Sources).copied(), dataset: outputs.min() }
     }
 
     /// The counts now.
@@ -149,6 +211,7 @@ impl PipelineMetrics {
         self.received_ledgers.fetch_add(ledgers, Ordering::Relaxed);
         self.received_bytes.fetch_add(bytes, Ordering::Relaxed);
         self.fetched.store(last.0.into(), Ordering::Relaxed);
+        self.reached(Peer::Sources);
         counter!(RECEIVED_LEDGERS, "pipeline" => self.pipeline.clone()).increment(ledgers);
         counter!(RECEIVED_BYTES, "pipeline" => self.pipeline.clone()).increment(bytes);
         gauge!(FETCH_WATERMARK, "pipeline" => self.pipeline.clone()).set(f64::from(last.0));
@@ -180,6 +243,16 @@ impl PipelineMetrics {
         counter!(REFUSED_LEDGERS, "pipeline" => self.pipeline.clone()).increment(1);
     }
 
+    /// CKPT-1: an output has fewer ledgers than were durable in it before.
+    pub fn checkpoint_lost(&self) {
+        counter!(LOST_CHECKPOINTS, "pipeline" => self.pipeline.clone()).increment(1);
+    }
+
+    /// An output was opened and has every ledger up to `checkpoint`.
+    pub fn opened(&self, output: &'static str, checkpoint: LedgerSequence, closed_at: CloseTime) {
+        self.durable(output, checkpoint, closed_at);
+    }
+
     /// An output has every ledger up to `checkpoint`, after a commit that took `seconds`.
     pub fn committed(
         &self,
@@ -188,20 +261,55 @@ impl PipelineMetrics {
         closed_at: CloseTime,
         seconds: f64,
     ) {
+        let labels = self.durable(output, checkpoint, closed_at);
+        counter!(COMMITS, &labels).increment(1);
+        histogram!(COMMIT_SECONDS, &labels).record(seconds);
+    }
+
+    fn durable(
+        &self,
+        output: &'static str,
+        checkpoint: LedgerSequence,
+        closed_at: CloseTime,
+    ) -> [(&'static str, String); 2] {
         let [events, ledgers] = &self.checkpoints;
         let noted = if output == LEDGERS_OUTPUT { ledgers } else { events };
         noted.store(checkpoint.0.into(), Ordering::Relaxed);
+        self.reached(Peer::Output(output));
         let labels = [("pipeline", self.pipeline.to_string()), ("output", output.to_owned())];
         gauge!(CHECKPOINT, &labels).set(f64::from(checkpoint.0));
         gauge!(CHECKPOINT_CLOSED_AT, &labels).set(closed_at.unix_seconds() as f64);
-        counter!(COMMITS, &labels).increment(1);
-        histogram!(COMMIT_SECONDS, &labels).record(seconds);
+        labels
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+
+    #[test]
+    fn an_outage_lasts_from_its_first_failure_until_something_is_done() {
+        let metrics = PipelineMetrics::new("main");
+        let at = |seconds| MonotonicTime::ORIGIN.after(Duration::from_secs(seconds));
+        let check = |sources: Option<u64>, dataset: Option<u64>| {
+            let expect = Outages { sources: sources.map(at), dataset: dataset.map(at) };
+            assert_eq!(metrics.outages(), expect);
+        };
+        check(None, None);
+        metrics.away(Peer::Sources, at(5));
+        metrics.away(Peer::Sources, at(9));
+        metrics.away(Peer::Output("ledgers"), at(7));
+        metrics.away(Peer::Output("token_transfers"), at(6));
+        check(Some(5), Some(6));
+        metrics.received(1, 1, LedgerSequence(2));
+        check(None, Some(6));
+        metrics.reached(Peer::Output("token_transfers"));
+        check(None, Some(7));
+        metrics.opened("ledgers", LedgerSequence(2), CloseTime::MAX);
+        check(None, None);
+    }
 
     #[test]
     fn names_follow_the_form_and_are_told_apart() {

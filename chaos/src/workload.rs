@@ -27,9 +27,6 @@ const STOPS_WITHIN: Duration = Duration::from_secs(60);
 /// What a node logs when its dataset is open.
 const STARTED: &str = "node starts";
 
-/// Exit code of a node that was told to stop.
-const INTERRUPTED: i32 = 130;
-
 /// Which command of `orrery` writes the dataset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ValueEnum)]
 #[serde(rename_all = "snake_case")]
@@ -46,14 +43,6 @@ impl Mode {
         match self {
             Self::Backfill => "backfill",
             Self::Run => "run",
-        }
-    }
-
-    /// The exit code of a run that went well: one that never ends is told to.
-    pub(crate) const fn exit_code(self) -> i32 {
-        match self {
-            Self::Backfill => 0,
-            Self::Run => INTERRUPTED,
         }
     }
 }
@@ -177,7 +166,7 @@ impl Workload {
             Mode::Run => (running.stop(STOPS_WITHIN)?, written),
             Mode::Backfill => (running.finish(UNDISTURBED_MAX)?, took(clock)),
         };
-        match ended.status.code() == Some(mode.exit_code()) {
+        match ended.status.success() {
             true => Ok((ended, took)),
             false => Err(failed(step, &ended, "it did not end well")),
         }

@@ -20,7 +20,8 @@ pub(crate) struct Cli {
 }
 
 const EXIT_CODES: &str = "Exit codes: 0 ok, 1 a check failed, 2 usage, 65 bad data, 69 unavailable, 70 a bug, \
-                          75 try again, 78 configuration, 130 interrupted.";
+                          75 try again, 78 configuration, 130 interrupted; `run` ends by a signal only, so that it exits \
+                          with 0 once it has drained.";
 
 /// Form of results.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -49,6 +50,8 @@ pub(crate) enum Command {
     Compact(CompactArgs),
     /// Ledgers that could not be processed, with the evidence.
     Quarantine(QuarantineArgs),
+    /// What supervisors restarted, and why; newest last, also of lives of the node before this one.
+    Restarts(RestartsArgs),
     /// Stop a pipeline until it is resumed.
     Park(PipelineArgs),
     /// Start a parked pipeline.
@@ -335,9 +338,21 @@ pub(crate) struct QuarantineArgs {
 /// Which node is meant: one that runs is asked, the state of one that does not is opened.
 #[derive(Debug, Args)]
 pub(crate) struct DataDirArgs {
-    /// The node's data directory.
-    #[arg(long, value_name = "DIR", default_value = "orrery-data", global = true)]
-    pub(crate) data_dir: PathBuf,
+    /// The node's configuration file, if it has one.
+    #[arg(short, long, value_name = "FILE", global = true)]
+    pub(crate) config: Option<PathBuf>,
+    /// The node's data directory [default: the configuration's, orrery-data].
+    #[arg(long, value_name = "DIR", global = true)]
+    pub(crate) data_dir: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RestartsArgs {
+    /// The newest so many.
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(crate) last: u32,
+    #[command(flatten)]
+    pub(crate) node: DataDirArgs,
 }
 
 #[derive(Debug, Subcommand)]
@@ -361,9 +376,8 @@ pub(crate) enum QuarantineAction {
 
 #[derive(Debug, Args)]
 pub(crate) struct PipelineArgs {
-    /// The pipeline.
-    #[arg(default_value = "main")]
-    pub(crate) pipeline: String,
+    /// The pipeline [default: the configuration's, main].
+    pub(crate) pipeline: Option<String>,
     #[command(flatten)]
     pub(crate) node: DataDirArgs,
 }

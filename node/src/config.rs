@@ -37,6 +37,8 @@ pub(crate) struct NodeConfig {
     pub(crate) data_dir: PathBuf,
     /// Where health and metrics are served; empty for nowhere.
     pub(crate) http: String,
+    /// Seconds that sources or dataset may be away before `/readyz` says so.
+    pub(crate) unready_after_seconds: u64,
     /// Seconds that a stop may take before what is left is killed.
     pub(crate) stop_within_seconds: u64,
     /// Threads that encode and wait for disks; 0 is as many as are asked for, up to 512.
@@ -135,6 +137,7 @@ impl Default for NodeConfig {
             name: "orrery".to_owned(),
             data_dir: "orrery-data".into(),
             http: String::new(),
+            unready_after_seconds: 60,
             stop_within_seconds: 60,
             blocking_threads: 0,
         }

@@ -1,5 +1,6 @@
 //! How commands on the same machine talk to a running node: a Unix socket in its data directory, which the file's mode
-//! protects. One line of JSON each way, then the connection ends.
+//! protects. One line of JSON each way, then the connection ends. A few clients at a time are served, each within a limit,
+//! so that one that says nothing keeps nobody waiting; what changes something is done one after another.
 
 use std::fs;
 use std::io;
@@ -7,11 +8,14 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
 use orrery_supervisor::{SupervisorHandle, TreeNode};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::Mutex;
 
 use crate::exit::Failure;
 use crate::quarantine;
@@ -19,6 +23,12 @@ use crate::runner::{Node, Parked};
 
 /// A client that says nothing for so long is left.
 const CLIENT_WITHIN: Duration = Duration::from_secs(10);
+
+/// Clients at a time; more wait to be accepted. Fewer would let a few that hang keep a person out, more serve nobody.
+const CLIENTS_MAX: usize = 8;
+
+/// Before another look for clients when the system gave none, as without a free descriptor.
+const ACCEPT_AGAIN: Duration = Duration::from_secs(1);
 
 /// A request has some hundred bytes.
 const REQUEST_BYTES_MAX: u64 = 64 << 10;
@@ -41,6 +51,11 @@ pub(crate) enum Request {
     Resume {
         /// Its name.
         pipeline: String,
+    },
+    /// What was restarted, newest last.
+    Restarts {
+        /// At most so many.
+        last: usize,
     },
     /// See [`quarantine::Request`].
     Quarantine {
@@ -69,9 +84,18 @@ fn socket(data_dir: &Path) -> PathBuf {
     data_dir.join("control.sock")
 }
 
-/// Serves one client after another, for ever.
-pub(crate) async fn serve(node: &Node, handle: &SupervisorHandle, parked: &Parked) -> Result<(), Failure> {
-    let path = socket(&node.settings.data_dir);
+/// Serves clients, for ever; gives why it cannot.
+pub(crate) async fn serve(node: &Node, handle: &SupervisorHandle, parked: &Parked) -> Failure {
+    let listener = match listen(&node.settings.data_dir) {
+        Ok(listener) => listener,
+        Err(failure) => return failure,
+    };
+    let control = Control { node, handle, parked, change: Mutex::new(()) };
+    serve_clients(&listener, CLIENT_WITHIN, |client| control.answer(client)).await
+}
+
+fn listen(data_dir: &Path) -> Result<UnixListener, Failure> {
+    let path = socket(data_dir);
     let failed = |action: &str, error: io::Error| {
         Failure::Unavailable(format!("{}: {action} the control socket: {error}", path.display()))
     };
@@ -89,20 +113,39 @@ pub(crate) async fn serve(node: &Node, handle: &SupervisorHandle, parked: &Parke
     })?;
     fs::set_permissions(&path, fs::Permissions::from_mode(0o600))
         .map_err(|error| failed("protect", error))?;
-    let control = Control { node, handle, parked };
+    Ok(listener)
+}
+
+/// Gives every client to `answer`, at most [`CLIENTS_MAX`] of them at a time and each for as long as `within`.
+async fn serve_clients<T, A: Future<Output = io::Result<()>>>(
+    listener: &UnixListener,
+    within: Duration,
+    answer: impl Fn(UnixStream) -> A,
+) -> T {
+    let mut clients = FuturesUnordered::new();
     loop {
-        let client = match listener.accept().await {
-            Ok((client, _)) => client,
+        tokio::select! {
+            client = accept(listener), if clients.len() < CLIENTS_MAX => {
+                clients.push(tokio::time::timeout(within, answer(client)));
+            }
+            Some(served) = clients.next() => match served {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::warn!(%error, "control client lost"),
+                Err(_) => tracing::warn!("control client was too slow"),
+            },
+        }
+    }
+}
+
+/// The next client. What was not accepted yet is not lost if nobody waits any more.
+async fn accept(listener: &UnixListener) -> UnixStream {
+    loop {
+        match listener.accept().await {
+            Ok((client, _)) => return client,
             Err(error) => {
                 tracing::warn!(%error, "control client not accepted");
-                tokio::time::sleep(CLIENT_WITHIN / 10).await;
-                continue;
+                tokio::time::sleep(ACCEPT_AGAIN).await;
             }
-        };
-        match tokio::time::timeout(CLIENT_WITHIN, control.answer(client)).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::warn!(%error, "control client lost"),
-            Err(_) => tracing::warn!("control client was too slow"),
         }
     }
 }
@@ -111,6 +154,8 @@ struct Control<'a> {
     node: &'a Node,
     handle: &'a SupervisorHandle,
     parked: &'a Parked,
+    /// Held by whoever changes something: two who park and resume at once are told what came of it, in turn.
+    change: Mutex<()>,
 }
 
 impl Control<'_> {
@@ -136,6 +181,7 @@ impl Control<'_> {
             }
             Request::Park { pipeline } => {
                 self.known(&pipeline)?;
+                let _change = self.change.lock().await;
                 self.node
                     .state
                     .parked
@@ -146,13 +192,21 @@ impl Control<'_> {
                 self.parked.set(Some("parked by an operator".to_owned()));
                 Ok(json!({ "pipeline": pipeline, "state": "parked" }))
             }
-            Request::Resume { pipeline } => self.resume(&pipeline).await,
+            Request::Resume { pipeline } => {
+                let _change = self.change.lock().await;
+                self.resume(&pipeline).await
+            }
+            Request::Restarts { last } => {
+                let latest = self.node.state.restarts.latest(last).map_err(|error| error.to_string())?;
+                Ok(json!(latest))
+            }
             Request::Quarantine { request } => {
+                let _change = self.change.lock().await;
                 let retried = request.retried();
                 let answer =
                     quarantine::perform(&self.node.state, request).map_err(|error| error.to_string())?;
                 let is_released = retried && !answer.is_null();
-                if is_released && self.parked.is.load(std::sync::atomic::Ordering::Relaxed) {
+                if is_released && self.parked.is() {
                     self.resume(&self.node.settings.pipeline).await?;
                 }
                 Ok(answer)
@@ -226,5 +280,54 @@ pub(crate) async fn ask(data_dir: &Path, request: &Request) -> Result<Option<Val
         Ok(Answer::Done(value)) => Ok(Some(value)),
         Ok(Answer::Refused(why)) => Err(Failure::CheckFailed(why)),
         Err(error) => Err(Failure::Unavailable(format!("{}: no answer: {error}", path.display()))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Longer than anything here takes on a busy machine.
+    const PATIENCE: Duration = Duration::from_secs(60);
+
+    /// Says what it heard, once the client has ended its line.
+    async fn echo(client: UnixStream) -> io::Result<()> {
+        let mut client = BufReader::new(client);
+        let mut line = String::new();
+        client.read_line(&mut line).await?;
+        client.get_mut().write_all(line.as_bytes()).await
+    }
+
+    /// Whether a client that asks is answered while `silent` others say nothing and are left after `within`.
+    async fn is_answered(silent: usize, within: Duration) -> bool {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("socket");
+        let listener = UnixListener::bind(&path).unwrap();
+        let asking = async {
+            let mut others = Vec::new();
+            for _ in 0..silent {
+                others.push(UnixStream::connect(&path).await.unwrap());
+            }
+            let mut client = UnixStream::connect(&path).await.unwrap();
+            client.write_all(b"hello\n").await.unwrap();
+            let mut answer = String::new();
+            client.read_to_string(&mut answer).await.unwrap();
+            drop(others);
+            answer == "hello\n"
+        };
+        tokio::select! {
+            () = serve_clients(&listener, within, echo) => false,
+            answered = tokio::time::timeout(PATIENCE, asking) => answered.unwrap_or(false),
+        }
+    }
+
+    #[tokio::test]
+    async fn clients_that_say_nothing_keep_nobody_waiting() {
+        assert!(is_answered(CLIENTS_MAX - 1, PATIENCE * 60).await);
+    }
+
+    #[tokio::test]
+    async fn clients_beyond_the_limit_are_served_when_the_slow_ones_are_left() {
+        assert!(is_answered(3 * CLIENTS_MAX, Duration::from_millis(20)).await);
     }
 }

@@ -3,7 +3,6 @@
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
@@ -11,17 +10,23 @@ use warp::Filter;
 use warp::http::StatusCode;
 
 use crate::exit::Failure;
+use crate::readiness::Readiness;
 
 /// Media type of the text form of Prometheus.
 const PROMETHEUS_TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// Serves for ever; ends at once where no address is given.
-pub(crate) async fn serve(
+/// Serves while `work` is done, from before it begins until it has ended; nowhere if no address is given.
+///
+/// # Errors
+///
+/// The address cannot be listened on, and then nothing is done; or those of `work`.
+pub(crate) async fn beside<T>(
     address: Option<SocketAddr>,
     metrics: PrometheusHandle,
-    parked: Arc<AtomicBool>,
-) -> Result<(), Failure> {
-    let Some(address) = address else { return Ok(()) };
+    readiness: Arc<Readiness>,
+    work: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    let Some(address) = address else { return work.await };
     let listener = TcpListener::bind(address).await.map_err(|error| {
         Failure::Unavailable(format!("node.http: listen on {address}: {error}; give another"))
     })?;
@@ -29,19 +34,22 @@ pub(crate) async fn serve(
     let address = listener.local_addr().unwrap_or(address);
     tracing::info!(%address, "health and metrics are served");
     let health = warp::path!("healthz").map(|| "ok\n".to_owned());
-    let ready = warp::path!("readyz").map(move || match parked.load(Ordering::Relaxed) {
-        false => warp::reply::with_status("ready\n".to_owned(), StatusCode::OK),
-        true => {
-            warp::reply::with_status("a pipeline is parked\n".to_owned(), StatusCode::SERVICE_UNAVAILABLE)
-        }
+    let ready = warp::path!("readyz").map(move || {
+        let (is_ready, answer) = readiness.answer();
+        let status = if is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+        warp::reply::with_status(warp::reply::json(&answer), status)
     });
     let metrics = warp::path!("metrics").map(move || {
         metrics.run_upkeep();
         warp::reply::with_header(metrics.render(), "content-type", PROMETHEUS_TEXT)
     });
     let routes = warp::get().and(health.or(ready).or(metrics)).recover(not_found);
-    warp::serve(routes).incoming(listener).run().await;
-    Ok(())
+    tokio::select! {
+        done = work => done,
+        () = warp::serve(routes).incoming(listener).run() => {
+            Err(Failure::Bug("health and metrics are not served any more".to_owned()))
+        }
+    }
 }
 
 async fn not_found(_: warp::Rejection) -> Result<impl warp::Reply, Infallible> {

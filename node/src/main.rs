@@ -7,6 +7,7 @@ mod settings;
 mod opening;
 mod runner;
 mod telemetry;
+mod readiness;
 mod http;
 mod control;
 mod quarantine;
@@ -43,6 +44,7 @@ fn run(cli: Cli, console: &Console) -> Result<(), Failure> {
         Command::Run(args) => commands::run::run(&args, console),
         Command::Backfill(args) => commands::backfill::run(&args, console),
         Command::Quarantine(args) => commands::quarantine::run(&args, console),
+        Command::Restarts(args) => commands::restarts::run(&args, console),
         Command::Park(args) => commands::pipelines::park(&args, console),
         Command::Resume(args) => commands::pipelines::resume(&args, console),
         Command::Config(args) => commands::config::run(&args, console),

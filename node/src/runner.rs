@@ -1,14 +1,12 @@
 //! A node as it runs: its supervision tree, and what serves and watches it until it ends.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use orrery_actors::checkpoint::{NodeState, RestartRecord};
+use orrery_actors::checkpoint::{NodeState, Quarantined, RestartRecord};
 use orrery_actors::dataset::{DatasetUrl, Retry, Store};
-use orrery_actors::metrics::PipelineMetrics;
 use orrery_actors::pipeline::supervised::{PipelineLimits, SupervisedPipeline};
 use orrery_actors::source::{AtTip, WORKER_STACK_BYTES};
 use orrery_schemas::LedgerSequence;
@@ -20,8 +18,18 @@ use tokio::sync::watch;
 
 use crate::exit::Failure;
 use crate::opening::{self, Opened};
+use crate::readiness::{Phase, Readiness};
 use crate::settings::Settings;
-use crate::{control, environment, http, telemetry};
+use crate::{control, environment, telemetry};
+
+/// How a run ended that did nothing wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// Every ledger that was wanted is durable.
+    Complete,
+    /// It was told to stop, and ended what was in work.
+    Drained,
+}
 
 /// Whether a run has an end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,7 +52,7 @@ const RESTARTS_PERIOD: Duration = Duration::from_secs(60);
 /// A node whose sources and dataset are open.
 pub(crate) struct Node {
     pub(crate) settings: Settings,
-    pub(crate) metrics: Arc<PipelineMetrics>,
+    pub(crate) readiness: Arc<Readiness>,
     pub(crate) state: NodeState,
     /// First and last ledger of this run; the last is `None` without an end.
     pub(crate) range: (LedgerSequence, Option<LedgerSequence>),
@@ -100,12 +108,18 @@ pub(crate) fn seed() -> u64 {
 
 impl Node {
     /// Opens the node's own state, then sources and dataset, which may be away for as long as patience lasts.
-    pub(crate) async fn open(settings: Settings, goal: Goal) -> Result<Self, Failure> {
+    pub(crate) async fn open(
+        settings: Settings,
+        goal: Goal,
+        readiness: Arc<Readiness>,
+    ) -> Result<Self, Failure> {
         let state = NodeState::open(&settings.data_dir)?;
         state.keep_open();
+        if let Err(error) = state.parked.know(&settings.pipeline) {
+            tracing::warn!(%error, "the pipeline's name is not noted; commands on the stopped node ask for --config");
+        }
         let Opened { stores, network, dataset, dataset_settings, range } =
             opening::open(&settings, goal).await?;
-        let metrics = Arc::new(PipelineMetrics::new(settings.pipeline.as_str()));
         let mut limits = PipelineLimits::for_workers(settings.workers);
         limits.object_bytes = settings.prefetch_bytes;
         let pipeline = SupervisedPipeline {
@@ -123,39 +137,35 @@ impl Node {
             refetch_after: REFETCH_AFTER,
             limits,
             state: Some(state.clone()),
-            metrics: metrics.clone(),
-            clock: Arc::new(SystemClock::new()),
+            metrics: readiness.metrics.clone(),
+            clock: Arc::new(readiness.clock),
             seed: seed(),
         };
-        Ok(Self { settings, metrics, state, range, pipeline, goal })
+        Ok(Self { settings, readiness, state, range, pipeline, goal })
     }
 
     /// Runs until every ledger of the range is durable, or `interrupted`, or it cannot go on. `watch` is polled beside it.
+    ///
+    /// # Errors
+    ///
+    /// It cannot go on; or [`Failure::Interrupted`]: it was told to stop, and did not in time.
     pub(crate) async fn run(
         self,
-        telemetry: &telemetry::Telemetry,
         interrupted: BoxFuture<'_, ()>,
         watch: BoxFuture<'_, ()>,
-    ) -> Result<(), Failure> {
-        let parked = Parked::new(&self.settings.pipeline);
+    ) -> Result<Ended, Failure> {
+        let parked = Parked::new(&self.settings.pipeline, self.readiness.parked.clone());
         let tree = self.tree(&parked)?;
         let clock = Arc::new(SystemClock::new());
         let observer = parked.observer(self.state.clone());
         let handle = SupervisorHandle::start(tree, clock, seed(), Some(observer))
             .await
             .map_err(|error| Failure::Bug(error.to_string()))?;
-        let served = async {
-            let control = control::serve(&self, &handle, &parked);
-            let http = http::serve(self.settings.http, telemetry.metrics(), parked.is.clone());
-            match futures::future::try_join(control, http).await {
-                Ok(_) => futures::future::pending().await,
-                Err(failure) => failure,
-            }
-        };
+        self.readiness.enter(Phase::Running);
         let ended = tokio::select! {
             reason = handle.join() => Some(reason),
             () = interrupted => None,
-            failure = served.boxed() => {
+            failure = control::serve(&self, &handle, &parked).boxed() => {
                 handle.stop(self.settings.stop_within).await;
                 return Err(failure);
             }
@@ -171,7 +181,7 @@ impl Node {
         };
         let outcome = match ended {
             Some(ExitReason::Failed(error)) => Err(error.into()),
-            Some(ExitReason::Normal | ExitReason::Shutdown) => Ok(()),
+            Some(ExitReason::Normal | ExitReason::Shutdown) => Ok(Ended::Complete),
             // The report of it came just before, and the root ends with the last pipeline.
             Some(ExitReason::Parked(reason)) => {
                 let reason = parked.reason.borrow().clone().unwrap_or(reason);
@@ -180,8 +190,11 @@ impl Node {
             Some(other) => Err(Failure::Bug(other.to_string())),
             None => {
                 tracing::info!("stopping: what is in work is finished");
-                handle.stop(self.settings.stop_within).await;
-                Err(Failure::Interrupted)
+                self.readiness.enter(Phase::Stopping);
+                match handle.stop(self.settings.stop_within).await {
+                    ExitReason::Normal | ExitReason::Shutdown | ExitReason::Parked(_) => Ok(Ended::Drained),
+                    _ => Err(Failure::Interrupted),
+                }
             }
         };
         if let Err(error) = self.state.flush() {
@@ -193,14 +206,22 @@ impl Node {
     /// That the pipeline is parked, and what to do about it: whether it stays so over a restart depends on why.
     fn parked(&self, reason: String) -> Failure {
         let pipeline = self.settings.pipeline.clone();
-        let fix = match self.state.parked.reason(&pipeline) {
-            Ok(None) => "when its cause is mended, run the same again to go on".to_owned(),
-            Ok(Some(_)) | Err(_) => format!(
-                "`orrery quarantine list` shows the evidence, if it is a ledger's; when its cause is mended, `orrery \
-                 resume {pipeline}` and the same again go on"
-            ),
+        let (reason, fix) = match self.state.parked.reason(&pipeline) {
+            Ok(None) => (reason, "when its cause is mended, run the same again to go on".to_owned()),
+            Ok(Some(noted)) => (noted, self.resumed(&pipeline)),
+            Err(_) => (reason, self.resumed(&pipeline)),
         };
         Failure::Parked { pipeline, reason, fix }
+    }
+
+    /// How a pipeline goes on that stays parked.
+    fn resumed(&self, pipeline: &str) -> String {
+        let is_evident = |entries: Vec<Quarantined>| entries.iter().any(|entry| entry.pipeline == pipeline);
+        let evidence = match self.state.quarantine.list().is_ok_and(is_evident) {
+            true => "`orrery quarantine list` shows the evidence; ",
+            false => "",
+        };
+        format!("{evidence}when its cause is mended, `orrery resume {pipeline}` and the same again go on")
     }
 
     /// The supervision tree of design.md, as far as it exists.
@@ -213,11 +234,8 @@ impl Node {
             if self.goal != Goal::Follow {
                 return Err(self.parked(reason));
             }
-            tracing::error!(
-                pipeline,
-                reason,
-                "pipeline is parked; see orrery quarantine list, orrery resume"
-            );
+            // Why stands in the refusal to start it.
+            tracing::error!(pipeline, "pipeline is parked; see orrery quarantine list, orrery resume");
             parked.set(Some(reason));
         }
         // A parked one refuses to start, until it is resumed.
@@ -232,28 +250,26 @@ impl Node {
 /// Whether the pipeline is parked, and why: the supervisors' reports say so.
 pub(crate) struct Parked {
     pipeline: String,
-    pub(crate) is: Arc<AtomicBool>,
     reason: watch::Sender<Option<String>>,
     /// Every ledger that is wanted is durable.
     has_ended: watch::Sender<bool>,
 }
 
 impl Parked {
-    fn new(pipeline: &str) -> Self {
+    fn new(pipeline: &str, reason: watch::Sender<Option<String>>) -> Self {
         telemetry::set_parked(pipeline, false);
-        Self {
-            pipeline: pipeline.to_owned(),
-            is: Arc::default(),
-            reason: watch::Sender::new(None),
-            has_ended: watch::Sender::new(false),
-        }
+        Self { pipeline: pipeline.to_owned(), reason, has_ended: watch::Sender::new(false) }
     }
 
     /// Notes that it is, or is not any more; gives what was noted before.
     pub(crate) fn set(&self, reason: Option<String>) -> Option<String> {
-        self.is.store(reason.is_some(), Ordering::Relaxed);
         telemetry::set_parked(&self.pipeline, reason.is_some());
         self.reason.send_replace(reason)
+    }
+
+    /// Whether it is.
+    pub(crate) fn is(&self) -> bool {
+        self.reason.borrow().is_some()
     }
 
     async fn wait(&self) -> String {
@@ -269,16 +285,19 @@ impl Parked {
 
     /// Counts and keeps every report, and notices when the pipeline is parked or has ended.
     fn observer(&self, state: NodeState) -> orrery_supervisor::Observer {
-        let (pipeline, is, reason) = (self.pipeline.clone(), self.is.clone(), self.reason.clone());
+        let (pipeline, reason) = (self.pipeline.clone(), self.reason.clone());
         let has_ended = self.has_ended.clone();
         Arc::new(move |report: &RestartReport| {
             if report.outcome == Outcome::Ended && report.child.as_str() == pipeline {
                 has_ended.send_replace(true);
             }
             if report.outcome == Outcome::Parked && report.child.as_str() == pipeline {
-                is.store(true, Ordering::Relaxed);
                 telemetry::set_parked(&pipeline, true);
-                reason.send_replace(Some(report.reason.to_string()));
+                let why = match &report.reason {
+                    ExitReason::Parked(why) => why.clone(),
+                    other => other.to_string(),
+                };
+                reason.send_replace(Some(why));
             }
             if report.outcome != Outcome::Restarted {
                 return;

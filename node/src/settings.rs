@@ -22,6 +22,7 @@ pub(crate) struct Settings {
     pub(crate) name: String,
     pub(crate) data_dir: PathBuf,
     pub(crate) http: Option<SocketAddr>,
+    pub(crate) unready_after: Duration,
     pub(crate) stop_within: Duration,
     /// `None` takes the runtime's bound.
     pub(crate) blocking_threads: Option<NonZeroU32>,
@@ -77,6 +78,7 @@ impl Settings {
             name: node.name.clone(),
             data_dir: node.data_dir.clone(),
             http: optional("node.http", &node.http)?,
+            unready_after: Duration::from_secs(node.unready_after_seconds),
             stop_within: Duration::from_secs(node.stop_within_seconds),
             blocking_threads: NonZeroU32::new(node.blocking_threads),
             sources,

@@ -80,6 +80,10 @@ impl RestartReport {
         match self.outcome {
             Outcome::Restarted => log!(warn, "child failed, restarting"),
             Outcome::Ended => log!(info, "child ended"),
+            // The cause was logged where it was met, below, or stands in the answer to whoever asked for it.
+            Outcome::Parked if matches!(self.reason, ExitReason::Parked(_)) => {
+                tracing::info!(supervisor = %self.supervisor, child = %self.child, "parked, with all below it");
+            }
             Outcome::Parked => log!(error, "child must not run, parked"),
             Outcome::Escalated => log!(error, "child failed, supervisor gives up"),
         }

@@ -2,7 +2,7 @@
 //! restart history. One file per family of keys, under `kv/`.
 //!
 //! None of it is the truth: that is the dataset. Lost or damaged, it is moved aside and begun anew, and checkpoints come
-//! back with the next commit. Every value carries a checksum, so that damage reads as absence and never as another value.
+//! back as soon as the dataset is open. Every value carries a checksum, so that damage reads as absence and never as another value.
 //! One process at a time: sled locks the directory.
 
 mod kv;
@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-pub use kv::checkpoints::Checkpoints;
+pub use kv::checkpoints::{Checkpoints, Opened, OutputKey};
 pub use kv::objects::{Objects, Seen};
 pub use kv::parked::Parked;
 pub use kv::quarantine::{Quarantine, Quarantined};

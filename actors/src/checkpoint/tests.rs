@@ -10,12 +10,18 @@ fn poison(ledger: u32) -> Quarantined {
     Quarantined {
         ledger,
         pipeline: "live".to_owned(),
+        dataset: "file:///dataset".to_owned(),
         source: "file://lake".to_owned(),
         file: "FFFFFFFD--2.xdr.zst".to_owned(),
         reason: "V1: the header's hash is another".to_owned(),
         attempts: 3,
         object_bytes: 5,
     }
+}
+
+fn output(dataset: &str, table: &str, id: &str) -> OutputKey {
+    let [dataset, table, id] = [dataset, table, id].map(str::to_owned);
+    OutputKey { dataset, table, id }
 }
 
 #[test]
@@ -30,7 +36,7 @@ fn everything_outlives_the_process() {
     };
     {
         let state = state(directory.path());
-        state.checkpoints.advance("live/ledgers", LedgerSequence(77)).unwrap();
+        state.checkpoints.advance(&output("file://a b", "ledgers", "1-2"), LedgerSequence(77)).unwrap();
         state.objects.remember("lake", LedgerSequence(5), Hash32([1; 32])).unwrap();
         state.quarantine.keep(&poison(9), b"bytes").unwrap();
         state.parked.park("live", "asked for").unwrap();
@@ -38,25 +44,95 @@ fn everything_outlives_the_process() {
         state.flush().unwrap();
     }
     let state = state(directory.path());
-    assert_eq!(state.checkpoints.list().unwrap(), [("live/ledgers".to_owned(), LedgerSequence(77))]);
+    assert_eq!(
+        state.checkpoints.list().unwrap(),
+        [(output("file://a b", "ledgers", "1-2"), LedgerSequence(77))]
+    );
     assert_eq!(state.objects.remember("lake", LedgerSequence(5), Hash32([1; 32])).unwrap(), Seen::Same);
     let (entry, bytes) = state.quarantine.get(LedgerSequence(9)).unwrap().unwrap();
     assert_eq!((entry, bytes.as_deref()), (poison(9), Some(&b"bytes"[..])));
     assert_eq!(state.parked.reason("live").unwrap().as_deref(), Some("asked for"));
-    assert_eq!(state.restarts.list().unwrap(), [record]);
+    assert_eq!(state.restarts.latest(9).unwrap(), [record]);
+}
+
+#[test]
+fn the_latest_restarts_come_newest_last_and_old_ones_go() {
+    let directory = tempfile::tempdir().unwrap();
+    let restarts = state(directory.path()).restarts;
+    for incarnation in 1..=1003 {
+        let record = RestartRecord {
+            supervisor: "node/pipelines".to_owned(),
+            child: "live".to_owned(),
+            reason: "killed".to_owned(),
+            restarts_in_window: 1,
+            incarnation,
+        };
+        restarts.add(&record).unwrap();
+    }
+    let check = |count, expect: Vec<u64>| {
+        let latest = restarts.latest(count).unwrap().into_iter();
+        assert_eq!(latest.map(|record| record.incarnation).collect::<Vec<_>>(), expect, "{count}");
+    };
+    check(0, vec![]);
+    check(2, vec![1002, 1003]);
+    check(5000, (4..=1003).collect());
+}
+
+#[test]
+fn pipelines_are_known_until_the_node_has_others_unless_they_are_parked() {
+    let directory = tempfile::tempdir().unwrap();
+    let parked = state(directory.path()).parked;
+    assert_eq!(parked.pipelines().unwrap(), Vec::<String>::new());
+    parked.know("one").unwrap();
+    parked.know("two").unwrap();
+    assert_eq!(parked.pipelines().unwrap(), ["two"]);
+    assert!(!parked.resume("two").unwrap(), "it was not parked");
+    parked.park("two", "asked for").unwrap();
+    parked.know("two").unwrap();
+    parked.know("three").unwrap();
+    assert_eq!(parked.pipelines().unwrap(), ["three", "two"]);
+    assert_eq!(parked.reason("two").unwrap().as_deref(), Some("asked for"));
+    assert!(parked.resume("two").unwrap());
+    assert_eq!((parked.reason("two").unwrap(), parked.reason("nobody").unwrap()), (None, None));
 }
 
 #[test]
 fn a_checkpoint_never_moves_back() {
     let directory = tempfile::tempdir().unwrap();
     let state = state(directory.path());
+    let a = output("a", "ledgers", "1");
     let check = |ledger, expect| {
-        assert_eq!(state.checkpoints.advance("a", LedgerSequence(ledger)).unwrap(), LedgerSequence(expect));
+        assert_eq!(state.checkpoints.advance(&a, LedgerSequence(ledger)).unwrap(), LedgerSequence(expect));
     };
     check(10, 10);
     check(12, 12);
     check(11, 12);
-    assert_eq!(state.checkpoints.get("b").unwrap(), None);
+    assert_eq!(state.checkpoints.get(&output("b", "ledgers", "1")).unwrap(), None);
+}
+
+#[test]
+fn an_output_that_has_less_than_was_noted_went_back_and_any_other_is_noted() {
+    let directory = tempfile::tempdir().unwrap();
+    let state = state(directory.path());
+    let check = |output: &OutputKey, durable: Option<u32>, expect| {
+        let opened = state.checkpoints.open(output, durable.map(LedgerSequence)).unwrap();
+        assert_eq!(opened, expect, "{output} {durable:?}");
+    };
+    let one = output("a", "ledgers", "1");
+    check(&one, None, Opened::Sound);
+    check(&one, Some(10), Opened::Sound);
+    check(&one, Some(12), Opened::Sound);
+    check(&one, Some(11), Opened::WentBack(LedgerSequence(12)));
+    check(&one, None, Opened::WentBack(LedgerSequence(12)));
+    check(&output("a", "token_transfers", "1"), Some(3), Opened::Sound);
+    check(&output("a b", "ledgers", "1"), Some(5), Opened::Sound);
+    let anew = output("a", "ledgers", "2");
+    check(&anew, None, Opened::MadeAnew(LedgerSequence(12)));
+    check(&anew, None, Opened::Sound);
+    check(&one, Some(1), Opened::Sound);
+    assert_eq!(state.checkpoints.of_dataset(&one).unwrap().len(), 2);
+    state.checkpoints.forget_dataset(&one).unwrap();
+    assert_eq!(state.checkpoints.list().unwrap(), [(output("a b", "ledgers", "1"), LedgerSequence(5))]);
 }
 
 #[test]
@@ -119,7 +195,7 @@ fn damaged_state_is_moved_aside_and_begun_anew() {
     for round in 0..3 {
         let state = state(directory.path());
         assert_eq!(state.checkpoints.list().unwrap(), [], "round {round}");
-        state.checkpoints.advance("a", LedgerSequence(1)).unwrap();
+        state.checkpoints.advance(&output("a", "ledgers", "1"), LedgerSequence(1)).unwrap();
         state.flush().unwrap();
         drop(state);
         let conf = directory.path().join("state/conf");

@@ -182,7 +182,8 @@ pub enum StoreError {
     /// The one promise that everything rests on is not kept.
     #[error(
         "{store} does not honour put-if-absent ({finding}): two writers would destroy each other's work. Use a store that \
-         supports If-None-Match (S3, GCS, SeaweedFS, MinIO) or a local file system with hard links"
+         supports If-None-Match (S3, GCS, SeaweedFS, MinIO) or a local file system with hard links; nothing need be deleted once \
+         this one is mended"
     )]
     IgnoresPutIfAbsent {
         /// The store.

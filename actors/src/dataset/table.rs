@@ -95,6 +95,16 @@ impl Table {
         self.chain.configuration().kind
     }
 
+    /// Its id in slot 0: that of a table which was made anew with other settings is another.
+    pub fn id(&self) -> &str {
+        &self.chain.metadata.id
+    }
+
+    /// Where it is, for a person.
+    pub fn name(&self) -> String {
+        self.store.name("")
+    }
+
     /// Its settings as of the tip.
     pub fn configuration(&self) -> &Configuration {
         self.chain.configuration()

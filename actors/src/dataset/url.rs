@@ -1,7 +1,7 @@
 //! The names of datasets.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{PathBuf, absolute};
 use std::str::FromStr;
 
 use super::DatasetError;
@@ -119,6 +119,20 @@ impl Bucket {
     }
 }
 
+impl DatasetUrl {
+    /// What tells the dataset apart from every other, whoever asks and from whichever folder; `None` for memory.
+    pub(super) fn place(&self) -> Option<String> {
+        let nobody = |bucket: &Bucket| Bucket { region: None, access: Access::Environment, ..bucket.clone() };
+        match self {
+            // A path that cannot be made absolute is empty, and names no dataset.
+            Self::File(path) => Some(Self::File(absolute(path).ok()?.components().collect()).to_string()),
+            Self::S3(bucket) => Some(Self::S3(nobody(bucket)).to_string()),
+            Self::Gs(bucket) => Some(Self::Gs(nobody(bucket)).to_string()),
+            Self::Memory => None,
+        }
+    }
+}
+
 impl fmt::Display for DatasetUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -177,6 +191,20 @@ mod tests {
                 ..bucket("lake", "a")
             }),
         );
+    }
+
+    #[test]
+    fn a_place_is_the_same_whoever_asks() {
+        let check = |text: &str, expect: Option<&str>| {
+            assert_eq!(text.parse::<DatasetUrl>().unwrap().place().as_deref(), expect, "{text}");
+        };
+        check("file:///data/./set/", Some("file:///data/set"));
+        check("s3://lake/a?region=eu&anonymous=true", Some("s3://lake/a"));
+        check("s3://lake/a?endpoint=http://h:1&region=eu", Some("s3://lake/a?endpoint=http://h:1"));
+        check("gs://lake", Some("gs://lake"));
+        check("memory://", None);
+        let relative = "file://set".parse::<DatasetUrl>().unwrap().place().unwrap();
+        assert!(relative.starts_with("file:///") && relative.ends_with("/set"), "{relative}");
     }
 
     #[test]

@@ -6,6 +6,7 @@
 mod work;
 mod blocking;
 mod batch;
+mod noted;
 mod table;
 pub mod supervised;
 

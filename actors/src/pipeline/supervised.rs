@@ -23,6 +23,7 @@ use orrery_supervisor::{
 };
 
 use super::batch::work_on;
+use super::noted::Notes;
 use super::table::{TableOutput, TableSettings};
 use super::work::{PipelineSettings, Proof};
 use crate::checkpoint::{NodeState, Quarantined, Seen};
@@ -167,6 +168,8 @@ impl SupervisedPipeline {
         context: &StartContext,
     ) -> Result<(Sink, SinkActorSettings), StartError> {
         self.refuse_if_parked()?;
+        let state = self.state.as_ref();
+        let notes = state.and_then(|state| Notes::new(state, &self.name, &self.dataset));
         let settings = TableSettings {
             pipeline: self.name.clone(),
             store: self.dataset.clone(),
@@ -178,14 +181,13 @@ impl SupervisedPipeline {
             backoff,
             clock: self.clock.clone(),
             metrics: self.metrics.clone(),
+            notes: notes.clone(),
         };
         let random = random(self.seed, context.incarnation(), kind.as_str());
         let output: Box<dyn Output> = Box::new(TableOutput::new(settings, random));
-        let (state, output_name) = (self.state.clone(), format!("{}/{}", self.name, kind.as_str()));
         let on_checkpoint = Arc::new(move |ledger| {
-            let Some(state) = &state else { return };
-            if let Err(error) = state.checkpoints.advance(&output_name, ledger) {
-                tracing::warn!(%error, "checkpoint not noted; the dataset has it");
+            if let Some(notes) = &notes {
+                notes.committed(ledger);
             }
         });
         Ok((Sink, SinkActorSettings { output, credits: self.limits.processor_to_sink, on_checkpoint }))
@@ -234,15 +236,16 @@ impl SupervisedPipeline {
     /// Keeps the evidence and notes that the pipeline is parked, so that a restarted node leaves it so.
     fn quarantine(&self, poison: &PoisonLedger, attempts: u32) -> Result<(), ExitError> {
         let source = self.stores.get(poison.origin.source).map_or("", |store| store.name());
-        let (ledger, file, reason) = (poison.ledger.0, poison.origin.file.as_ref(), poison.reason.as_str());
-        tracing::error!(ledger, source, file, reason, attempts, "poison ledger, the pipeline is parked");
+        let (ledger, file, reason) = (poison.ledger.0, poison.origin.file.as_ref(), poison.what());
+        tracing::error!(ledger, source, file, %reason, attempts, "poison ledger, the pipeline is parked");
         let Some(state) = &self.state else { return Ok(()) };
         let entry = Quarantined {
             ledger,
             pipeline: self.name.clone(),
+            dataset: self.dataset.place().unwrap_or_default().to_owned(),
             source: source.to_owned(),
             file: file.to_owned(),
-            reason: reason.to_owned(),
+            reason,
             attempts,
             object_bytes: poison.origin.bytes.len(),
         };

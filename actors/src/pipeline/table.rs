@@ -14,12 +14,13 @@ use orrery_schemas::{CloseTime, Hash32, LedgerSequence, RowDigest};
 use orrery_supervisor::{Backoff, Clock, ErrorClass, ExitError, MonotonicTime, SeededRandom};
 use tracing::Instrument;
 
+use super::noted::Notes;
 use crate::dataset::{
     DatasetError, DatasetErrorClass, DatasetSettings, Outcome, SlotFileEncoder, SlotRows, Store, StoredSlot,
     Table, TableKind, ledgers_digest,
 };
 use crate::envelope::{EventBatch, Position};
-use crate::metrics::PipelineMetrics;
+use crate::metrics::{Peer, PipelineMetrics};
 use crate::sink::Output;
 
 /// Slots that are stored and wait for their turn. Their rows are in the store already, so that more would cost little
@@ -51,6 +52,8 @@ pub(super) struct TableSettings {
     pub(super) backoff: Backoff,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) metrics: Arc<PipelineMetrics>,
+    /// What the node noted of it, if it notes anything.
+    pub(super) notes: Option<Notes>,
 }
 
 /// One table, open from the first message on.
@@ -92,11 +95,21 @@ impl TableOutput {
         let table = loop {
             let TableSettings { store, kind, dataset, .. } = &self.settings;
             match Table::open(store, *kind, dataset).await {
-                Ok(table) => break table,
+                Ok(table) => {
+                    self.settings.metrics.reached(Peer::Output(kind.as_str()));
+                    break table;
+                }
                 Err(error) => self.wait("open", error, &mut outage).await?,
             }
         };
+        if let Some(notes) = &self.settings.notes {
+            notes.open(&table, &self.settings.metrics)?;
+        }
         let tip = table.tip();
+        if let Some(closed_at) = tip.closed_at {
+            let durable = LedgerSequence(tip.next_ledger.0.saturating_sub(1));
+            self.settings.metrics.opened(self.settings.kind.as_str(), durable, closed_at);
+        }
         let ahead = self.settings.from.filter(|from| *from > tip.next_ledger);
         let at_tip = Position { next: tip.next_ledger, parent: tip.last_ledger_hash };
         self.table = Some(table);
@@ -271,6 +284,7 @@ impl TableOutput {
         if spent {
             return Err(ExitError::new(ErrorClass::Exhausted, error.to_string()));
         }
+        self.settings.metrics.away(Peer::Output(self.settings.kind.as_str()), since);
         outage.attempts += 1;
         let delay = self.settings.backoff.delay(outage.attempts, &mut || self.random.draw());
         let (table, attempts) = (self.settings.kind.as_str(), outage.attempts);

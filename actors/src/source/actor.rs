@@ -13,7 +13,7 @@ use ractor::{Actor, ActorProcessingErr, ActorRef};
 use super::{LedgerChunk, SourceError, SourceErrorClass, SourceErrorKind, StreamError};
 use crate::envelope::{Demand, LedgerBatch, ProcessorMessage, SourceMessage};
 use crate::flow::Credits;
-use crate::metrics::PipelineMetrics;
+use crate::metrics::{Peer, PipelineMetrics};
 
 /// How long it waits for ledgers before it looks whether something else was asked of it: it must stop much faster than a
 /// restart of the pipeline may take.
@@ -218,6 +218,8 @@ impl FetcherState {
             };
             return Err(ExitError::new(class, text));
         }
+        let before = since.since(MonotonicTime::ORIGIN).saturating_sub(tried_for);
+        self.settings.metrics.away(Peer::Sources, MonotonicTime::ORIGIN.after(before));
         let delay = self.settings.backoff.delay(looks + 1, &mut || self.settings.random.draw());
         tracing::warn!(error = text, looks, ?delay, "no source gives the ledger that is due, looking again");
         let look_again = Some(now.after(delay));

@@ -20,6 +20,23 @@ async fn a_store_that_ignores_put_if_absent_is_refused() {
 }
 
 #[tokio::test]
+async fn a_store_that_is_mended_is_accepted_with_what_it_left_behind() {
+    let puts = AtomicU64::new(0);
+    let store = over(Objects::new(move |is_put, _| {
+        let is_broken = is_put && puts.fetch_add(1, Ordering::Relaxed) < 4;
+        if is_broken { Fate::Replaces } else { Fate::Done }
+    }));
+    for _ in 0..2 {
+        let error = store.self_test().await.unwrap_err();
+        assert!(error.to_string().contains("object _orrery/put-if-absent"), "{error}");
+        assert!(error.to_string().contains("nothing need be deleted"), "{error}");
+    }
+    for _ in 0..2 {
+        store.self_test().await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn answers_that_are_lost_lose_no_rows() {
     let (puts, gets) = (AtomicU64::new(0), AtomicU64::new(0));
     let next = |count: &AtomicU64| count.fetch_add(1, Ordering::Relaxed);

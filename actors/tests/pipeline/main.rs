@@ -18,6 +18,7 @@ mod made;
 mod determinism;
 mod flow;
 mod lakes;
+mod noted;
 mod outages;
 mod panics;
 mod poison;

@@ -1,9 +1,11 @@
 //! Sources and stores that are away for a while are waited for, and no restart is spent on them.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use orrery_actors::metrics::Outages;
 use orrery_supervisor::{ErrorClass, ExitReason};
 
 use crate::made::{Fault, LAST, Source, check_rows, check_rows_so_far, pipeline, start};
@@ -22,6 +24,33 @@ async fn a_source_that_goes_away_is_waited_for() {
     running.end_normally().await;
     assert_eq!(running.restarts(), Vec::<String>::new());
     assert_eq!(source.asked().iter().filter(|first| **first == 20).count(), 13);
+    check_rows(&objects, 50).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_outage_is_told_while_it_lasts_of_sources_and_of_the_dataset() {
+    let [sources_away, dataset_away] = [(); 2].map(|()| Arc::new(AtomicBool::new(true)));
+    let (of_sources, of_dataset) = (sources_away.clone(), dataset_away.clone());
+    let source = Source::new("source", 1, 4, move |first, _| {
+        (first == 20 && of_sources.load(Ordering::Relaxed)).then_some(Fault::Away)
+    });
+    let objects = Objects::new(move |is_put, path| {
+        match is_put && path.ends_with("8.json") && of_dataset.load(Ordering::Relaxed) {
+            true => Fate::Fails,
+            false => Fate::Done,
+        }
+    });
+    let pipeline = pipeline("main", &[source], &objects, 4, 50);
+    let metrics = pipeline.metrics.clone();
+    let running = start(vec![pipeline]).await;
+    running.until("outage of the sources", || metrics.outages().sources.is_some()).await;
+    assert_eq!(metrics.outages().dataset, None);
+    sources_away.store(false, Ordering::Relaxed);
+    running.until("outage of the dataset", || metrics.outages().dataset.is_some()).await;
+    assert_eq!(metrics.outages().sources, None);
+    dataset_away.store(false, Ordering::Relaxed);
+    running.end_normally().await;
+    assert_eq!(metrics.outages(), Outages::default());
     check_rows(&objects, 50).await;
 }
 

@@ -15,10 +15,11 @@ use crate::cli::NodeArgs;
 use crate::commands::config::layers;
 use crate::console::Console;
 use crate::exit::Failure;
-use crate::interrupt;
-use crate::runner::{self, Goal, Node};
+use crate::readiness::Readiness;
+use crate::runner::{self, Ended, Goal, Node};
 use crate::settings::Settings;
 use crate::telemetry::Telemetry;
+use crate::{http, interrupt};
 
 /// How often the bar is drawn.
 const TICK: Duration = Duration::from_millis(200);
@@ -44,18 +45,25 @@ pub(crate) fn run(args: &NodeArgs, console: &Console) -> Result<(), Failure> {
     let runtime = runner::node_runtime(&settings)?;
     let interrupted = interrupt::wait()?;
     let clock = SystemClock::new();
-    runtime.block_on(async {
+    let readiness = Readiness::new(&settings);
+    let (address, served) = (settings.http, readiness.clone());
+    let work = async {
         let node = tokio::select! {
-            node = Node::open(settings, Goal::Range(AtTip::Fail)) => node?,
+            node = Node::open(settings, Goal::Range(AtTip::Fail), readiness.clone()) => node?,
             () = interrupted.clone() => return Err(Failure::Interrupted),
         };
         let (from, to) = node.range;
         let Some(to) = to.filter(|to| *to >= from) else {
             return console.result(&[("state", json!("nothing to do")), ("next_ledger", json!(from.0))]);
         };
-        let metrics = node.metrics.clone();
+        let metrics = readiness.metrics.clone();
         let bar = show(metrics.clone(), from, to).boxed();
-        let outcome = node.run(&telemetry, interrupted.boxed(), bar).await;
+        let outcome = match node.run(interrupted.clone().boxed(), bar).await {
+            Ok(Ended::Complete) => Ok(()),
+            // The range is not.
+            Ok(Ended::Drained) => Err(Failure::Interrupted),
+            Err(failure) => Err(failure),
+        };
         let counts = metrics.counts();
         let seconds = clock.now().since(MonotonicTime::ORIGIN).as_secs_f64();
         let per_second = |count: u64| json!((count as f64 / seconds).round() as u64);
@@ -74,7 +82,8 @@ pub(crate) fn run(args: &NodeArgs, console: &Console) -> Result<(), Failure> {
             ("events_per_second", per_second(counts.sent_events)),
         ])?;
         outcome
-    })
+    };
+    runtime.block_on(http::beside(address, telemetry.metrics(), served, work))
 }
 
 /// Draws the bar for ever.

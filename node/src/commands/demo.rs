@@ -17,6 +17,7 @@ use crate::config::Config;
 use crate::console::{Console, thousands};
 use crate::exit::Failure;
 use crate::interrupt;
+use crate::readiness::Readiness;
 use crate::runner::{self, Goal, Node};
 use crate::settings::Settings;
 use crate::telemetry::Telemetry;
@@ -31,23 +32,24 @@ const TICK: Duration = Duration::from_millis(200);
 pub(crate) fn run(args: &DemoArgs, console: &Console) -> Result<(), Failure> {
     let config = configuration(args)?;
     let settings = Settings::new(&config)?;
-    let telemetry = Telemetry::start(&config.telemetry, &config.node.name)?;
+    let _telemetry = Telemetry::start(&config.telemetry, &config.node.name)?;
     let runtime = runner::node_runtime(&settings)?;
     let interrupted = interrupt::wait()?;
     runtime.block_on(async {
         let goal = if args.ledgers.is_some() { Goal::Range(AtTip::Wait) } else { Goal::Follow };
-        let node = Node::open(settings, goal).await?;
-        let metrics = node.metrics.clone();
+        let readiness = Readiness::new(&settings);
+        let node = Node::open(settings, goal, readiness.clone()).await?;
+        let metrics = readiness.metrics.clone();
         if let (from, Some(to)) = node.range
             && from > to
         {
             console.text(format_args!("{} has these ledgers already", args.out.display()))?;
         }
         let status = status(metrics.clone()).boxed();
-        let outcome = match node.run(&telemetry, interrupted.boxed(), status).await {
+        let outcome = match node.run(interrupted.boxed(), status).await {
             // That is how a demo ends.
-            Err(Failure::Interrupted) => Ok(()),
-            outcome => outcome,
+            Ok(_) | Err(Failure::Interrupted) => Ok(()),
+            Err(failure) => Err(failure),
         };
         let counts = metrics.counts();
         let mut result = vec![

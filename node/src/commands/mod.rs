@@ -1,5 +1,6 @@
 //! One file a command: reads its arguments, does its work, says what it did.
 
+mod asked;
 pub(crate) mod backfill;
 pub(crate) mod compact;
 pub(crate) mod completions;
@@ -8,6 +9,7 @@ pub(crate) mod demo;
 pub(crate) mod events;
 pub(crate) mod pipelines;
 pub(crate) mod quarantine;
+pub(crate) mod restarts;
 pub(crate) mod run;
 pub(crate) mod synth;
 pub(crate) mod verify;

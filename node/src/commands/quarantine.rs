@@ -5,11 +5,11 @@ use std::fs;
 use serde_json::Value;
 
 use crate::cli::{QuarantineAction, QuarantineArgs};
+use crate::commands::asked::Asked;
 use crate::console::Console;
 use crate::control;
 use crate::exit::Failure;
 use crate::quarantine::{self, Request};
-use crate::runner;
 
 /// Lists, shows or releases.
 pub(crate) fn run(args: &QuarantineArgs, console: &Console) -> Result<(), Failure> {
@@ -18,12 +18,9 @@ pub(crate) fn run(args: &QuarantineArgs, console: &Console) -> Result<(), Failur
         QuarantineAction::Show { ledger, out } => (Request::Show { ledger: *ledger }, out.as_ref()),
         QuarantineAction::Retry { ledger } => (Request::Retry { ledger: *ledger }, None),
     };
-    let data_dir = &args.node.data_dir;
     let asked = control::Request::Quarantine { request: request.clone() };
-    let answer = match runner::runtime()?.block_on(control::ask(data_dir, &asked))? {
-        Some(answer) => answer,
-        None => quarantine::perform(&runner::existing_state(data_dir)?, request.clone())?,
-    };
+    let answer =
+        Asked::new(&args.node)?.answer(&asked, |state| Ok(quarantine::perform(state, request.clone())?))?;
     match (request, answer) {
         (Request::List, Value::Array(entries)) => console.list(&entries),
         (Request::Show { ledger } | Request::Retry { ledger }, Value::Null) => Err(Failure::CheckFailed(

@@ -1,30 +1,44 @@
 //! `orrery run`: a node that follows its sources for ever.
 
 use futures::FutureExt;
+use serde_json::json;
 
 use crate::cli::RunArgs;
 use crate::commands::config::cluster_layers;
-use crate::console::Console;
+use crate::console::{Console, thousands};
 use crate::exit::Failure;
-use crate::interrupt;
-use crate::runner::{self, Goal, Node};
+use crate::readiness::Readiness;
+use crate::runner::{self, Ended, Goal, Node};
 use crate::settings::Settings;
 use crate::telemetry::Telemetry;
+use crate::{http, interrupt};
 
-/// Ends by a signal, or when supervision gives up.
-pub(crate) fn run(args: &RunArgs, _: &Console) -> Result<(), Failure> {
+/// Ends by a signal, which is how it should, or when supervision gives up.
+pub(crate) fn run(args: &RunArgs, console: &Console) -> Result<(), Failure> {
     let config = cluster_layers(args).config()?;
     let settings = Settings::new(&config)?;
     let telemetry = Telemetry::start(&config.telemetry, &config.node.name)?;
     let runtime = runner::node_runtime(&settings)?;
     let interrupted = interrupt::wait()?;
-    runtime.block_on(async {
+    let readiness = Readiness::new(&settings);
+    let (address, served) = (settings.http, readiness.clone());
+    let work = async {
         let node = tokio::select! {
-            node = Node::open(settings, Goal::Follow) => node?,
-            () = interrupted.clone() => return Err(Failure::Interrupted),
+            node = Node::open(settings, Goal::Follow, readiness.clone()) => node?,
+            () = interrupted.clone() => return Ok(Ended::Drained),
         };
         let (from, name) = (node.range.0.0, node.settings.name.as_str());
         tracing::info!(node = name, from, pipeline = node.settings.pipeline, "node starts");
-        node.run(&telemetry, interrupted.boxed(), std::future::pending().boxed()).await
-    })
+        node.run(interrupted.clone().boxed(), std::future::pending().boxed()).await
+    };
+    let ended = runtime.block_on(http::beside(address, telemetry.metrics(), served, work))?;
+    if ended == Ended::Drained {
+        let durable = Some(readiness.metrics.counts().checkpoint).filter(|&durable| durable > 0);
+        console.text(durable.map_or_else(
+            || "drained: this run came to no durable ledger".to_owned(),
+            |durable| format!("drained: every ledger up to {} is durable", thousands(durable)),
+        ))?;
+        console.json(&json!({ "state": "drained", "last_durable_ledger": durable }))?;
+    }
+    Ok(())
 }

@@ -26,6 +26,7 @@ mod golden;
 mod interrupts;
 mod kills;
 mod operators;
+mod readiness;
 mod rpc;
 mod s3;
 mod telemetry;

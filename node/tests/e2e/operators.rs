@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::process::{Home, assert_same, files, get};
 
@@ -65,7 +65,8 @@ fn a_poison_ledger_parks_a_running_node_until_it_is_retried() {
     ];
     let mut node = home.start(&arguments, &[]);
     let http = node.http();
-    node.until("parking", |_| (get(&http, "/readyz").0 == 503).then_some(()));
+    node.until("parking", |_| get(&http, "/readyz").1.contains("parked").then_some(()));
+    assert_eq!(get(&http, "/readyz").0, 503);
     assert_eq!(get(&http, "/healthz"), (200, "ok\n".to_owned()));
     let (_, metrics) = get(&http, "/metrics");
     assert!(metrics.contains("orrery_pipeline_parked{pipeline=\"main\"} 1"), "{metrics}");
@@ -86,6 +87,103 @@ fn a_poison_ledger_parks_a_running_node_until_it_is_retried() {
     assert_eq!(node.end().0, Some(0), "{}", node.log());
     home.run_here(&["quarantine", "list"]).expect(0, "none");
     check_dataset(&home, "dataset");
+}
+
+#[test]
+fn a_quarantined_ledger_that_is_mended_and_resumed_leaves_the_quarantine() {
+    let home = Home::new();
+    let (lake, object, whole) = torn_lake(&home);
+    let dataset = home.url("dataset");
+    let backfill = || home.backfill(&lake, &dataset, &["--grid", "2:16", "--to", TO]);
+    let first = backfill().expect(65, "orrery quarantine list");
+    for says in ["pipeline main is parked: ledger 40", "orrery resume main"] {
+        assert_eq!(first.stderr().matches(says).count(), 1, "{}", first.stderr());
+    }
+    // Refused twice, then quarantined, its actor ended for it, and so did the command: each says it once.
+    assert_eq!(first.stderr().matches("--40.xdr.zst").count(), 5, "{}", first.stderr());
+    fs::write(object, &whole).unwrap();
+    home.run_here(&["resume"]).expect(0, "starts with the node");
+    backfill().expect(0, "complete");
+    home.run_here(&["quarantine", "list"]).expect(0, "none");
+    check_dataset(&home, "dataset");
+}
+
+#[test]
+fn a_dataset_that_went_back_ends_a_backfill_until_it_is_taken_as_it_is() {
+    let home = Home::new();
+    let (lake, dataset) = (home.synth("lake", LEDGERS), home.url("dataset"));
+    let backfill = || home.backfill(&lake, &dataset, &["--grid", "2:16", "--to", TO]);
+    backfill().expect(0, "complete");
+    for number in [3, 4] {
+        fs::remove_file(home.path(&format!("dataset/ledgers/_delta_log/{number:020}.json"))).unwrap();
+    }
+    let says = "every ledger up to 61 was durable here and now it ends with 31";
+    for _ in 0..2 {
+        backfill().expect(65, "CKPT-1").expect(65, says).expect(65, "orrery resume main");
+    }
+    home.run_here(&["resume"]).expect(0, "starts with the node");
+    backfill().expect(0, "complete");
+    check_dataset(&home, "dataset");
+}
+
+#[test]
+fn restarts_are_shown_by_a_node_that_runs_and_of_one_that_does_not() {
+    let home = Home::new();
+    let (dataset, source) = (home.url("dataset"), "synthetic:?ledgers=100000&density=sparse&rate=100");
+    home.run_here(&["restarts"]).expect(2, "no node keeps its state here");
+    let mut node = home.start(&["run", "--source", source, "--dataset", &dataset, "--from", "genesis"], &[]);
+    node.until_committed();
+    home.run_here(&["restarts"]).expect(0, "none");
+    let list =
+        |last: &str| home.run_here(&["restarts", "--last", last, "--output", "json"]).expect(0, "").json();
+    for (number, child) in ["processor", "fetcher"].into_iter().enumerate() {
+        home.run_here(&["kill", &format!("pipelines/main/{child}")]).expect(0, "");
+        // Whoever sends to it may fail, and be noted, before it is.
+        node.until("restart", |_| (list("20").as_array()?.len() > number).then_some(()));
+        node.until("life", |node| {
+            (node.actor(&["pipelines", "main", child])?["state"] == "running").then_some(())
+        });
+    }
+    let check = |list: &Value| {
+        let all = list.as_array().unwrap();
+        assert!(all.iter().all(|one| one["supervisor"] == "node/pipelines/main"), "{list}");
+        let lives: Vec<_> = all.iter().map(|one| one["incarnation"].as_u64().unwrap()).collect();
+        assert!(lives.is_sorted() && lives.len() >= 2, "newest last: {list}");
+    };
+    check(&list("20"));
+    home.run_here(&["restarts"]).expect(0, "killed");
+    node.signal("-INT");
+    node.end();
+    let stopped = list("20");
+    check(&stopped);
+    assert_eq!(
+        list("1").as_array().unwrap()[..],
+        stopped.as_array().unwrap()[stopped.as_array().unwrap().len() - 1..]
+    );
+    home.run_here(&["restarts", "--last", "0"]).expect(2, "--last");
+}
+
+#[test]
+fn a_stopped_node_is_known_by_its_last_run_and_by_its_configuration() {
+    let home = Home::new();
+    let (dataset, file) = (home.url("dataset"), home.path("orrery.toml"));
+    let (state, source) = (home.path("state"), "synthetic:?ledgers=9&density=sparse");
+    let toml = |pipeline: &str| {
+        let (state, dataset) = (state.display(), &dataset);
+        format!(
+            "[node]\ndata_dir = \"{state}\"\n[source]\nurls = [\"{source}\"]\nto = \"10\"\n\
+             [dataset]\nurl = \"{dataset}\"\n[pipeline]\nname = \"{pipeline}\"\n"
+        )
+    };
+    fs::write(&file, toml("live")).unwrap();
+    let with_file = ["-c", file.to_str().unwrap()];
+    home.run(&[&["backfill"], &with_file[..]].concat()).expect(0, "complete");
+    home.run_here(&["park"]).expect(1, "no pipeline `main` here; this node has `live`");
+    home.run_here(&["park", "live"]).expect(0, "parked");
+    home.run(&[&["resume"], &with_file[..]].concat()).expect(0, "live");
+    fs::write(&file, toml("next")).unwrap();
+    home.run(&[&["park"], &with_file[..]].concat()).expect(0, "next");
+    home.run(&[&["park", "other"], &with_file[..]].concat()).expect(1, "`live`, `next`");
 }
 
 #[test]
@@ -129,15 +227,18 @@ fn an_operator_parks_and_resumes_a_pipeline_of_a_node_that_runs_or_does_not() {
     let mut node = start();
     let http = node.http();
     node.until_committed();
-    assert_eq!(get(&http, "/readyz"), (200, "ready\n".to_owned()));
+    assert_eq!(get(&http, "/readyz"), (200, "{\"ready\":true}".to_owned()));
     home.run_here(&["park", "other"]).expect(1, "no pipeline `other` here; this node has `main`");
     home.run_here(&["resume"]).expect(1, "neither parked nor ended");
     home.run_here(&["park"]).expect(0, "parked");
-    assert_eq!(get(&http, "/readyz").0, 503);
+    let (status, body) = get(&http, "/readyz");
+    let answer: Value = serde_json::from_str(&body).unwrap();
+    let reason = json!({ "reason": "parked", "pipeline": "main", "detail": "parked by an operator" });
+    assert_eq!((status, answer), (503, json!({ "ready": false, "reasons": [reason] })));
     node.until("parking", |node| (node.actor(&["pipelines", "main"])?["state"] == "parked").then_some(()));
     // Over a restart of the node.
     node.signal("-INT");
-    assert_eq!(node.end().0, Some(130));
+    assert_eq!(node.end().0, Some(0));
     let mut node = start();
     let http = node.http();
     assert_eq!(get(&http, "/readyz").0, 503);
@@ -146,9 +247,12 @@ fn an_operator_parks_and_resumes_a_pipeline_of_a_node_that_runs_or_does_not() {
     node.until_committed();
     assert_eq!(get(&http, "/readyz").0, 200);
     node.signal("-INT");
-    assert_eq!(node.end().0, Some(130));
+    assert_eq!(node.end().0, Some(0));
     // While no node runs.
     home.run_here(&["resume"]).expect(1, "pipeline main is not parked");
+    for command in ["park", "resume"] {
+        home.run_here(&[command, "other"]).expect(1, "no pipeline `other` here; this node has `main`");
+    }
     let parked: Value = home.run_here(&["park", "--output", "json"]).expect(0, "").json();
     assert_eq!(parked["node"], "not running");
     let arguments = ["backfill", "--source", source, "--dataset", &dataset, "--to", "90000"];

@@ -1,22 +1,40 @@
-//! Key: `<pipeline>` as text. Value: `{"reason": "..."}`.
+//! Key: `<pipeline>` as text. Value: `{"reason": "..."}`, or `{"reason": null}` of one that runs.
 
 use serde::{Deserialize, Serialize};
 
 use super::{all, get, put, written};
 use crate::checkpoint::StateError;
 
-/// Pipelines that were parked and not resumed: a restarted node leaves them parked.
+/// The node's pipelines, and those that were parked and not resumed: a restarted node leaves them parked.
 #[derive(Clone, Debug)]
 pub struct Parked(sled::Tree);
 
 #[derive(Serialize, Deserialize)]
 struct Stored {
-    reason: String,
+    reason: Option<String>,
 }
 
 impl Parked {
     pub(crate) const fn new(tree: sled::Tree) -> Self {
         Self(tree)
+    }
+
+    /// Notes that the node has `pipeline`, and none of another name but for those that are parked.
+    ///
+    /// # Errors
+    ///
+    /// [`StateError`] of the disk.
+    pub fn know(&self, pipeline: &str) -> Result<(), StateError> {
+        let all = all::<Stored>(&self.0)?;
+        if all.iter().all(|(key, _)| key != pipeline.as_bytes()) {
+            put(&self.0, pipeline.as_bytes(), &Stored { reason: None })?;
+        }
+        let others =
+            all.into_iter().filter(|(key, stored)| key != pipeline.as_bytes() && stored.reason.is_none());
+        for (key, _) in others {
+            self.0.remove(key).map_err(written)?;
+        }
+        self.0.flush().map(drop).map_err(written)
     }
 
     /// Notes that `pipeline` is parked.
@@ -25,7 +43,7 @@ impl Parked {
     ///
     /// [`StateError`] of the disk.
     pub fn park(&self, pipeline: &str, reason: &str) -> Result<(), StateError> {
-        put(&self.0, pipeline.as_bytes(), &Stored { reason: reason.to_owned() })?;
+        put(&self.0, pipeline.as_bytes(), &Stored { reason: Some(reason.to_owned()) })?;
         self.0.flush().map(drop).map_err(written)
     }
 
@@ -35,9 +53,12 @@ impl Parked {
     ///
     /// [`StateError`] of the disk.
     pub fn resume(&self, pipeline: &str) -> Result<bool, StateError> {
-        let was = self.0.remove(pipeline).map_err(written)?.is_some();
+        if self.reason(pipeline)?.is_none() {
+            return Ok(false);
+        }
+        put(&self.0, pipeline.as_bytes(), &Stored { reason: None })?;
         self.0.flush().map_err(written)?;
-        Ok(was)
+        Ok(true)
     }
 
     /// Why `pipeline` is parked, if it is.
@@ -46,17 +67,16 @@ impl Parked {
     ///
     /// [`StateError`] of the disk.
     pub fn reason(&self, pipeline: &str) -> Result<Option<String>, StateError> {
-        Ok(get::<Stored>(&self.0, pipeline.as_bytes())?.map(|stored| stored.reason))
+        Ok(get::<Stored>(&self.0, pipeline.as_bytes())?.and_then(|stored| stored.reason))
     }
 
-    /// All of them, with the reasons.
+    /// Names of the node's pipelines, as of its last run.
     ///
     /// # Errors
     ///
     /// [`StateError`] of the disk.
-    pub fn list(&self) -> Result<Vec<(String, String)>, StateError> {
-        let named =
-            |(key, stored): (sled::IVec, Stored)| (String::from_utf8_lossy(&key).into_owned(), stored.reason);
+    pub fn pipelines(&self) -> Result<Vec<String>, StateError> {
+        let named = |(key, _): (sled::IVec, Stored)| String::from_utf8_lossy(&key).into_owned();
         Ok(all::<Stored>(&self.0)?.into_iter().map(named).collect())
     }
 }

@@ -29,6 +29,8 @@ pub struct Quarantined {
     pub ledger: u32,
     /// The pipeline that met it.
     pub pipeline: String,
+    /// The dataset that it was for; empty for one that does not outlive the process.
+    pub dataset: String,
     /// Name of the source.
     pub source: String,
     /// Object, file or answer that held it.
@@ -92,6 +94,30 @@ impl Quarantine {
             Some(Bytes::from(bytes))
         });
         Ok(Some((entry, bytes)))
+    }
+
+    /// Forgets the ledgers up to `durable` that `pipeline` met on the way to `dataset`, which has them now; gives them.
+    ///
+    /// # Errors
+    ///
+    /// [`StateError`] of the disk.
+    pub fn release_until(
+        &self,
+        pipeline: &str,
+        dataset: &str,
+        durable: LedgerSequence,
+    ) -> Result<Vec<LedgerSequence>, StateError> {
+        // With every commit, and nearly always there are none.
+        if self.entries.is_empty() {
+            return Ok(Vec::new());
+        }
+        let entries = self.list()?.into_iter().filter(|entry| entry.ledger <= durable.0);
+        let mended = entries.filter(|entry| entry.pipeline == pipeline && entry.dataset == dataset);
+        let mended: Vec<_> = mended.map(|entry| LedgerSequence(entry.ledger)).collect();
+        for ledger in &mended {
+            self.release(*ledger)?;
+        }
+        Ok(mended)
     }
 
     /// Forgets a ledger, to let it be tried again; says whether it was there.

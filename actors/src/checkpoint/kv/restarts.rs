@@ -45,12 +45,14 @@ impl Restarts {
         self.0.remove(gone.to_be_bytes()).map(drop).map_err(written)
     }
 
-    /// All of them, oldest first.
+    /// The newest of them, at most `count`, oldest first.
     ///
     /// # Errors
     ///
     /// [`StateError`] of the disk.
-    pub fn list(&self) -> Result<Vec<RestartRecord>, StateError> {
-        Ok(all(&self.0)?.into_iter().map(|(_, record)| record).collect())
+    pub fn latest(&self, count: usize) -> Result<Vec<RestartRecord>, StateError> {
+        let all: Vec<_> = all(&self.0)?.into_iter().map(|(_, record)| record).collect();
+        let skipped = all.len().saturating_sub(count);
+        Ok(all.into_iter().skip(skipped).collect())
     }
 }

@@ -50,6 +50,8 @@ pub struct Store {
     /// Ends in `/` unless empty.
     base: String,
     retry: Retry,
+    /// What tells the dataset apart from every other; `None` if it has no name that outlives the process.
+    place: Option<Arc<str>>,
 }
 
 #[derive(Clone)]
@@ -85,16 +87,18 @@ impl Store {
         match url {
             DatasetUrl::File(path) => {
                 let backend = Backend::Local(Arc::new(LocalFolder::new(path.clone())));
-                Ok(Self { backend, base: String::new(), retry })
+                Ok(Self { backend, base: String::new(), retry, place: url.place().map(Into::into) })
             }
             DatasetUrl::Memory => Ok(Self::over(Arc::new(InMemory::new()), "", retry)),
             DatasetUrl::S3(bucket) => {
                 let objects = remote::s3(bucket, environment).map_err(failure)?;
-                Ok(Self::over(objects, &bucket.prefix, retry))
+                let store = Self::over(objects, &bucket.prefix, retry);
+                Ok(Self { place: url.place().map(Into::into), ..store })
             }
             DatasetUrl::Gs(bucket) => {
                 let objects = remote::gs(bucket, environment).map_err(failure)?;
-                Ok(Self::over(objects, &bucket.prefix, retry))
+                let store = Self::over(objects, &bucket.prefix, retry);
+                Ok(Self { place: url.place().map(Into::into), ..store })
             }
         }
     }
@@ -102,14 +106,19 @@ impl Store {
     /// A folder of an object store that is at hand; `prefix` is empty for the whole store.
     pub fn over(objects: Arc<dyn ObjectStore>, prefix: &str, retry: Retry) -> Self {
         let backend = Backend::Objects(Arc::new(Objects::new(objects)));
-        Self { backend, base: String::new(), retry }.within(prefix)
+        Self { backend, base: String::new(), retry, place: None }.within(prefix)
     }
 
     /// A folder of this one.
     pub(super) fn within(&self, folder: &str) -> Self {
         let folder = folder.trim_matches('/');
         let base = if folder.is_empty() { self.base.clone() } else { format!("{}{folder}/", self.base) };
-        Self { backend: self.backend.clone(), base, retry: self.retry.clone() }
+        Self { backend: self.backend.clone(), base, retry: self.retry.clone(), place: self.place.clone() }
+    }
+
+    /// Where the dataset is, as told apart from every other one; `None` of one that does not outlive the process.
+    pub fn place(&self) -> Option<&str> {
+        self.place.as_deref()
     }
 
     /// Name of an object, for a person.

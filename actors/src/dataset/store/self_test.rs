@@ -1,6 +1,7 @@
 //! The proof, at every start, that a store honours put-if-absent: the first bytes under a name stay.
 //!
-//! One object is used again and again, so that a start leaves nothing behind, and two starts at once disturb nobody.
+//! One object is used again and again, so that a start leaves nothing behind, and two starts at once disturb nobody. What it
+//! holds is of no account, only that it stays: a store that once replaced it, and was mended since, passes.
 
 use bytes::Bytes;
 
@@ -11,19 +12,24 @@ const PATH: &str = "_orrery/put-if-absent";
 const FIRST: &[u8] = b"the first bytes under a name stay\n";
 const SECOND: &[u8] = b"a second writer must not see its own bytes here\n";
 
+/// More than either has: of a longer object, whoever wrote it, nothing else is read.
+const READ_BYTES_MAX: u64 = 4096;
+
 pub(super) async fn run(store: &Store) -> Result<(), StoreError> {
     let refused = |finding: &str| StoreError::IgnoresPutIfAbsent {
         store: store.name(""),
         finding: format!("{finding}; object {PATH}"),
     };
-    put_first(store).await?;
+    let first = put_first(store).await?;
+    // Bytes that are told from those that are there.
+    let second = if first == SECOND { FIRST } else { SECOND };
     for attempt in 1..=store.attempts_max() {
-        match store.put_create(PATH, Bytes::from_static(SECOND)).await? {
+        match store.put_create(PATH, Bytes::from_static(second)).await? {
             Put::Created => return Err(refused("a second create of one name succeeded")),
             Put::Exists => {
-                return match read(store).await?.as_deref() {
-                    Some(bytes) if bytes == FIRST => Ok(()),
-                    Some(_) => Err(refused("the name holds other bytes than the first ones")),
+                return match read(store).await? {
+                    Some(bytes) if bytes == first => Ok(()),
+                    Some(_) => Err(refused("the bytes under a name changed though it was taken")),
                     None => Err(refused("the name was taken, but nothing is there")),
                 };
             }
@@ -33,13 +39,13 @@ pub(super) async fn run(store: &Store) -> Result<(), StoreError> {
     Err(unavailable(store))
 }
 
-/// Returns when the first bytes, or somebody's, are certainly there.
-async fn put_first(store: &Store) -> Result<(), StoreError> {
+/// Gives the first bytes, or somebody's, when they are certainly there.
+async fn put_first(store: &Store) -> Result<Bytes, StoreError> {
     for attempt in 1..=store.attempts_max() {
         // Whatever the answer: only what can be read is there.
         store.put_create(PATH, Bytes::from_static(FIRST)).await?;
-        if read(store).await?.is_some() {
-            return Ok(());
+        if let Some(found) = read(store).await? {
+            return Ok(found);
         }
         store.pause(attempt).await;
     }
@@ -47,7 +53,7 @@ async fn put_first(store: &Store) -> Result<(), StoreError> {
 }
 
 async fn read(store: &Store) -> Result<Option<Bytes>, StoreError> {
-    store.read(PATH, 4096).await
+    store.read(PATH, READ_BYTES_MAX).await
 }
 
 fn unavailable(store: &Store) -> StoreError {

@@ -218,3 +218,18 @@ fn the_end_comes_after_the_last_batch() {
         ],
     );
 }
+
+#[test]
+fn a_poison_ledger_names_file_and_ledger_once() {
+    let check = |reason: &str, expect: &str| {
+        let poison =
+            PoisonLedger { ledger: LedgerSequence(10), origin: origin(0), reason: reason.to_owned() };
+        let file = origin(0).file;
+        assert_eq!(poison.to_string(), format!("ledger 10 from {file}: {expect}"));
+    };
+    let file = origin(0).file;
+    check(&format!("{file}: byte 0: ledger 10: truncated"), "byte 0: truncated");
+    check(&format!("{file}: not a ledger"), "not a ledger");
+    check("V1: the header's hash is another", "V1: the header's hash is another");
+    check("SRC-2: ledger 9 is not its parent", "SRC-2: ledger 9 is not its parent");
+}

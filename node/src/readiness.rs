@@ -1,0 +1,141 @@
+//! Whether a node does its work, for whoever sends it traffic or watches over it: `/readyz`.
+//!
+//! Ready is not the same as alive. A node that waits for its sources or its dataset is alive, and a restart would help
+//! nobody; so `/healthz` says only that the process turns, and everything that is told here is no reason to end it.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use orrery_actors::metrics::{Outages, PipelineMetrics};
+use orrery_supervisor::{Clock, MonotonicTime, SystemClock};
+use serde_json::{Value, json};
+use tokio::sync::watch;
+
+use crate::settings::Settings;
+
+/// Where a node is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// Its sources and its dataset are being opened, for as long as they are away.
+    Starting,
+    /// Its tree runs.
+    Running,
+    /// It was told to stop and ends what is in work.
+    Stopping,
+}
+
+/// What a node tells of itself while it runs. The node writes, `/readyz` reads.
+pub(crate) struct Readiness {
+    pipeline: String,
+    /// An outage that is shorter is no news: stores and sources restart.
+    unready_after: Duration,
+    pub(crate) clock: SystemClock,
+    pub(crate) metrics: Arc<PipelineMetrics>,
+    /// Why the pipeline is parked, if it is.
+    pub(crate) parked: watch::Sender<Option<String>>,
+    phase: Mutex<Phase>,
+}
+
+/// What is seen at one moment.
+#[derive(Clone, Debug)]
+struct Seen {
+    phase: Phase,
+    parked: Option<String>,
+    outages: Outages,
+    now: MonotonicTime,
+}
+
+impl Readiness {
+    /// Of a node that begins.
+    pub(crate) fn new(settings: &Settings) -> Arc<Self> {
+        Arc::new(Self {
+            pipeline: settings.pipeline.clone(),
+            unready_after: settings.unready_after,
+            clock: SystemClock::new(),
+            metrics: Arc::new(PipelineMetrics::new(settings.pipeline.as_str())),
+            parked: watch::Sender::new(None),
+            phase: Mutex::new(Phase::Starting),
+        })
+    }
+
+    /// The node goes on to another phase.
+    pub(crate) fn enter(&self, phase: Phase) {
+        *self.phase.lock().unwrap_or_else(PoisonError::into_inner) = phase;
+    }
+
+    /// The answer, and whether it is that the node is ready.
+    pub(crate) fn answer(&self) -> (bool, Value) {
+        let seen = Seen {
+            phase: *self.phase.lock().unwrap_or_else(PoisonError::into_inner),
+            parked: self.parked.borrow().clone(),
+            outages: self.metrics.outages(),
+            now: self.clock.now(),
+        };
+        let reasons = reasons(&seen, &self.pipeline, self.unready_after);
+        match reasons.is_empty() {
+            true => (true, json!({ "ready": true })),
+            false => (false, json!({ "ready": false, "reasons": reasons })),
+        }
+    }
+}
+
+/// Why a node is not ready; empty if it is.
+fn reasons(seen: &Seen, pipeline: &str, unready_after: Duration) -> Vec<Value> {
+    let reason = |why: &str, detail: &str| json!({ "reason": why, "pipeline": pipeline, "detail": detail });
+    let mut reasons = Vec::new();
+    match seen.phase {
+        Phase::Starting => reasons.push(reason("starting", "sources and dataset are being opened")),
+        Phase::Stopping => reasons.push(reason("stopping", "what is in work is finished")),
+        Phase::Running => {}
+    }
+    reasons.extend(seen.parked.iter().map(|why| reason("parked", why)));
+    let outages = [
+        ("source_outage", "no source gives the ledger that is due", seen.outages.sources),
+        ("dataset_outage", "the dataset cannot be read or written", seen.outages.dataset),
+    ];
+    for (why, detail, since) in outages {
+        // What is parked asks for nothing, so that nothing can show that an outage is over.
+        let Some(since) = since.filter(|_| seen.parked.is_none()) else { continue };
+        let lasts = seen.now.since(since);
+        if lasts > unready_after {
+            let mut reason = reason(why, detail);
+            reason["seconds"] = json!(lasts.as_secs());
+            reasons.push(reason);
+        }
+    }
+    reasons
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMIT: Duration = Duration::from_secs(60);
+
+    fn at(seconds: u64) -> MonotonicTime {
+        MonotonicTime::ORIGIN.after(Duration::from_secs(seconds))
+    }
+
+    #[test]
+    fn a_node_is_ready_while_it_runs_and_nothing_is_away_for_long() {
+        let check =
+            |phase, parked: Option<&str>, sources: Option<u64>, dataset: Option<u64>, expect: &[&str]| {
+                let outages = Outages { sources: sources.map(at), dataset: dataset.map(at) };
+                let seen = Seen { phase, parked: parked.map(str::to_owned), outages, now: at(100) };
+                let found = reasons(&seen, "main", LIMIT);
+                let names: Vec<_> = found.iter().map(|reason| reason["reason"].as_str().unwrap()).collect();
+                assert_eq!(names, expect, "{seen:?}");
+                assert!(found.iter().all(|reason| reason["pipeline"] == "main"));
+            };
+        check(Phase::Starting, None, None, None, &["starting"]);
+        check(Phase::Running, None, None, None, &[]);
+        check(Phase::Stopping, None, None, None, &["stopping"]);
+        check(Phase::Running, Some("ledger 9"), None, None, &["parked"]);
+        check(Phase::Running, None, Some(40), Some(40), &[]);
+        check(Phase::Running, None, Some(39), None, &["source_outage"]);
+        check(Phase::Running, None, None, Some(39), &["dataset_outage"]);
+        check(Phase::Running, None, Some(0), Some(0), &["source_outage", "dataset_outage"]);
+        check(Phase::Running, Some("ledger 9"), Some(0), Some(0), &["parked"]);
+        check(Phase::Starting, Some("ledger 9"), None, None, &["starting", "parked"]);
+    }
+}
