@@ -1,0 +1,392 @@
+//! What a process proves itself with, and what it believes of others.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tokio_rustls::rustls::client::danger::ServerCertVerifier;
+use tokio_rustls::rustls::client::{Resumption, WebPkiServerVerifier, verify_server_cert_signed_by_trust_anchor};
+use tokio_rustls::rustls::crypto::{CryptoProvider, aws_lc_rs};
+use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
+use tokio_rustls::rustls::server::{NoServerSessionStorage, ParsedCertificate, WebPkiClientVerifier};
+use tokio_rustls::rustls::sign::CertifiedKey;
+use tokio_rustls::rustls::time_provider::{DefaultTimeProvider, TimeProvider};
+use tokio_rustls::rustls::version::TLS13;
+use tokio_rustls::rustls::{ClientConfig, RootCertStore, ServerConfig};
+
+use super::contents::{self, Contents, Purpose};
+use super::error::CertificateError;
+use super::validity::date;
+use super::verifier::AnyNameVerifier;
+use super::{files, loopback};
+use crate::cluster::name::{ClusterName, NodeName};
+
+const FIX: &str = "issue a certificate and copy its whole folder: orrery certs issue";
+
+/// What a connection carries, told by ALPN when it opens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Protocol {
+    /// Messages between actors, by ractor_cluster; between nodes alone.
+    Control,
+    /// HTTP/2: batches between nodes, questions of operators.
+    Flight,
+}
+
+impl Protocol {
+    pub(crate) const ALL: [Self; 2] = [Self::Control, Self::Flight];
+
+    /// Its name in ALPN.
+    pub const fn alpn(self) -> &'static [u8] {
+        match self {
+            Self::Control => b"orrery-control/1",
+            Self::Flight => b"h2",
+        }
+    }
+
+    pub(crate) fn of_alpn(name: &[u8]) -> Option<Self> {
+        Self::ALL.into_iter().find(|protocol| protocol.alpn() == name)
+    }
+}
+
+impl fmt::Display for Protocol {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Control => "control",
+            Self::Flight => "flight",
+        })
+    }
+}
+
+/// Authenticates membership datagrams: a secret of all nodes of a cluster.
+#[derive(Clone, PartialEq, Eq)]
+pub struct GossipKey([u8; 32]);
+
+impl GossipKey {
+    /// The secret itself.
+    pub const fn bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for GossipKey {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("GossipKey(..)")
+    }
+}
+
+/// Certificate, key and authority of one process; cheap to clone.
+#[derive(Clone)]
+pub struct Credentials(Arc<Inner>);
+
+struct Inner {
+    contents: Contents,
+    cluster: ClusterName,
+    gossip_key: Option<GossipKey>,
+    is_insecure: bool,
+    warnings: Vec<String>,
+    server: Arc<ServerConfig>,
+    /// For servers whose name is known.
+    named: ClientConfig,
+    /// For servers whose name is read from their certificate.
+    unnamed: ClientConfig,
+}
+
+/// What credentials are made of; the paths are for messages.
+struct Parts {
+    authority: (CertificateDer<'static>, PathBuf),
+    certificate: (CertificateDer<'static>, PathBuf),
+    key: (PrivateKeyDer<'static>, PathBuf),
+    gossip_key: Option<GossipKey>,
+    is_insecure: bool,
+    warnings: Vec<String>,
+}
+
+impl Credentials {
+    /// Reads what `orrery certs issue` wrote.
+    ///
+    /// # Errors
+    ///
+    /// A file is missing, readable by others, holds something else or belongs to another node or cluster; or the
+    /// certificate does not hold now.
+    pub fn load(folder: &Path) -> Result<Self, CertificateError> {
+        Self::load_with(folder, Arc::new(DefaultTimeProvider))
+    }
+
+    /// As [`Self::load`], with another reading of the time at which certificates must hold.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::load`].
+    pub fn load_with(folder: &Path, time: Arc<dyn TimeProvider>) -> Result<Self, CertificateError> {
+        let authority_path = folder.join(files::AUTHORITY);
+        let authority = certificate(&authority_path)?;
+        let certificate_path = folder.join(files::CERTIFICATE);
+        let certificate = certificate(&certificate_path)?;
+        let key_path = folder.join(files::KEY);
+        let key = files::read(&key_path, "key", FIX)?;
+        let mut warnings: Vec<_> = files::secrecy(&key_path)?.into_iter().collect();
+        let key = PrivateKeyDer::from_pem_slice(&key).map_err(|error| CertificateError::Unreadable {
+            path: key_path.clone(),
+            what: "key",
+            detail: error.to_string(),
+        })?;
+        let gossip_path = folder.join(files::GOSSIP_KEY);
+        let is_node = matches!(Contents::read(&certificate), Ok(contents) if contents.purpose == Purpose::Node);
+        let gossip_key = if is_node {
+            warnings.extend(gossip_path.exists().then(|| files::secrecy(&gossip_path)).transpose()?.flatten());
+            Some(gossip_key(&gossip_path)?)
+        } else {
+            None
+        };
+        let parts = Parts {
+            authority: (authority, authority_path),
+            certificate: (certificate, certificate_path),
+            key: (key, key_path),
+            gossip_key,
+            is_insecure: false,
+            warnings,
+        };
+        Self::of(parts, time)
+    }
+
+    /// Those of `--insecure-loopback`: anybody can make them, so that they are good for loopback addresses alone.
+    ///
+    /// # Errors
+    ///
+    /// The system gave no random bytes.
+    pub fn insecure_loopback(name: &NodeName, purpose: Purpose) -> Result<Self, CertificateError> {
+        let made = loopback::make(name, purpose)?;
+        let nowhere = || PathBuf::from("--insecure-loopback");
+        let parts = Parts {
+            authority: (made.authority, nowhere()),
+            certificate: (made.certificate, nowhere()),
+            key: (made.key.into(), nowhere()),
+            gossip_key: (purpose == Purpose::Node).then_some(GossipKey(made.gossip_key)),
+            is_insecure: true,
+            warnings: Vec::new(),
+        };
+        Self::of(parts, Arc::new(DefaultTimeProvider))
+    }
+
+    fn of(parts: Parts, time: Arc<dyn TimeProvider>) -> Result<Self, CertificateError> {
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let (cluster, contents) = check(&parts, &provider, time.current_time())?;
+        let mut roots = RootCertStore::empty();
+        roots.add(parts.authority.0).map_err(CertificateError::tls("trust the authority"))?;
+        let roots = Arc::new(roots);
+        let chain = vec![parts.certificate.0];
+        let server = server_config(&provider, &time, &roots, chain.clone(), parts.key.0.clone_key())?;
+        let by_name = WebPkiServerVerifier::builder_with_provider(Arc::clone(&roots), Arc::clone(&provider))
+            .build()
+            .map_err(|error| CertificateError::Cryptography {
+                action: "verify servers",
+                detail: error.to_string(),
+            })?;
+        let algorithms = provider.signature_verification_algorithms;
+        let any_name = AnyNameVerifier::new(roots, algorithms, Arc::clone(&by_name));
+        let client = |verifier: Arc<dyn ServerCertVerifier>| {
+            let key = parts.key.0.clone_key();
+            client_config(&provider, &time, verifier, chain.clone(), key)
+        };
+        Ok(Self(Arc::new(Inner {
+            contents,
+            cluster,
+            gossip_key: parts.gossip_key,
+            is_insecure: parts.is_insecure,
+            warnings: parts.warnings,
+            server: Arc::new(server),
+            named: client(by_name)?,
+            unnamed: client(Arc::new(any_name))?,
+        })))
+    }
+
+    /// The node or operator that these prove to be.
+    pub fn name(&self) -> &NodeName {
+        &self.0.contents.name
+    }
+
+    /// What they are for.
+    pub fn purpose(&self) -> Purpose {
+        self.0.contents.purpose
+    }
+
+    /// The cluster they are good for.
+    pub fn cluster(&self) -> &ClusterName {
+        &self.0.cluster
+    }
+
+    /// The secret of membership datagrams; operators have none.
+    pub fn gossip_key(&self) -> Option<&GossipKey> {
+        self.0.gossip_key.as_ref()
+    }
+
+    /// The last moment at which the certificate holds.
+    pub fn not_after(&self) -> UnixTime {
+        UnixTime::since_unix_epoch(std::time::Duration::from_secs(self.0.contents.until))
+    }
+
+    /// Whether anybody can make these, so that they must not leave this machine.
+    pub fn is_insecure(&self) -> bool {
+        self.0.is_insecure
+    }
+
+    /// What is doubtful about their files and stops nothing.
+    pub fn warnings(&self) -> &[String] {
+        &self.0.warnings
+    }
+
+    /// For accepting: TLS 1.3, a client certificate of the authority, one of [`Protocol`] by ALPN, no resumption.
+    pub fn server_config(&self) -> Arc<ServerConfig> {
+        Arc::clone(&self.0.server)
+    }
+
+    /// For dialling: TLS 1.3, our certificate, the protocol by ALPN, no resumption. `is_named` says whether the server's
+    /// name is known and to be checked; otherwise read it from its certificate.
+    pub(crate) fn client_config(&self, protocol: Protocol, is_named: bool) -> Arc<ClientConfig> {
+        let mut config = if is_named { self.0.named.clone() } else { self.0.unnamed.clone() };
+        config.alpn_protocols = vec![protocol.alpn().to_vec()];
+        Arc::new(config)
+    }
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut debug = formatter.debug_struct("Credentials");
+        debug.field("contents", &self.0.contents).field("cluster", &self.0.cluster).finish_non_exhaustive()
+    }
+}
+
+fn certificate(path: &Path) -> Result<CertificateDer<'static>, CertificateError> {
+    let pem = files::read(path, "certificate", FIX)?;
+    CertificateDer::from_pem_slice(&pem).map_err(|error| CertificateError::Unreadable {
+        path: path.to_owned(),
+        what: "certificate",
+        detail: error.to_string(),
+    })
+}
+
+fn gossip_key(path: &Path) -> Result<GossipKey, CertificateError> {
+    let text = files::read(path, "key", FIX)?;
+    let unreadable = |detail: &str| CertificateError::Unreadable {
+        path: path.to_owned(),
+        what: "key of 64 hex digits",
+        detail: detail.to_owned(),
+    };
+    let text = std::str::from_utf8(&text).map_err(|_| unreadable("it is no text"))?;
+    let bytes = hex::decode(text.trim()).map_err(|error| unreadable(&error.to_string()))?;
+    Ok(GossipKey(bytes.try_into().map_err(|_| unreadable("it has another length"))?))
+}
+
+/// Whether the parts belong together and hold now, so that a wrong file is named before the first peer refuses it.
+fn check(
+    parts: &Parts,
+    provider: &Arc<CryptoProvider>,
+    now: Option<UnixTime>,
+) -> Result<(ClusterName, Contents), CertificateError> {
+    let (authority, authority_path) = &parts.authority;
+    let (der, path) = &parts.certificate;
+    let (cluster, from, until) = contents::of_authority(authority).map_err(|detail| {
+        CertificateError::Unreadable { path: authority_path.clone(), what: "authority", detail }
+    })?;
+    let contents = Contents::read(der)
+        .map_err(|detail| CertificateError::BadName { path: path.clone(), detail })?;
+    let now = now.ok_or_else(|| CertificateError::Cryptography {
+        action: "check certificates",
+        detail: "the system has no time".to_owned(),
+    })?;
+    holds(now, authority_path, cluster.as_str(), from, until)?;
+    holds(now, path, contents.name.as_str(), contents.from, contents.until)?;
+    let wrong_authority = |detail: String| CertificateError::WrongAuthority {
+        path: path.clone(),
+        name: contents.name.to_string(),
+        authority: authority_path.clone(),
+        detail,
+    };
+    is_signed(der, authority, contents.purpose, provider, now).map_err(|error| wrong_authority(error.to_string()))?;
+    let (key, key_path) = &parts.key;
+    let signing = provider.key_provider.load_private_key(key.clone_key()).map_err(|error| {
+        CertificateError::Unreadable { path: key_path.clone(), what: "key", detail: error.to_string() }
+    })?;
+    CertifiedKey::new(vec![der.clone()], signing).keys_match().map_err(|_| CertificateError::KeyMismatch {
+        path: key_path.clone(),
+        certificate: path.clone(),
+    })?;
+    Ok((cluster, contents))
+}
+
+fn holds(now: UnixTime, path: &Path, name: &str, from: u64, until: u64) -> Result<(), CertificateError> {
+    let (path, name) = (path.to_owned(), name.to_owned());
+    match now.as_secs() {
+        now if now < from => Err(CertificateError::NotYetValid { path, name, at: date(from) }),
+        now if now > until => Err(CertificateError::Expired { path, name, at: date(until) }),
+        _ => Ok(()),
+    }
+}
+
+fn is_signed(
+    der: &CertificateDer<'static>,
+    authority: &CertificateDer<'static>,
+    purpose: Purpose,
+    provider: &Arc<CryptoProvider>,
+    now: UnixTime,
+) -> Result<(), tokio_rustls::rustls::Error> {
+    let mut roots = RootCertStore::empty();
+    roots.add(authority.clone())?;
+    let roots = Arc::new(roots);
+    if purpose == Purpose::Node {
+        let parsed = ParsedCertificate::try_from(der)?;
+        let algorithms = provider.signature_verification_algorithms.all;
+        return verify_server_cert_signed_by_trust_anchor(&parsed, &roots, &[], now, algorithms);
+    }
+    let verifier = WebPkiClientVerifier::builder_with_provider(roots, Arc::clone(provider))
+        .build()
+        .map_err(|error| tokio_rustls::rustls::Error::General(error.to_string()))?;
+    verifier.verify_client_cert(der, &[], now).map(|_| ())
+}
+
+fn server_config(
+    provider: &Arc<CryptoProvider>,
+    time: &Arc<dyn TimeProvider>,
+    roots: &Arc<RootCertStore>,
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+) -> Result<ServerConfig, CertificateError> {
+    let clients = WebPkiClientVerifier::builder_with_provider(Arc::clone(roots), Arc::clone(provider))
+        .build()
+        .map_err(|error| CertificateError::Cryptography {
+            action: "verify clients",
+            detail: error.to_string(),
+        })?;
+    let mut config = ServerConfig::builder_with_details(Arc::clone(provider), Arc::clone(time))
+        .with_protocol_versions(&[&TLS13])
+        .map_err(CertificateError::tls("use TLS 1.3"))?
+        .with_client_cert_verifier(clients)
+        .with_single_cert(chain, key)
+        .map_err(CertificateError::tls("serve with the certificate"))?;
+    config.alpn_protocols = Protocol::ALL.map(|protocol| protocol.alpn().to_vec()).to_vec();
+    // Every connection proves itself anew: a resumed one would outlive its certificate.
+    config.send_tls13_tickets = 0;
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    Ok(config)
+}
+
+fn client_config(
+    provider: &Arc<CryptoProvider>,
+    time: &Arc<dyn TimeProvider>,
+    verifier: Arc<dyn ServerCertVerifier>,
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+) -> Result<ClientConfig, CertificateError> {
+    let mut config = ClientConfig::builder_with_details(Arc::clone(provider), Arc::clone(time))
+        .with_protocol_versions(&[&TLS13])
+        .map_err(CertificateError::tls("use TLS 1.3"))?
+        .dangerous()
+        .with_custom_certificate_verifier(verifier)
+        .with_client_auth_cert(chain, key)
+        .map_err(CertificateError::tls("dial with the certificate"))?;
+    config.resumption = Resumption::disabled();
+    // One certificate a node: the name would only tell an observer who is called.
+    config.enable_sni = false;
+    Ok(config)
+}

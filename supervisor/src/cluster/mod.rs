@@ -1,0 +1,16 @@
+//! Nodes that form a cluster: who belongs to it, how they are connected, and how they ask each other.
+//!
+//! What comes in is a folder of certificates, an address to listen on and addresses of others. What goes out is one
+//! authenticated connection a peer and protocol, and calls between nodes that end: with an answer, a typed refusal or a
+//! timeout. See `docs/cluster.md` of the project's papers for what ractor_cluster gives and what is contained here.
+//!
+//! - **Identity.** A node is the one DNS name of its certificate ([`certificates`]); one life of it is name and
+//!   incarnation ([`NodeIdentity`]).
+//! - **Sockets are ours.** [`transport`] accepts and dials: TLS 1.3 with certificates on both sides, deadlines and caps
+//!   before anything is believed. What a connection carries is told by ALPN.
+
+pub mod certificates;
+
+mod name;
+
+pub use name::{ClusterName, NameError, NodeIdentity, NodeName};
