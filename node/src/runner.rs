@@ -124,6 +124,7 @@ impl Node {
         limits.object_bytes = settings.prefetch_bytes;
         let pipeline = SupervisedPipeline {
             name: settings.pipeline.clone(),
+            task: None,
             stores,
             network,
             mode: settings.mode,

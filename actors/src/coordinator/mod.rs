@@ -35,6 +35,23 @@ impl fmt::Display for TaskId {
     }
 }
 
+impl std::str::FromStr for TaskId {
+    type Err = UnknownTask;
+
+    fn from_str(text: &str) -> Result<Self, UnknownTask> {
+        match text.strip_prefix("until-").map(str::parse) {
+            Some(Ok(last)) => Ok(Self::Until(last)),
+            None if text == "live" => Ok(Self::Live),
+            Some(Err(_)) | None => Err(UnknownTask),
+        }
+    }
+}
+
+/// A name that no task has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a task is called `live` or `until-` and its last ledger")]
+pub struct UnknownTask;
+
 /// Ledgers for one pipeline.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Task {

@@ -27,6 +27,7 @@ use super::noted::Notes;
 use super::table::{TableOutput, TableSettings};
 use super::work::{PipelineSettings, Proof};
 use crate::checkpoint::{NodeState, Quarantined, Seen};
+use crate::coordinator::Task;
 use crate::dataset::{DatasetSettings, Store, TableKind};
 use crate::envelope::{EventBatch, LedgerBatch, PoisonLedger, ProcessorMessage, SinkMessage, Worked};
 use crate::ledger::Network;
@@ -98,6 +99,8 @@ impl PipelineLimits {
 pub struct SupervisedPipeline {
     /// Its name in the tree, in labels and in commands.
     pub name: String,
+    /// What tells it from others of that name, where several share its work: its name in the tree then.
+    pub task: Option<String>,
     /// Where ledgers come from, in order of preference.
     pub stores: Vec<Arc<dyn LedgerStore>>,
     /// The ledgers' network.
@@ -138,6 +141,15 @@ fn invalid(error: impl std::fmt::Display) -> ExitError {
 }
 
 impl SupervisedPipeline {
+    /// The same on the ledgers of a task, of a dataset that is there.
+    #[must_use]
+    pub fn for_task(self, task: &Task) -> Self {
+        let settings = DatasetSettings { start_ledger: None, grid: None, ..self.settings };
+        let (from, to) = (Some(task.from()), task.to());
+        // A span is given out when its ledgers are there; if they are not yet in the source that is asked, they will be.
+        Self { task: Some(task.id.to_string()), settings, from, to, at_tip: AtTip::Wait, ..self }
+    }
+
     /// The tree. It ends by itself, normally, when every ledger up to `to` is durable.
     ///
     /// # Errors
@@ -147,7 +159,8 @@ impl SupervisedPipeline {
         let intensity = RestartIntensity::new(RESTARTS_MAX, RESTARTS_PERIOD).map_err(invalid)?;
         let backoff = Backoff::new(BACKOFF_FIRST, BACKOFF_CAP).map_err(invalid)?;
         let pipeline = Arc::new(self);
-        let mut spec = SupervisorSpec::new(pipeline.name.clone(), Strategy::OneForAll, intensity)
+        let id = pipeline.task.clone().unwrap_or_else(|| pipeline.name.clone());
+        let mut spec = SupervisorSpec::new(id, Strategy::OneForAll, intensity)
             .end_when(EndWhen::AllEnded);
         for (id, kind) in SINKS {
             let pipeline = pipeline.clone();
@@ -196,14 +209,19 @@ impl SupervisedPipeline {
     /// What was parked stays so, whoever starts it, until it is resumed.
     fn refuse_if_parked(&self) -> Result<(), ExitError> {
         let Some(state) = &self.state else { return Ok(()) };
-        match state.parked.reason(&self.name) {
-            Ok(None) => Ok(()),
-            Ok(Some(reason)) => Err(ExitError::new(ErrorClass::Data, reason)),
-            Err(error) => {
-                tracing::warn!(%error, "cannot tell whether the pipeline is parked, it starts");
-                Ok(())
+        for name in [self.name.clone(), self.parked_name()] {
+            match state.parked.reason(&name) {
+                Ok(None) => {}
+                Ok(Some(reason)) => return Err(ExitError::new(ErrorClass::Data, reason)),
+                Err(error) => tracing::warn!(%error, "cannot tell whether the pipeline is parked, it starts"),
             }
         }
+        Ok(())
+    }
+
+    /// As what it is parked if it cannot go on: others that share its work can.
+    fn parked_name(&self) -> String {
+        self.task.as_ref().map_or_else(|| self.name.clone(), |task| format!("{}/{task}", self.name))
     }
 
     fn processor(
@@ -250,7 +268,7 @@ impl SupervisedPipeline {
             object_bytes: poison.origin.bytes.len(),
         };
         let kept = state.quarantine.keep(&entry, &poison.origin.bytes);
-        kept.and_then(|()| state.parked.park(&self.name, &poison.to_string()))
+        kept.and_then(|()| state.parked.park(&self.parked_name(), &poison.to_string()))
             .map_err(|error| ExitError::new(ErrorClass::Unavailable, error.to_string()))
     }
 

@@ -206,6 +206,7 @@ pub(crate) fn pipeline(
 ) -> SupervisedPipeline {
     SupervisedPipeline {
         name: name.to_owned(),
+        task: None,
         stores: sources.iter().map(|source| source.clone() as Arc<dyn LedgerStore>).collect(),
         network: Network::new(NETWORK_PASSPHRASE),
         mode: Mode::Auto,

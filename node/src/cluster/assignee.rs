@@ -1,0 +1,158 @@
+//! Carries out assignments: pipelines below `pipelines/<name>` become those that the coordinator wants.
+//!
+//! The decision is [`reconcile`], pure. It is taken anew with every assignment, so that a step that failed or is not done
+//! yet is taken again with the next one.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use orrery_actors::coordinator::{Task, TaskId};
+use orrery_actors::pipeline::supervised::SupervisedPipeline;
+use orrery_supervisor::{ChildSpec, NodeState, Restart, SupervisorHandle};
+use tokio::sync::Mutex;
+
+use super::message::{Assignment, Report, TaskReport, Told};
+
+/// The tree is read in less, unless the machine is starved.
+const TREE_WITHIN: Duration = Duration::from_secs(2);
+
+/// What is to be done about one task.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// Start it.
+    Start(Task),
+    /// End it, and forget it.
+    Remove(TaskId),
+}
+
+/// From what a node has to what it is to have. A task that is to run elsewhere in part is begun anew; one that only begins
+/// later than it did goes on as it is.
+pub(crate) fn reconcile(has: &BTreeMap<TaskId, Task>, wanted: &[Task]) -> Vec<Step> {
+    let stages = |task: &Task| (task.fetcher.clone(), task.sink.clone());
+    let mut steps = Vec::new();
+    for (id, task) in has {
+        if wanted.iter().all(|wanted| wanted.id != *id || stages(wanted) != stages(task)) {
+            steps.push(Step::Remove(*id));
+        }
+    }
+    let new = wanted.iter().filter(|task| !has.contains_key(&task.id));
+    steps.extend(new.cloned().map(Step::Start));
+    steps
+}
+
+/// A node's tasks.
+pub(crate) struct Assignee {
+    handle: SupervisorHandle,
+    /// What pipelines are made from; each gets its ledgers.
+    template: SupervisedPipeline,
+    assigned: Mutex<Assigned>,
+}
+
+#[derive(Default)]
+struct Assigned {
+    epoch: u64,
+    /// What was started, with its stages.
+    tasks: BTreeMap<TaskId, Task>,
+}
+
+impl Assignee {
+    pub(crate) fn new(handle: SupervisorHandle, template: SupervisedPipeline) -> Self {
+        Self { handle, template, assigned: Mutex::default() }
+    }
+
+    /// Does what an assignment says, and tells how things are; unless a newer coordinator was heard of.
+    pub(crate) async fn assign(
+        &self,
+        assignment: &Assignment,
+        parked: Option<String>,
+        is_draining: bool,
+    ) -> Told {
+        // One after another: two coordinators may speak at once.
+        let mut assigned = self.assigned.lock().await;
+        if assignment.epoch < assigned.epoch {
+            return Told::Stale { epoch: assigned.epoch };
+        }
+        assigned.epoch = assignment.epoch;
+        let states = self.states().await;
+        if let Some(states) = &states {
+            // What the supervisor has forgotten may be started again.
+            assigned.tasks.retain(|id, _| states.contains_key(id));
+        }
+        let wanted: &[Task] = if is_draining { &[] } else { &assignment.tasks };
+        // Who is parked has nothing that could be started or ended.
+        let steps = if parked.is_none() { reconcile(&assigned.tasks, wanted) } else { Vec::new() };
+        for step in steps {
+            self.perform(step, &mut assigned.tasks).await;
+        }
+        let tasks = states.unwrap_or_default().into_iter();
+        let tasks = tasks.map(|(id, state)| TaskReport { id, state: state.as_str().to_owned() }).collect();
+        Told::Report(Report { tasks, parked, is_draining })
+    }
+
+    fn path(&self) -> [&str; 2] {
+        ["pipelines", &self.template.name]
+    }
+
+    /// The tasks in the tree; `None` if it does not tell now.
+    async fn states(&self) -> Option<BTreeMap<TaskId, NodeState>> {
+        let tree = self.handle.tree(TREE_WITHIN).await.ok()?;
+        let pipeline = tree.find(&self.path())?;
+        if !pipeline.answered {
+            return None;
+        }
+        let named = pipeline.children.iter().map(|child| (child.id.as_str().parse(), child.state));
+        Some(named.filter_map(|(id, state)| Some((id.ok()?, state))).collect())
+    }
+
+    async fn perform(&self, step: Step, tasks: &mut BTreeMap<TaskId, Task>) {
+        let [pipelines, pipeline] = self.path();
+        match step {
+            Step::Start(task) => {
+                let (id, from) = (task.id, task.from);
+                let spec = self.template.clone().for_task(&task).spec();
+                let child = match spec {
+                    Ok(spec) => ChildSpec::supervisor(spec).restart(Restart::Transient),
+                    Err(error) => return tracing::error!(%error, task = %id, "task cannot be started"),
+                };
+                match self.handle.add_child(&[pipelines, pipeline], child).await {
+                    Ok(()) => {
+                        tracing::info!(task = %id, from, "task begins");
+                        tasks.insert(id, task);
+                    }
+                    // It is still on its way out; or the pipeline restarts.
+                    Err(error) => tracing::debug!(%error, task = %id, "task not started yet"),
+                }
+            }
+            Step::Remove(id) => {
+                let name = id.to_string();
+                match self.handle.remove_child(&[pipelines, pipeline, &name]).await {
+                    Ok(()) => tracing::debug!(task = %id, "task is over here"),
+                    Err(error) => tracing::debug!(%error, task = %id, "task not ended yet"),
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn task(last: u32, from: u32, fetcher: Option<&str>) -> Task {
+        Task { id: TaskId::Until(last), from, fetcher: fetcher.map(str::to_owned), sink: None }
+    }
+
+    #[test]
+    fn what_is_wanted_is_started_once_and_what_is_not_is_removed() {
+        let check = |has: &[Task], wanted: &[Task], expect: &[Step]| {
+            let has = has.iter().map(|task| (task.id, task.clone())).collect();
+            assert_eq!(reconcile(&has, wanted), expect, "{has:?} {wanted:?}");
+        };
+        let (first, second) = (task(10, 2, None), task(20, 11, None));
+        check(&[], &[first.clone()], &[Step::Start(first.clone())]);
+        check(&[first.clone()], &[second.clone()], &[Step::Remove(first.id), Step::Start(second)]);
+        check(&[first.clone()], &[task(10, 8, None)], &[]);
+        check(&[first.clone()], &[task(10, 2, Some("b"))], &[Step::Remove(first.id)]);
+        check(&[first.clone()], &[], &[Step::Remove(first.id)]);
+    }
+}

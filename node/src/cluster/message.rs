@@ -1,0 +1,82 @@
+//! What nodes of a cluster ask of each other. The envelope around it (version, deadline, trace) is the control plane's.
+
+use orrery_actors::coordinator::{Task, TaskId};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// A question.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "ask", rename_all = "snake_case")]
+pub(crate) enum Ask {
+    /// By the coordinator: all that the node is to do.
+    Assign(Assignment),
+    /// The node's supervision tree, and how it is.
+    Tree,
+    /// Stop the pipeline on this node until it is resumed.
+    Park {
+        /// Its name.
+        pipeline: String,
+    },
+    /// Start a parked pipeline.
+    Resume {
+        /// Its name.
+        pipeline: String,
+    },
+    /// Leave the cluster: end what is in work, then the process.
+    Drain,
+    /// The newest lines of the log.
+    Logs {
+        /// Those after this number.
+        after: u64,
+    },
+}
+
+/// All that a node is to do. The next one replaces it; what is not in it is ended.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Assignment {
+    /// Of the lease of whoever says so: nobody listens to an older coordinator.
+    pub(crate) epoch: u64,
+    /// Who says so.
+    pub(crate) coordinator: String,
+    /// What to do.
+    pub(crate) tasks: Vec<Task>,
+    /// Every ledger that was wanted is durable: the node may end.
+    pub(crate) is_complete: bool,
+}
+
+/// How a node is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Report {
+    /// The tasks it has, in whatever state.
+    pub(crate) tasks: Vec<TaskReport>,
+    /// Why its pipeline is parked as a whole, if it is.
+    pub(crate) parked: Option<String>,
+    /// It is about to leave.
+    pub(crate) is_draining: bool,
+}
+
+/// How one task is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct TaskReport {
+    /// Which.
+    pub(crate) id: TaskId,
+    /// As in the supervision tree.
+    pub(crate) state: String,
+}
+
+/// An answer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Told {
+    /// To [`Ask::Assign`].
+    Report(Report),
+    /// What was asked for.
+    Value(Value),
+    /// A newer coordinator was heard of: the one that asks is to stand down.
+    Stale {
+        /// The newest epoch.
+        epoch: u64,
+    },
+    /// Why not.
+    Refused(String),
+}
