@@ -1,6 +1,7 @@
 //! One file a command: reads its arguments, does its work, says what it did.
 
 pub(crate) mod backfill;
+pub(crate) mod certs;
 pub(crate) mod compact;
 pub(crate) mod completions;
 pub(crate) mod config;
