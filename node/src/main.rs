@@ -47,6 +47,7 @@ fn run(cli: Cli, console: &Console) -> Result<(), Failure> {
         Command::Restarts(args) => commands::restarts::run(&args, console),
         Command::Park(args) => commands::pipelines::park(&args, console),
         Command::Resume(args) => commands::pipelines::resume(&args, console),
+        Command::Certs(args) => commands::certs::run(&args, console),
         Command::Config(args) => commands::config::run(&args, console),
         #[cfg(debug_assertions)]
         Command::Kill(args) => commands::pipelines::kill(&args, console),

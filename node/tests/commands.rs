@@ -194,3 +194,40 @@ fn an_interrupt_ends_it_and_leaves_no_partial_file() {
     assert_eq!(child.wait().unwrap().code(), Some(130));
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
 }
+
+#[test]
+fn certificates_are_made_once_and_say_what_to_copy_where() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (authority, node) = (path("ca"), path("ca/a-1"));
+    let init = ["certs", "init", "--dir", &authority, "--cluster", "moon"];
+    check(
+        &["certs", "init", "--dir", &authority, "--cluster", "Moon"],
+        2,
+        "`Moon` cannot be the name of a cluster",
+    );
+    check(&["certs", "issue", "a-1", "--dir", &authority], 69, "orrery certs init");
+    check(&init, 0, "orrery certs issue NAME --dir");
+    check(&init, 2, "ca.pem: exists already");
+    let issue = ["certs", "issue", "a-1", "--dir", &authority];
+    check(&issue, 0, "orrery run --name a-1");
+    check(&issue, 2, "give another folder");
+    for file in ["ca.pem", "node.pem", "node.key", "cluster.key"] {
+        assert!(Path::new(&node).join(file).is_file(), "{file}");
+    }
+    check(&["certs", "issue", "a.1", "--dir", &authority], 2, "`a.1` cannot be the name of a node");
+    check(&["certs", "issue", "b", "--dir", &authority, "--days", "9999"], 2, "its authority runs out on");
+    check(&["certs", "issue", "b", "--dir", &authority, "--days", "0"], 2, "--days");
+
+    let out = path("anna");
+    let issue =
+        ["certs", "issue", "anna", "--dir", &authority, "--out", &out, "--operator", "--output", "json"];
+    let said = check(&issue, 0, "");
+    let said: serde_json::Value = serde_json::from_slice(&said.stdout).unwrap();
+    assert_eq!((&said["cluster"], &said["purpose"]), (&"moon".into(), &"operator".into()));
+    assert_eq!(said["files"].as_array().unwrap().len(), 3, "{said}");
+    assert!(!Path::new(&out).join("cluster.key").exists());
+
+    std::fs::write(Path::new(&authority).join("ca.key"), "x").unwrap();
+    check(&["certs", "issue", "c", "--dir", &authority], 78, "ca.key: holds no key");
+}

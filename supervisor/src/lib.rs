@@ -19,6 +19,7 @@
 
 mod child_spec;
 mod start;
+mod task;
 mod exit;
 mod core;
 mod restart_intensity;
@@ -45,4 +46,5 @@ pub use random::SeededRandom;
 pub use report::{Observer, Outcome, RestartReport};
 pub use restart_intensity::{RestartIntensity, RestartIntensityError, RestartVerdict, RestartWindow};
 pub use start::StartContext;
+pub use task::TaskFuture;
 pub use tree::{NodeKind, NodeState, TreeNode};

@@ -2,6 +2,7 @@
 
 mod asked;
 pub(crate) mod backfill;
+pub(crate) mod certs;
 pub(crate) mod compact;
 pub(crate) mod completions;
 pub(crate) mod config;

@@ -2,7 +2,7 @@
 //!
 //! What comes in is a folder of certificates, an address to listen on and addresses of others. What goes out is one
 //! authenticated connection a peer and protocol, and calls between nodes that end: with an answer, a typed refusal or a
-//! timeout. See `docs/cluster.md` of the project's papers for what ractor_cluster gives and what is contained here.
+//! timeout.
 //!
 //! - **Identity.** A node is the one DNS name of its certificate ([`certificates`]); one life of it is name and
 //!   incarnation ([`NodeIdentity`]).
@@ -10,6 +10,7 @@
 //!   before anything is believed. What a connection carries is told by ALPN.
 
 pub mod certificates;
+pub mod transport;
 
 mod name;
 

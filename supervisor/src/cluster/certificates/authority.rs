@@ -97,8 +97,7 @@ impl Authority {
         let key = files::read(&key_path, "key", FIX)?;
         files::secrecy(&key_path)?;
         let key = String::from_utf8(key).map_err(|error| unreadable("key", &key_path, error.to_string()))?;
-        let key =
-            KeyPair::from_pem(&key).map_err(|error| unreadable("key", &key_path, error.to_string()))?;
+        let key = KeyPair::from_pem(&key).map_err(|error| unreadable("key", &key_path, error.to_string()))?;
         let issuer = Issuer::from_ca_cert_der(&der, key)
             .map_err(|error| unreadable("authority", &path, error.to_string()))?;
         let gossip_path = folder.join(files::GOSSIP_KEY);

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tokio_rustls::rustls::client::danger::ServerCertVerifier;
-use tokio_rustls::rustls::client::{Resumption, WebPkiServerVerifier, verify_server_cert_signed_by_trust_anchor};
+use tokio_rustls::rustls::client::{
+    Resumption, WebPkiServerVerifier, verify_server_cert_signed_by_trust_anchor,
+};
 use tokio_rustls::rustls::crypto::{CryptoProvider, aws_lc_rs};
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
@@ -132,9 +134,11 @@ impl Credentials {
             detail: error.to_string(),
         })?;
         let gossip_path = folder.join(files::GOSSIP_KEY);
-        let is_node = matches!(Contents::read(&certificate), Ok(contents) if contents.purpose == Purpose::Node);
+        let is_node =
+            matches!(Contents::read(&certificate), Ok(contents) if contents.purpose == Purpose::Node);
         let gossip_key = if is_node {
-            warnings.extend(gossip_path.exists().then(|| files::secrecy(&gossip_path)).transpose()?.flatten());
+            warnings
+                .extend(gossip_path.exists().then(|| files::secrecy(&gossip_path)).transpose()?.flatten());
             Some(gossip_key(&gossip_path)?)
         } else {
             None
@@ -289,8 +293,8 @@ fn check(
     let (cluster, from, until) = contents::of_authority(authority).map_err(|detail| {
         CertificateError::Unreadable { path: authority_path.clone(), what: "authority", detail }
     })?;
-    let contents = Contents::read(der)
-        .map_err(|detail| CertificateError::BadName { path: path.clone(), detail })?;
+    let contents =
+        Contents::read(der).map_err(|detail| CertificateError::BadName { path: path.clone(), detail })?;
     let now = now.ok_or_else(|| CertificateError::Cryptography {
         action: "check certificates",
         detail: "the system has no time".to_owned(),
@@ -303,15 +307,15 @@ fn check(
         authority: authority_path.clone(),
         detail,
     };
-    is_signed(der, authority, contents.purpose, provider, now).map_err(|error| wrong_authority(error.to_string()))?;
+    is_signed(der, authority, contents.purpose, provider, now)
+        .map_err(|error| wrong_authority(error.to_string()))?;
     let (key, key_path) = &parts.key;
     let signing = provider.key_provider.load_private_key(key.clone_key()).map_err(|error| {
         CertificateError::Unreadable { path: key_path.clone(), what: "key", detail: error.to_string() }
     })?;
-    CertifiedKey::new(vec![der.clone()], signing).keys_match().map_err(|_| CertificateError::KeyMismatch {
-        path: key_path.clone(),
-        certificate: path.clone(),
-    })?;
+    CertifiedKey::new(vec![der.clone()], signing)
+        .keys_match()
+        .map_err(|_| CertificateError::KeyMismatch { path: key_path.clone(), certificate: path.clone() })?;
     Ok((cluster, contents))
 }
 

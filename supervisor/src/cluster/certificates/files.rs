@@ -42,10 +42,11 @@ pub(super) fn absent(paths: &[PathBuf]) -> Result<(), CertificateError> {
 /// Writes a new file; an existing one is never touched.
 pub(super) fn write(path: &Path, bytes: &[u8], secrecy: Secrecy) -> Result<(), CertificateError> {
     let mode = if secrecy == Secrecy::Secret { 0o600 } else { 0o644 };
-    let written = OpenOptions::new().write(true).create_new(true).mode(mode).open(path).and_then(|mut file| {
-        file.write_all(bytes)?;
-        file.sync_all()
-    });
+    let written =
+        OpenOptions::new().write(true).create_new(true).mode(mode).open(path).and_then(|mut file| {
+            file.write_all(bytes)?;
+            file.sync_all()
+        });
     written.map_err(|source| match source.kind() {
         io::ErrorKind::AlreadyExists => CertificateError::Exists { path: path.to_owned() },
         _ => CertificateError::Io { action: "write", path: path.to_owned(), source },
@@ -72,14 +73,20 @@ pub(super) fn read(path: &Path, what: &'static str, fix: &'static str) -> Result
 ///
 /// Everybody may.
 pub(super) fn secrecy(path: &Path) -> Result<Option<String>, CertificateError> {
-    let metadata = fs::metadata(path)
-        .map_err(|source| CertificateError::Io { action: "read", path: path.to_owned(), source })?;
+    let metadata = fs::metadata(path).map_err(|source| CertificateError::Io {
+        action: "read",
+        path: path.to_owned(),
+        source,
+    })?;
     let mode = metadata.permissions().mode() & 0o777;
     if mode & 0o007 != 0 {
         return Err(CertificateError::KeyReadable { path: path.to_owned(), mode });
     }
     let is_doubtful = mode & 0o070 != 0;
     Ok(is_doubtful.then(|| {
-        format!("{}: its mode is {mode:04o}, so that its group can read this key; chmod 600 it", path.display())
+        format!(
+            "{}: its mode is {mode:04o}, so that its group can read this key; chmod 600 it",
+            path.display()
+        )
     }))
 }

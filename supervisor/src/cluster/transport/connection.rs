@@ -1,0 +1,126 @@
+//! A connection whose peer proved who it is.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio_rustls::TlsStream;
+
+use crate::cluster::certificates::{Contents, Protocol, Purpose};
+use crate::cluster::name::NodeName;
+
+/// A connection after its handshake.
+#[derive(Debug)]
+pub struct Connection {
+    /// Name in the peer's certificate.
+    pub peer: NodeName,
+    /// What the peer's certificate is for.
+    pub purpose: Purpose,
+    /// What it carries.
+    pub protocol: Protocol,
+    /// The peer's address, which proves nothing.
+    pub remote: SocketAddr,
+    /// The bytes.
+    pub stream: Stream,
+}
+
+/// The bytes of one connection. Counts against its listener's limit until it is dropped.
+pub struct Stream {
+    tls: TlsStream<TcpStream>,
+    _place: Option<OwnedSemaphorePermit>,
+}
+
+/// Why a peer that finished its TLS handshake is refused all the same.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Unfit {
+    /// It speaks none of our protocols.
+    Protocol,
+    /// Its certificate is signed by the authority and not of our form.
+    Certificate(String),
+    /// A control link to or from somebody who is no node.
+    NotANode(NodeName),
+}
+
+impl fmt::Display for Unfit {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Protocol => formatter.write_str("it names no protocol that is spoken here"),
+            Self::Certificate(detail) => formatter.write_str(detail),
+            Self::NotANode(name) => {
+                write!(formatter, "the certificate of `{name}` is an operator's; issue one for a node")
+            }
+        }
+    }
+}
+
+impl Connection {
+    /// Reads what the finished handshake says about the peer.
+    pub(super) fn of(
+        tls: TlsStream<TcpStream>,
+        remote: SocketAddr,
+        place: Option<OwnedSemaphorePermit>,
+    ) -> Result<Self, Unfit> {
+        let (_, session) = tls.get_ref();
+        let protocol = session.alpn_protocol().and_then(Protocol::of_alpn).ok_or(Unfit::Protocol)?;
+        let certificate = session.peer_certificates().and_then(<[_]>::first);
+        let certificate =
+            certificate.ok_or_else(|| Unfit::Certificate("it has no certificate".to_owned()))?;
+        let contents = Contents::read(certificate).map_err(Unfit::Certificate)?;
+        if protocol == Protocol::Control && contents.purpose != Purpose::Node {
+            return Err(Unfit::NotANode(contents.name));
+        }
+        let stream = Stream { tls, _place: place };
+        Ok(Self { peer: contents.name, purpose: contents.purpose, protocol, remote, stream })
+    }
+}
+
+impl fmt::Debug for Stream {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Stream").finish_non_exhaustive()
+    }
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.tls).poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.tls).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.tls).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.tls).poll_shutdown(context)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.tls).poll_write_vectored(context, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.tls.is_write_vectored()
+    }
+}
