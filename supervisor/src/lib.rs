@@ -30,6 +30,7 @@ mod tree;
 mod handle;
 mod clock;
 mod random;
+pub mod cluster;
 
 pub use crate::core::CommandRefused;
 pub use backoff::{Backoff, BackoffError};
