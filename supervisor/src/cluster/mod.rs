@@ -8,9 +8,12 @@
 //!   incarnation ([`NodeIdentity`]).
 //! - **Sockets are ours.** [`transport`] accepts and dials: TLS 1.3 with certificates on both sides, deadlines and caps
 //!   before anything is believed. What a connection carries is told by ALPN.
+//! - **Membership is a hint.** [`membership`] tells who is there, which drives redialling and placement, never safety.
 
 pub mod certificates;
 pub mod transport;
+pub mod role;
+pub mod membership;
 
 mod name;
 

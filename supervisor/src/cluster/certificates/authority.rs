@@ -15,7 +15,7 @@ use super::contents::{self, Purpose};
 use super::error::CertificateError;
 use super::files::{self, Secrecy};
 use super::validity::{Validity, date};
-use crate::cluster::name::{ClusterName, NodeName};
+use crate::cluster::{ClusterName, NodeName};
 
 const FIX: &str = "make an authority first: orrery certs init";
 

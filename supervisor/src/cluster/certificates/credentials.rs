@@ -22,7 +22,7 @@ use super::error::CertificateError;
 use super::validity::date;
 use super::verifier::AnyNameVerifier;
 use super::{files, loopback};
-use crate::cluster::name::{ClusterName, NodeName};
+use crate::cluster::{ClusterName, NodeName};
 
 const FIX: &str = "issue a certificate and copy its whole folder: orrery certs issue";
 

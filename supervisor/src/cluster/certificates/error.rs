@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
-use crate::cluster::name::NameError;
+use crate::cluster::NameError;
 
 /// Names the file, what is wrong with it and what to do.
 #[derive(Debug, Error)]

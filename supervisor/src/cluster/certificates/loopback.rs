@@ -9,7 +9,7 @@ use super::authority::{authority_parameters, node_parameters};
 use super::contents::Purpose;
 use super::error::CertificateError;
 use super::validity::Validity;
-use crate::cluster::name::{ClusterName, NodeName};
+use crate::cluster::{ClusterName, NodeName};
 
 /// What the keys are derived from. Changing it parts old processes from new ones.
 const KEY_TEXT: &str = "orrery insecure loopback authority: this key is public";

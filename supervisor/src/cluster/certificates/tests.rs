@@ -8,7 +8,7 @@ use tokio_rustls::rustls::pki_types::UnixTime;
 use tokio_rustls::rustls::time_provider::TimeProvider;
 
 use super::*;
-use crate::cluster::name::NodeName;
+use crate::cluster::NodeName;
 
 const DAY: u64 = 86_400;
 const NOW: u64 = 1_764_000_000;

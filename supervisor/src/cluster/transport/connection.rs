@@ -12,7 +12,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio_rustls::TlsStream;
 
 use crate::cluster::certificates::{Contents, Protocol, Purpose};
-use crate::cluster::name::NodeName;
+use crate::cluster::NodeName;
 
 /// A connection after its handshake.
 #[derive(Debug)]

@@ -13,7 +13,7 @@ use tokio_rustls::{TlsConnector, TlsStream};
 use super::connection::Connection;
 use super::socket;
 use crate::cluster::certificates::{Credentials, Protocol};
-use crate::cluster::name::NodeName;
+use crate::cluster::NodeName;
 
 /// The most addresses of one host name that are tried.
 const ADDRESSES_MAX: usize = 8;

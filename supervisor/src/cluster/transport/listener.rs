@@ -20,7 +20,7 @@ use super::connection::{Connection, Unfit};
 use super::gate::{Arrival, Gate, Ticket};
 use super::socket;
 use crate::cluster::certificates::Credentials;
-use crate::cluster::name::NodeName;
+use crate::cluster::NodeName;
 
 /// How long accepting rests when the process has no file descriptor left: trying on would spin.
 const EXHAUSTED_PAUSE: Duration = Duration::from_millis(100);
