@@ -6,6 +6,7 @@ mod config;
 mod settings;
 mod opening;
 mod runner;
+mod cluster;
 mod telemetry;
 mod readiness;
 mod http;

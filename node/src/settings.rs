@@ -13,6 +13,7 @@ use orrery_actors::processor::ttp::Mode;
 use orrery_actors::source::{LedgerBound, SourceUrl};
 use orrery_schemas::LedgerSequence;
 
+use crate::cluster::ClusterSettings;
 use crate::config::Config;
 use crate::exit::Failure;
 
@@ -41,6 +42,8 @@ pub(crate) struct Settings {
     pub(crate) mode: Mode,
     pub(crate) proof: Proof,
     pub(crate) prefetch_bytes: usize,
+    /// `None` works alone.
+    pub(crate) cluster: Option<ClusterSettings>,
 }
 
 /// Least that is fetched ahead: one ledger of the largest size.
@@ -94,6 +97,7 @@ impl Settings {
             mode: mode(&pipeline.mode)?,
             proof: proof(&pipeline.proof)?,
             prefetch_bytes: pipeline.prefetch_mib << 20,
+            cluster: ClusterSettings::new(config)?,
         })
     }
 }

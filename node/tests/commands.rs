@@ -5,6 +5,7 @@
 #[path = "../../actors/tests/support/fixtures.rs"]
 mod fixtures;
 
+use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use fixtures::fixtures;

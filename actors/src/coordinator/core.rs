@@ -8,6 +8,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use sha2::{Digest, Sha256};
+
 use super::{LedgerSpan, Task, TaskId};
 
 /// A node as the coordinator sees it.
@@ -23,8 +25,10 @@ pub struct Worker {
     pub writes: bool,
     /// Tasks at once.
     pub capacity: usize,
-    /// It answers, is not suspected, not drained, not parked: it may get tasks and keep those it has.
+    /// It answers, is not drained, not parked: it keeps the tasks that it has.
     pub is_ready: bool,
+    /// It is not suspected: it may get new ones.
+    pub takes_more: bool,
     /// Tasks that it says it has.
     pub running: BTreeSet<TaskId>,
 }
@@ -56,8 +60,8 @@ struct Owner {
 }
 
 impl CoordinatorCore {
-    /// Decides. `score` ranks a node for a key: the highest one gets it, as in rendezvous hashing.
-    pub fn plan(&mut self, view: &View, score: impl Fn(&str, &str) -> u64) -> Plan {
+    /// Decides.
+    pub fn plan(&mut self, view: &View) -> Plan {
         let due: BTreeSet<TaskId> = view.spans.iter().map(LedgerSpan::id).collect();
         let ready: BTreeMap<&str, &Worker> = view
             .workers
@@ -68,7 +72,7 @@ impl CoordinatorCore {
         self.owners.retain(|id, owner| due.contains(id) && owner.is_fit(&ready));
         for worker in ready.values() {
             for id in worker.running.intersection(&due) {
-                if let Some(owner) = choose_stages(worker, id, &ready, &score) {
+                if let Some(owner) = choose_stages(worker, id, &ready) {
                     self.owners.entry(*id).or_insert(owner);
                 }
             }
@@ -78,30 +82,28 @@ impl CoordinatorCore {
             if self.owners.contains_key(&id) {
                 continue;
             }
-            if let Some(owner) = self.choose(&id, &ready, &score) {
+            if let Some(owner) = self.choose(&id, &ready) {
                 self.owners.insert(id, owner);
             }
         }
         self.tasks(view)
     }
 
-    fn choose(
-        &self,
-        id: &TaskId,
-        ready: &BTreeMap<&str, &Worker>,
-        score: &impl Fn(&str, &str) -> u64,
-    ) -> Option<Owner> {
+    fn choose(&self, id: &TaskId, ready: &BTreeMap<&str, &Worker>) -> Option<Owner> {
         let key = id.to_string();
         let has_room = |worker: &Worker| {
             self.owners.values().filter(|owner| owner.node == worker.name).count() < worker.capacity
         };
-        let mut able: Vec<&Worker> =
-            ready.values().copied().filter(|worker| worker.processes && has_room(worker)).collect();
+        let mut able: Vec<&Worker> = ready
+            .values()
+            .copied()
+            .filter(|worker| worker.processes && worker.takes_more && has_room(worker))
+            .collect();
         // One that does all stages itself moves no batches over the network.
         able.sort_by_key(|worker| {
             (!(worker.fetches && worker.writes), std::cmp::Reverse(score(&key, &worker.name)))
         });
-        able.into_iter().find_map(|worker| choose_stages(worker, id, ready, score))
+        able.into_iter().find_map(|worker| choose_stages(worker, id, ready))
     }
 
     fn tasks(&self, view: &View) -> Plan {
@@ -131,20 +133,21 @@ impl Owner {
 }
 
 /// Who fetches and who writes for a node that processes: itself if it may.
-fn choose_stages(
-    worker: &Worker,
-    id: &TaskId,
-    ready: &BTreeMap<&str, &Worker>,
-    score: &impl Fn(&str, &str) -> u64,
-) -> Option<Owner> {
+fn choose_stages(worker: &Worker, id: &TaskId, ready: &BTreeMap<&str, &Worker>) -> Option<Owner> {
     let best = |stage: &str, may: fn(&Worker) -> bool| {
         let key = format!("{id}/{stage}");
-        let able = ready.values().filter(|worker| may(worker));
+        let able = ready.values().filter(|worker| worker.takes_more && may(worker));
         able.max_by_key(|worker| score(&key, &worker.name)).map(|worker| worker.name.clone())
     };
     let fetcher = if worker.fetches { None } else { Some(best("fetcher", |worker| worker.fetches)?) };
     let sink = if worker.writes { None } else { Some(best("sink", |worker| worker.writes)?) };
     worker.processes.then(|| Owner { node: worker.name.clone(), fetcher, sink })
+}
+
+/// Rank of a node for a key: the highest gets it, so that a node that goes only moves what it had.
+fn score(key: &str, name: &str) -> u64 {
+    let digest: [u8; 32] = Sha256::digest(format!("{key}\n{name}")).into();
+    digest.first_chunk().copied().map_or(0, u64::from_be_bytes)
 }
 
 #[cfg(test)]
@@ -162,6 +165,7 @@ mod tests {
             writes: roles.contains('s'),
             capacity: 2,
             is_ready: true,
+            takes_more: true,
             running: BTreeSet::new(),
         }
     }
@@ -169,12 +173,6 @@ mod tests {
     fn spans(ends: &[u32]) -> Vec<LedgerSpan> {
         let span = |end: &u32| LedgerSpan { from: LedgerSequence(end - 9), to: Some(LedgerSequence(*end)) };
         ends.iter().map(span).collect()
-    }
-
-    fn score(key: &str, name: &str) -> u64 {
-        use sha2::{Digest, Sha256};
-        let hash = Sha256::digest(format!("{key}\n{name}"));
-        u64::from_be_bytes(hash[..8].try_into().unwrap())
     }
 
     fn owners(plan: &Plan) -> BTreeMap<TaskId, String> {
@@ -186,12 +184,12 @@ mod tests {
         let mut core = CoordinatorCore::default();
         let mut view =
             View { spans: spans(&[10, 20, 30]), workers: vec![worker("a", "fps"), worker("b", "fps")] };
-        let before = owners(&core.plan(&view, score));
+        let before = owners(&core.plan(&view));
         assert_eq!(before.len(), 3);
         view.workers.push(worker("c", "fps"));
-        assert_eq!(owners(&core.plan(&view, score)), before, "nothing moves for a newcomer");
+        assert_eq!(owners(&core.plan(&view)), before, "nothing moves for a newcomer");
         view.workers.remove(0);
-        let after = owners(&core.plan(&view, score));
+        let after = owners(&core.plan(&view));
         assert!(before.iter().all(|(id, node)| node == "a" || after[id] == *node), "{before:?} {after:?}");
         assert!(after.values().all(|node| node != "a") && after.len() == 3, "{after:?}");
     }
@@ -203,7 +201,7 @@ mod tests {
         for (worker, ids) in workers.iter_mut().zip([[10, 20], [30, 40], [50, 60]]) {
             worker.running = ids.map(TaskId::Until).into();
         }
-        let plan = CoordinatorCore::default().plan(&View { spans, workers }, score);
+        let plan = CoordinatorCore::default().plan(&View { spans, workers });
         let ids = |node: &str| plan[node].iter().map(|task| task.from + 9).collect::<Vec<_>>();
         assert_eq!((ids("a"), ids("b"), ids("c")), (vec![10, 20], vec![30, 40], vec![50, 60]));
     }
@@ -212,7 +210,7 @@ mod tests {
     fn stages_are_together_unless_roles_are_apart() {
         let check = |workers: &[(&str, &str)], expect: Option<(&str, Option<&str>, Option<&str>)>| {
             let workers: Vec<_> = workers.iter().map(|(name, roles)| worker(name, roles)).collect();
-            let plan = CoordinatorCore::default().plan(&View { spans: spans(&[10]), workers }, score);
+            let plan = CoordinatorCore::default().plan(&View { spans: spans(&[10]), workers });
             let task = plan.iter().find_map(|(node, tasks)| Some((node.clone(), tasks.first()?.clone())));
             let found = task
                 .as_ref()
@@ -241,11 +239,11 @@ mod tests {
             let workers: Vec<Worker> = kinds.iter().enumerate().map(worker).collect();
             let ends: Vec<u32> = ends.iter().map(|end| end * 10).collect();
             let view = View { spans: spans(&ends), workers: workers.clone() };
-            let plan = CoordinatorCore::default().plan(&view, score);
+            let plan = CoordinatorCore::default().plan(&view);
             let mut turned = view.clone();
             let turn = usize::try_from(seed).unwrap_or(0) % workers.len().max(1);
             turned.workers.rotate_left(turn);
-            prop_assert_eq!(&CoordinatorCore::default().plan(&turned, score), &plan);
+            prop_assert_eq!(&CoordinatorCore::default().plan(&turned), &plan);
             let find = |name: &str| workers.iter().find(|worker| worker.name == name).unwrap();
             for (node, tasks) in &plan {
                 prop_assert!(tasks.len() <= 2);

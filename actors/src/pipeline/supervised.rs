@@ -160,8 +160,7 @@ impl SupervisedPipeline {
         let backoff = Backoff::new(BACKOFF_FIRST, BACKOFF_CAP).map_err(invalid)?;
         let pipeline = Arc::new(self);
         let id = pipeline.task.clone().unwrap_or_else(|| pipeline.name.clone());
-        let mut spec = SupervisorSpec::new(id, Strategy::OneForAll, intensity)
-            .end_when(EndWhen::AllEnded);
+        let mut spec = SupervisorSpec::new(id, Strategy::OneForAll, intensity).end_when(EndWhen::AllEnded);
         for (id, kind) in SINKS {
             let pipeline = pipeline.clone();
             let child = ChildSpec::worker(id, move |context| pipeline.sink(kind, backoff, context));

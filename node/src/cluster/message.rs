@@ -10,7 +10,9 @@ use serde_json::Value;
 pub(crate) enum Ask {
     /// By the coordinator: all that the node is to do.
     Assign(Assignment),
-    /// The node's supervision tree, and how it is.
+    /// How the node is.
+    Report,
+    /// Its supervision tree.
     Tree,
     /// Stop the pipeline on this node until it is resumed.
     Park {
@@ -68,7 +70,7 @@ pub(crate) struct TaskReport {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Told {
-    /// To [`Ask::Assign`].
+    /// To [`Ask::Assign`] and [`Ask::Report`].
     Report(Report),
     /// What was asked for.
     Value(Value),

@@ -34,7 +34,7 @@ fn validity(days: u32) -> Validity {
 }
 
 /// The files are there or not, and are what they should be or not.
-fn failure(error: CertificateError) -> Failure {
+pub(crate) fn failure(error: CertificateError) -> Failure {
     match error {
         CertificateError::Exists { .. } | CertificateError::Validity { .. } | CertificateError::Name(_) => {
             Failure::Usage(error.to_string())

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
-use crate::cluster::{NodeIdentity, NodeName};
 use crate::cluster::role::{Role, Roles};
+use crate::cluster::{NodeIdentity, NodeName};
 
 /// What is thought of a node that is in the cluster. Who is thought to be dead, or has said that it leaves, is not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

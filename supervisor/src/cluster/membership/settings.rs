@@ -131,7 +131,10 @@ mod tests {
             assert!(if expect.is_empty() { found.is_empty() } else { found.contains(expect) }, "{found}");
         };
         check(|_| {}, "");
-        check(|timings| timings.out_after = Duration::ZERO, "suspect_after_max must not be longer than out_after");
+        check(
+            |timings| timings.out_after = Duration::ZERO,
+            "suspect_after_max must not be longer than out_after",
+        );
         check(|timings| timings.gossip_interval = Duration::ZERO, "gossip_interval");
         check(|timings| timings.gap_max = Duration::ZERO, "gap_max");
     }

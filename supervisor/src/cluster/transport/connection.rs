@@ -11,8 +11,8 @@ use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_rustls::TlsStream;
 
-use crate::cluster::certificates::{Contents, Protocol, Purpose};
 use crate::cluster::NodeName;
+use crate::cluster::certificates::{Contents, Protocol, Purpose};
 
 /// A connection after its handshake.
 #[derive(Debug)]

@@ -12,8 +12,8 @@ use tokio_rustls::{TlsConnector, TlsStream};
 
 use super::connection::Connection;
 use super::socket;
-use crate::cluster::certificates::{Credentials, Protocol};
 use crate::cluster::NodeName;
+use crate::cluster::certificates::{Credentials, Protocol};
 
 /// The most addresses of one host name that are tried.
 const ADDRESSES_MAX: usize = 8;

@@ -19,8 +19,8 @@ use tokio_rustls::{TlsAcceptor, TlsStream};
 use super::connection::{Connection, Unfit};
 use super::gate::{Arrival, Gate, Ticket};
 use super::socket;
-use crate::cluster::certificates::Credentials;
 use crate::cluster::NodeName;
+use crate::cluster::certificates::Credentials;
 
 /// How long accepting rests when the process has no file descriptor left: trying on would spin.
 const EXHAUSTED_PAUSE: Duration = Duration::from_millis(100);

@@ -1,0 +1,282 @@
+//! The region's coordinator as an actor: looks who is there and how far the dataset is, decides, and tells every node.
+//!
+//! One node's coordinator is active, as its lease says; those of the others stand by. It keeps nothing that it could not
+//! find out again: what nodes are at they say themselves.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::join_all;
+use orrery_actors::coordinator::{CoordinatorCore, Plan, View, Worker, due_spans};
+use orrery_actors::dataset::{DatasetError, DatasetSettings, Store, Table, TableKind};
+use orrery_actors::source::LedgerStore;
+use orrery_schemas::LedgerSequence;
+use orrery_supervisor::cluster::NodeName;
+use orrery_supervisor::cluster::membership::{Member, MemberState};
+use orrery_supervisor::cluster::role::Role;
+use orrery_supervisor::{Clock, ErrorClass, ExitError, MonotonicTime};
+use ractor::{Actor, ActorProcessingErr, ActorRef};
+
+use super::lease::Lease;
+use super::message::{Ask, Assignment, Report, Told};
+use super::peers::Peers;
+
+/// Between two decisions: what a node that has nothing to do waits for more, on average half of it.
+const ROUND_EVERY: Duration = Duration::from_millis(100);
+
+/// A node that does not answer sooner gets nothing new in this round.
+const ANSWER_WITHIN: Duration = Duration::from_millis(1500);
+
+/// Between two looks at the newest ledger of the sources.
+const TIP_EVERY: Duration = Duration::from_secs(2);
+
+/// Rounds without an answer after which a node's tasks are given to others, though the membership has it.
+const SILENT_ROUNDS_MAX: u32 = 3;
+
+/// What it is made from.
+#[derive(Clone)]
+pub(crate) struct CoordinatorSettings {
+    pub(crate) peers: Peers,
+    pub(crate) lease: Lease,
+    /// In order of preference; the first that tells its newest ledger is believed.
+    pub(crate) sources: Vec<Arc<dyn LedgerStore>>,
+    pub(crate) dataset: Store,
+    /// What the dataset is, or becomes.
+    pub(crate) settings: DatasetSettings,
+    /// The last ledger; `None` goes on for ever.
+    pub(crate) to: Option<LedgerSequence>,
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
+/// The actor.
+pub(crate) struct Coordinator;
+
+/// Time for another round.
+#[derive(Debug)]
+pub(crate) struct Round;
+
+impl ractor::Message for Round {}
+
+/// What it holds while it runs.
+pub(crate) struct CoordinatorState {
+    settings: CoordinatorSettings,
+    active: Option<Active>,
+}
+
+/// What it holds while it is the active one.
+struct Active {
+    epoch: u64,
+    tables: Vec<Table>,
+    core: CoordinatorCore,
+    /// What nodes said last, and how often they have not answered since.
+    heard: BTreeMap<NodeName, (Report, u32)>,
+    /// The newest ledger of the sources, and when it was asked for.
+    newest: Option<(LedgerSequence, MonotonicTime)>,
+}
+
+impl Actor for Coordinator {
+    type Msg = Round;
+    type State = CoordinatorState;
+    type Arguments = CoordinatorSettings;
+
+    async fn pre_start(
+        &self,
+        myself: ActorRef<Round>,
+        settings: CoordinatorSettings,
+    ) -> Result<CoordinatorState, ActorProcessingErr> {
+        myself.send_message(Round)?;
+        Ok(CoordinatorState { settings, active: None })
+    }
+
+    async fn handle(
+        &self,
+        myself: ActorRef<Round>,
+        _: Round,
+        state: &mut CoordinatorState,
+    ) -> Result<(), ActorProcessingErr> {
+        state.round().await?;
+        myself.send_after(ROUND_EVERY, || Round);
+        Ok(())
+    }
+}
+
+impl CoordinatorState {
+    async fn round(&mut self) -> Result<(), ExitError> {
+        let members = self.settings.peers.members();
+        let Some(epoch) = self.settings.lease.hold(&members).await else {
+            if self.active.take().is_some() {
+                tracing::info!("another coordinator is active, this one stands by");
+            }
+            return Ok(());
+        };
+        if self.active.as_ref().is_none_or(|active| active.epoch != epoch) {
+            let Some(active) = self.begin(epoch).await? else { return Ok(()) };
+            self.active = Some(active);
+        }
+        let Some(active) = &mut self.active else { return Ok(()) };
+        for table in &mut active.tables {
+            if let Err(error) = table.look().await {
+                return passing(error, "follow the dataset");
+            }
+        }
+        active.look_at_sources(&self.settings).await;
+        let plan = active.decide(&self.settings, members.iter());
+        let stale = active.tell(&self.settings, plan).await;
+        if let Some(newer) = stale {
+            tracing::warn!(epoch, newer, "a newer coordinator is heard, standing down");
+            self.settings.lease.give_up(newer);
+            self.active = None;
+        }
+        Ok(())
+    }
+
+    /// Opens the tables, makes them if they are not there, and hears what nodes are at. `None` if that cannot be done now.
+    async fn begin(&self, epoch: u64) -> Result<Option<Active>, ExitError> {
+        let mut tables = Vec::new();
+        for kind in [TableKind::TokenTransfers, TableKind::Ledgers] {
+            match Table::open(&self.settings.dataset, kind, &self.settings.settings).await {
+                Ok(table) => tables.push(table),
+                Err(error) => return passing(error, "open the dataset").map(|()| None),
+            }
+        }
+        let (core, heard) = (CoordinatorCore::default(), BTreeMap::new());
+        let mut active = Active { epoch, tables, core, heard, newest: None };
+        active.listen(&self.settings).await;
+        tracing::info!(epoch, next = active.next().map(|next| next.0), "coordinator is active");
+        Ok(Some(active))
+    }
+}
+
+impl Active {
+    /// The first ledger that not both tables have.
+    fn next(&self) -> Option<LedgerSequence> {
+        self.tables.iter().map(|table| table.tip().next_ledger).min()
+    }
+
+    /// Asks every node how it is, once: a new coordinator must not give away what somebody is at.
+    async fn listen(&mut self, settings: &CoordinatorSettings) {
+        let members = settings.peers.members();
+        let asked = members.iter().map(|member| async move {
+            let name = &member.identity.name;
+            (name.clone(), settings.peers.ask(name, &Ask::Report, ANSWER_WITHIN).await)
+        });
+        for (name, told) in join_all(asked).await {
+            if let Ok(Told::Report(report)) = told {
+                self.heard.insert(name, (report, 0));
+            }
+        }
+    }
+
+    async fn look_at_sources(&mut self, settings: &CoordinatorSettings) {
+        let now = settings.clock.now();
+        let is_fresh = self.newest.is_some_and(|(_, at)| now.since(at) < TIP_EVERY);
+        if settings.to.is_some() || is_fresh {
+            return;
+        }
+        let known = self.newest.map(|(newest, _)| newest);
+        for source in &settings.sources {
+            match source.tip(known).await {
+                Ok(newest) => {
+                    self.newest = Some((newest, now));
+                    return;
+                }
+                Err(error) => {
+                    tracing::warn!(%error, source = source.name(), "cannot tell the newest ledger");
+                }
+            }
+        }
+        // Asked again later, with what was known.
+        self.newest = known.map(|known| (known, now));
+    }
+
+    /// Who is to do what.
+    fn decide<'a>(
+        &mut self,
+        settings: &CoordinatorSettings,
+        members: impl Iterator<Item = &'a Member>,
+    ) -> Plan {
+        let workers: Vec<Worker> = members.map(|member| self.worker(member)).collect();
+        let count = workers.iter().filter(|worker| worker.is_ready).map(|worker| worker.capacity).sum();
+        let spans = match (self.next(), self.tables.first(), self.newest.map(|(newest, _)| newest).or(settings.to)) {
+            (Some(next), Some(table), Some(newest)) => {
+                due_spans(|first| table.range_at(first, settings.to), next, settings.to, newest, count)
+            }
+            _ => Vec::new(),
+        };
+        self.core.plan(&View { spans, workers })
+    }
+
+    fn worker(&self, member: &Member) -> Worker {
+        let name = &member.identity.name;
+        let heard = self.heard.get(name);
+        let answers = heard.is_some_and(|(_, silent)| *silent < SILENT_ROUNDS_MAX);
+        let is_parked = heard.is_some_and(|(report, _)| report.parked.is_some() || report.is_draining);
+        let running = |(report, _): &(Report, u32)| report.tasks.iter().map(|task| task.id).collect();
+        let roles = &member.profile.roles;
+        Worker {
+            name: name.as_str().to_owned(),
+            fetches: roles.contains(Role::Fetcher),
+            processes: roles.contains(Role::Processor),
+            writes: roles.contains(Role::Sink),
+            capacity: member.profile.capacity as usize,
+            // A suspect keeps what it has: it may be back before others have caught up.
+            is_ready: answers && !member.draining && !is_parked,
+            takes_more: member.state == MemberState::Alive,
+            running: heard.map(running).unwrap_or_default(),
+        }
+    }
+
+    /// Tells every node what to do. Gives the epoch of a newer coordinator that somebody has heard of.
+    async fn tell(&mut self, settings: &CoordinatorSettings, plan: Plan) -> Option<u64> {
+        let is_complete = match (self.next(), settings.to) {
+            (Some(next), Some(to)) => next > to,
+            _ => false,
+        };
+        let coordinator = settings.peers.members().me().name.as_str().to_owned();
+        let asked = plan.into_iter().filter_map(|(node, tasks)| {
+            let name: NodeName = node.parse().ok()?;
+            let assignment =
+                Assignment { epoch: self.epoch, coordinator: coordinator.clone(), tasks, is_complete };
+            Some(async move {
+                let told = settings.peers.ask(&name, &Ask::Assign(assignment), ANSWER_WITHIN).await;
+                (name, told)
+            })
+        });
+        let answers = join_all(asked).await;
+        let present: BTreeSet<NodeName> = answers.iter().map(|(name, _)| name.clone()).collect();
+        self.heard.retain(|name, _| present.contains(name));
+        let mut newer = None;
+        for (name, told) in answers {
+            match told {
+                Ok(Told::Report(report)) => {
+                    self.heard.insert(name, (report, 0));
+                }
+                Ok(Told::Stale { epoch }) => newer = newer.max(Some(epoch)),
+                Ok(other) => tracing::warn!(node = %name, ?other, "no report from the node"),
+                Err(error) => {
+                    tracing::debug!(node = %name, %error, "the node does not answer");
+                    if let Some((_, silent)) = self.heard.get_mut(&name) {
+                        *silent += 1;
+                    }
+                }
+            }
+        }
+        newer
+    }
+}
+
+/// A dataset that is away is waited for; anything else ends the actor.
+fn passing(error: DatasetError, action: &str) -> Result<(), ExitError> {
+    use orrery_actors::dataset::DatasetErrorClass as Class;
+    let class = match error.class() {
+        Class::Unavailable => {
+            tracing::warn!(%error, "cannot {action}, trying again");
+            return Ok(());
+        }
+        Class::Usage => ErrorClass::Invalid,
+        Class::Data => ErrorClass::Data,
+        Class::Bug => ErrorClass::Internal,
+    };
+    Err(ExitError::new(class, error.to_string()))
+}
