@@ -8,10 +8,27 @@
 //!   incarnation ([`NodeIdentity`]).
 //! - **Sockets are ours.** [`transport`] accepts and dials: TLS 1.3 with certificates on both sides, deadlines and caps
 //!   before anything is believed. What a connection carries is told by ALPN.
+//! - **Links** ([`links`]) are ractor_cluster's sessions over these connections, dialled again until they stand.
+//! - **Calls** ([`control`]) go over links: small, versioned, bounded in number, size and time.
 //! - **Membership is a hint.** [`membership`] tells who is there, which drives redialling and placement, never safety.
+//!
+//! A node composes them as children of one supervisor, in this order:
+//!
+//! ```text
+//! let links = Links::new(LinkSettings::new(identity, credentials.clone(), clock, seed));
+//! let plane = ControlPlane::new(links.clone(), handler);
+//! SupervisorSpec::new("cluster", Strategy::OneForOne, intensity)
+//!     .child(plane.child())
+//!     .child(links.child())
+//!     .child(acceptor(address, credentials, limits, route))   // route: Control to links.offer, Flight to the server
+//! links.want(peers_with_addresses);
+//! plane.call(&peer, Request::new("tree", body), timeout).await
+//! ```
 
 pub mod certificates;
 pub mod transport;
+pub mod links;
+pub mod control;
 pub mod role;
 pub mod membership;
 

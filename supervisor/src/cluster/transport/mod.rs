@@ -12,12 +12,14 @@
 //! | time of each | [`Limits::handshake_deadline`] |
 //! | bytes of each | a TLS record and a handshake message: about 80 KiB |
 
+mod acceptor;
 mod connection;
 mod dial;
 mod gate;
 mod listener;
 mod socket;
 
+pub use acceptor::Acceptor;
 pub use connection::{Connection, Stream};
 pub use dial::{DialError, dial};
 pub use listener::{AllowedNames, Counters, Limits, ListenError, Listener};
