@@ -3,5 +3,4 @@
 pub mod name;
 pub mod role;
 pub mod membership;
-
-
+pub mod placement;
