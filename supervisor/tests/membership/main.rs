@@ -1,0 +1,181 @@
+//! Memberships on loopback: nodes join, leave, are replaced and are missed, and rubbish is dropped.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use orrery_supervisor::SystemClock;
+use orrery_supervisor::cluster::membership::{
+    MemberState, Members, Membership, MembershipError, MembershipSettings, Profile, Timings,
+};
+use orrery_supervisor::cluster::role::Roles;
+use tokio::net::UdpSocket;
+use tokio::runtime::Runtime;
+use tokio::time::timeout;
+
+/// Far above what any of it takes, so that a busy machine does not fail a test.
+const TIME_MAX: Duration = Duration::from_secs(30);
+
+fn settings(identity: &str, seeds: &[&Membership]) -> MembershipSettings {
+    let loopback = ([127, 0, 0, 1], 0).into();
+    MembershipSettings {
+        identity: identity.parse().unwrap(),
+        cluster: "test".parse().unwrap(),
+        profile: Profile {
+            address: loopback,
+            roles: Roles::all(),
+            version: "0.1.0".to_owned(),
+            protocol: 1,
+            capacity: 4,
+        },
+        listen: loopback,
+        advertise: loopback,
+        seeds: seeds.iter().map(|seed| seed.gossip_address().to_string()).collect(),
+        gossip_key: [7; 32],
+        timings: Timings::default(),
+    }
+}
+
+async fn start(settings: MembershipSettings) -> Membership {
+    Membership::start(settings, Arc::new(SystemClock::new())).await.unwrap()
+}
+
+/// Waits until the node sees it so.
+async fn until(node: &Membership, what: &str, mut seen: impl FnMut(&Members) -> bool) {
+    let mut members = node.members();
+    let result = timeout(TIME_MAX, members.wait_for(|members| seen(members))).await;
+    assert!(matches!(result, Ok(Ok(_))), "never {what}: {:?}", node.members().borrow());
+}
+
+fn names(members: &Members) -> Vec<String> {
+    members.iter().map(|member| member.identity.to_string()).collect()
+}
+
+async fn until_there(node: &Membership, expect: &[&str]) {
+    until(node, &format!("{expect:?}"), |members| names(members) == expect).await;
+}
+
+#[tokio::test]
+async fn nodes_that_know_one_seed_know_each_other() {
+    let a = start(settings("a.1", &[])).await;
+    assert_eq!(names(&a.members().borrow()), ["a.1"]);
+    let b = start(settings("b.1", &[&a])).await;
+    let c = start(settings("c.1", &[&a])).await;
+    for node in [&a, &b, &c] {
+        until_there(node, &["a.1", "b.1", "c.1"]).await;
+    }
+    let members = c.members().borrow().clone();
+    let seen = members.get(&"b".parse().unwrap()).unwrap();
+    assert_eq!((&seen.profile, seen.state, seen.draining), (&settings("b.1", &[]).profile, MemberState::Alive, false));
+}
+
+#[tokio::test]
+async fn what_a_node_tells_of_itself_reaches_the_others() {
+    let a = start(settings("a.1", &[])).await;
+    let b = start(settings("b.1", &[&a])).await;
+    until_there(&a, &["a.1", "b.1"]).await;
+    let seen = |members: &Members| members.get(&"b".parse().unwrap()).cloned();
+    b.set_draining(true);
+    until(&a, "draining", |members| seen(members).is_some_and(|b| b.draining && !b.takes_work())).await;
+    b.set_draining(false);
+    b.set_load(0.5);
+    until(&a, "loaded", |members| seen(members).is_some_and(|b| !b.draining && b.load > 0.4)).await;
+    b.set_load(0.55);
+    b.set_load(0.7);
+    until(&a, "more loaded", |members| {
+        let load = seen(members).map_or(0.0, |b| b.load);
+        assert!((load - 0.55).abs() > 0.01, "a small change was told");
+        load > 0.6
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_node_that_leaves_is_gone_at_once() {
+    let a = start(settings("a.1", &[])).await;
+    let b = start(settings("b.1", &[&a])).await;
+    let c = start(settings("c.1", &[&a])).await;
+    until_there(&a, &["a.1", "b.1", "c.1"]).await;
+    until_there(&c, &["a.1", "b.1", "c.1"]).await;
+    b.leave().await.unwrap();
+    for node in [&a, &c] {
+        until(node, "gone", |members| {
+            let b = members.get(&"b".parse().unwrap());
+            assert!(b.is_none_or(|b| b.state == MemberState::Alive), "it was missed before it was gone");
+            b.is_none()
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn a_later_life_replaces_the_former_at_once() {
+    let a = start(settings("a.1", &[])).await;
+    let former = start(settings("b.1", &[&a])).await;
+    until_there(&a, &["a.1", "b.1"]).await;
+    let later = start(settings("b.2", &[&a])).await;
+    until(&a, "replaced", |members| {
+        let b = members.get(&"b".parse().unwrap()).expect("the name is never missing");
+        assert_eq!(b.state, MemberState::Alive, "it was not waited for the former to fall silent");
+        b.identity.incarnation == 2
+    })
+    .await;
+    let ended = timeout(TIME_MAX, former.ended()).await.unwrap().unwrap_err();
+    assert!(matches!(*ended, MembershipError::Replaced { .. }), "{ended}");
+    until_there(&later, &["a.1", "b.2"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_node_is_suspected_and_then_out() {
+    let a = start(settings("a.1", &[])).await;
+    let b = start(settings("b.1", &[&a])).await;
+    let host = Runtime::new().unwrap();
+    let killed = settings("c.1", &[&a]);
+    let c = host.spawn(async move { start(killed).await }).await.unwrap();
+    until_there(&a, &["a.1", "b.1", "c.1"]).await;
+    until_there(&b, &["a.1", "b.1", "c.1"]).await;
+    host.shutdown_background();
+    let until_missed = async |node: &Membership| {
+        let mut suspected = false;
+        until(node, "out", |members| {
+            let c = members.get(&"c".parse().unwrap());
+            suspected |= c.is_some_and(|c| c.state == MemberState::Suspect);
+            c.is_none()
+        })
+        .await;
+        assert!(suspected);
+    };
+    tokio::join!(until_missed(&a), until_missed(&b));
+    assert!(timeout(TIME_MAX, c.ended()).await.unwrap().is_err());
+}
+
+#[tokio::test]
+async fn datagrams_without_the_key_are_dropped_and_counted() {
+    let a = start(settings("a.1", &[])).await;
+    let stranger = start(MembershipSettings { gossip_key: [8; 32], ..settings("s.1", &[&a]) }).await;
+    let foreign = start(MembershipSettings { cluster: "other".parse().unwrap(), ..settings("f.1", &[&a]) }).await;
+    let rubbish = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    for length in [0, 1, 2, 40, 1400] {
+        rubbish.send_to(&vec![1; length], a.gossip_address()).await.unwrap();
+    }
+    let b = start(settings("b.1", &[&a])).await;
+    until_there(&a, &["a.1", "b.1"]).await;
+    until_there(&b, &["a.1", "b.1"]).await;
+    assert!(a.counts().refused() >= 7, "{}", a.counts().refused());
+    assert_eq!(b.counts().refused(), 0);
+    for outsider in [stranger, foreign] {
+        assert_eq!(outsider.members().borrow().len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn settings_that_cannot_work_are_refused() {
+    let a = start(settings("a.1", &[])).await;
+    let check = async |settings: MembershipSettings, expect: &str| {
+        let error = Membership::start(settings, Arc::new(SystemClock::new())).await.err().unwrap().to_string();
+        assert!(error.contains(expect), "{error}");
+    };
+    check(MembershipSettings { listen: a.gossip_address(), ..settings("b.1", &[]) }, "give another address").await;
+    let everywhere = ([0, 0, 0, 0], 9000).into();
+    check(MembershipSettings { advertise: everywhere, ..settings("b.1", &[]) }, "cannot send to 0.0.0.0").await;
+    check(MembershipSettings { seeds: vec![String::new(); 33], ..settings("b.1", &[]) }, "limit of 32").await;
+}
