@@ -76,7 +76,7 @@ fn batch(
 }
 
 /// A column of any type; half of the time with the values of `valid`, where that has text.
-fn column(input: &mut Unstructured<'_>, valid: &ArrayRef) -> Result<ArrayRef> {
+pub(super) fn column(input: &mut Unstructured<'_>, valid: &ArrayRef) -> Result<ArrayRef> {
     let rows = valid.len();
     let texts = match valid.as_any().downcast_ref::<StringArray>() {
         Some(valid) if input.arbitrary()? => {

@@ -59,17 +59,18 @@ pub(super) fn encode_hint(chain: &Chain) -> Bytes {
 }
 
 /// The slot that a hint points to.
-pub(super) fn parse_hint(bytes: &[u8]) -> Result<u64, String> {
+///
+/// # Errors
+///
+/// What is wrong with it, for a person.
+pub fn parse_hint(bytes: &[u8]) -> Result<u64, String> {
     let hint: LastCheckpointWire = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
     Ok(hint.version)
 }
 
 /// The checkpoint of the chain's tip.
 pub(super) fn encode(chain: &Chain) -> Result<Bytes, String> {
-    let kind = chain.configuration().kind;
-    let files: Result<Vec<_>, _> = chain.files.values().map(|file| file.to_wire(kind, false)).collect();
-    let batch = batch(&chain.metadata.to_wire(), &files?, chain.tip.slot_sha256);
-    let batch = batch.map_err(|error| error.to_string())?;
+    let batch = batch_of(&chain.metadata, chain.files.values(), chain.tip.slot_sha256)?;
     let write = || {
         let properties = columnar::properties(&batch.schema())?;
         let mut writer = ArrowWriter::try_new(Vec::new(), batch.schema(), Some(properties))?;
@@ -77,6 +78,17 @@ pub(super) fn encode(chain: &Chain) -> Result<Bytes, String> {
         writer.into_inner()
     };
     write().map(Bytes::from).map_err(|error| error.to_string())
+}
+
+/// The rows of a checkpoint.
+fn batch_of<'a>(
+    metadata: &MetaData,
+    files: impl Iterator<Item = &'a AddFile>,
+    slot_sha256: Hash32,
+) -> Result<RecordBatch, String> {
+    let kind = metadata.configuration.kind;
+    let files: Result<Vec<_>, _> = files.map(|file| file.to_wire(kind, false)).collect();
+    batch(&metadata.to_wire(), &files?, slot_sha256).map_err(|error| error.to_string())
 }
 
 fn batch(metadata: &MetaDataWire, files: &[AddWire], slot_sha256: Hash32) -> Result<RecordBatch, ArrowError> {
@@ -206,8 +218,26 @@ pub(super) fn parse(bytes: Bytes) -> Result<Checkpoint, String> {
         slot_sha256.and_then(|pair| pair.value.as_ref()).ok_or("it does not name its slot's hash")?;
     let slot_sha256 = slot_sha256.parse().map_err(|error| format!("{error}"))?;
     let reader = builder.with_batch_size(BATCH_ROWS).build().map_err(|error| error.to_string())?;
+    let (metadata, files) = read_rows(reader)?;
+    Ok(Checkpoint { slot_sha256, metadata, files })
+}
+
+/// Reads the rows of a checkpoint and makes them again, without the file around them: how columns are told from what
+/// they should be, for whoever has no file.
+///
+/// # Errors
+///
+/// What is wrong with them, for a person.
+pub fn reread_checkpoint_rows(rows: &RecordBatch) -> Result<RecordBatch, String> {
+    let (metadata, files) = read_rows([Ok(rows.clone())])?;
+    batch_of(&metadata, files.iter(), Hash32::ZERO)
+}
+
+fn read_rows(
+    batches: impl IntoIterator<Item = Result<RecordBatch, ArrowError>>,
+) -> Result<(MetaData, Vec<AddFile>), String> {
     let (mut metadata, mut files) = (None, Vec::new());
-    for batch in reader {
+    for batch in batches {
         let batch = batch.map_err(|error| error.to_string())?;
         read_files(&batch, &mut files)?;
         if let Some(found) = read_metadata(&batch)?
@@ -216,7 +246,7 @@ pub(super) fn parse(bytes: Bytes) -> Result<Checkpoint, String> {
             return Err("it has two metaData".to_owned());
         }
     }
-    Ok(Checkpoint { slot_sha256, metadata: metadata.ok_or("it has no metaData")?, files })
+    Ok((metadata.ok_or("it has no metaData")?, files))
 }
 
 /// The columns of a struct.

@@ -91,8 +91,11 @@ impl Epochs {
             Err(DatasetError::Epoch { epoch: epoch.epoch, from_ledger: epoch.from_ledger, problem })
         };
         let Some(last) = self.0.last() else { return Ok(Self::first(epoch)) };
-        if epoch.epoch != last.epoch + 1 {
-            return refuse(format!("the table is at epoch {}: announce {}", last.epoch, last.epoch + 1));
+        let Some(next) = last.epoch.checked_add(1) else {
+            return refuse(format!("epoch {} is the last that a table can have", last.epoch));
+        };
+        if epoch.epoch != next {
+            return refuse(format!("the table is at epoch {}: announce {next}", last.epoch));
         }
         if epoch.from_ledger <= last.from_ledger {
             return refuse(format!(
@@ -278,6 +281,7 @@ mod tests {
         for text in ["", "1", "1@2", "1@2:1", "1@2:1:1:1", "x@2:1:1", "1@2:1:1,3@4:1:1", "1@2:1:1,2@2:1:1"] {
             check(EPOCHS_KEY, Some(text), "epoch");
         }
+        check(EPOCHS_KEY, Some("4294967295@2:1:1,1@4:1:1"), "is the last that a table can have");
     }
 
     #[test]

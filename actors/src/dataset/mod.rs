@@ -37,6 +37,7 @@ use orrery_schemas::LedgerSequence;
 
 pub use ahead::StoredSlot;
 pub use chain::Tip;
+pub use checkpoint::{parse_hint, reread_checkpoint_rows};
 pub use commit::Outcome;
 pub use compaction::CompactionReport;
 pub use configuration::{Configuration, Epoch, Epochs};
@@ -45,6 +46,7 @@ pub use file::{SlotFile, SlotFileEncoder};
 pub use grid::{Grid, GridError, GridStep};
 pub use kind::TableKind;
 pub use ledger_digest::{LEDGERS_DIGEST_ALGORITHM, ledgers_digest};
+pub use slot::{reread_first_slot, reread_slot};
 pub use store::{Listed, Put, Retry, Store};
 pub use table::{SlotRows, Table};
 pub use url::{Access, Bucket, DatasetUrl};

@@ -337,6 +337,24 @@ impl Commit {
     }
 }
 
+/// Reads a slot and writes it again as a slot of a table of this kind.
+///
+/// # Errors
+///
+/// What is wrong with it, for a person.
+pub fn reread_slot(bytes: &[u8], kind: TableKind) -> Result<Bytes, String> {
+    Commit::parse(bytes)?.encode(kind)
+}
+
+/// Reads the first slot of a table and writes it again.
+///
+/// # Errors
+///
+/// What is wrong with it, for a person.
+pub fn reread_first_slot(bytes: &[u8]) -> Result<Bytes, String> {
+    parse_genesis(bytes).map(|metadata| encode_genesis(&metadata))
+}
+
 fn parse_change(info: &CommitInfoWire, actions: &[ActionWire]) -> Result<Change, String> {
     let change = match actions {
         [] => Change::Append(None),

@@ -37,8 +37,8 @@ mod remote_url;
 mod store;
 mod open_stores;
 mod rpc;
-mod rpc_answer;
-mod rpc_page;
+pub mod rpc_answer;
+pub mod rpc_page;
 mod sequential;
 mod tip_probe;
 

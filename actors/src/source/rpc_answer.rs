@@ -56,11 +56,13 @@ struct Ledger<'a> {
 /// Ledgers that a server has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Kept {
+pub struct Kept {
+    /// The oldest.
     #[serde(deserialize_with = "sequence")]
-    pub(super) oldest_ledger: LedgerSequence,
+    pub oldest_ledger: LedgerSequence,
     #[serde(deserialize_with = "sequence")]
-    pub(super) latest_ledger: LedgerSequence,
+    /// The newest.
+    pub latest_ledger: LedgerSequence,
 }
 
 #[derive(Deserialize)]
@@ -74,7 +76,7 @@ fn sequence<'de, D: serde::Deserializer<'de>>(value: D) -> Result<LedgerSequence
 
 /// What came of `getLedgers`.
 #[derive(Debug)]
-pub(super) enum Page {
+pub enum Page {
     /// At least one ledger, from the first wanted one on.
     Objects(Vec<FetchedObject>),
     /// The first wanted ledger is newer than the server's newest.
@@ -84,7 +86,11 @@ pub(super) enum Page {
 }
 
 /// Reads an answer to `getLedgers` for `wanted`. `server` names the ledgers' origin.
-pub(super) fn read_page(
+///
+/// # Errors
+///
+/// No answer, one that refuses, ledgers out of order, or a gap that the server no longer fills.
+pub fn read_page(
     body: &[u8],
     wanted: &RangeInclusive<LedgerSequence>,
     server: &Arc<str>,
@@ -149,12 +155,20 @@ impl Kept {
 }
 
 /// Reads an answer to `getHealth`.
-pub(super) fn read_kept(body: &[u8]) -> Result<Kept, SourceErrorKind> {
+///
+/// # Errors
+///
+/// No answer, or one that refuses.
+pub fn read_kept(body: &[u8]) -> Result<Kept, SourceErrorKind> {
     read(body)?.map_err(RpcFault::kind)
 }
 
 /// Reads an answer to `getNetwork`; `None` from a server that lacks the method.
-pub(super) fn read_network(body: &[u8]) -> Result<Option<String>, SourceErrorKind> {
+///
+/// # Errors
+///
+/// No answer, or one that refuses.
+pub fn read_network(body: &[u8]) -> Result<Option<String>, SourceErrorKind> {
     match read::<NetworkInfo>(body)? {
         Ok(network) => Ok(Some(network.passphrase)),
         Err(fault) if fault.code == METHOD_NOT_FOUND => Ok(None),

@@ -8,7 +8,7 @@ const LEDGERS_FIRST: u32 = 2;
 
 /// What answers have shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct PageSize {
+pub struct PageSize {
     answer_bytes: usize,
     ledgers: u32,
     /// Bytes of an answer for each ledger in it, of the largest of late.
@@ -17,24 +17,24 @@ pub(super) struct PageSize {
 
 impl PageSize {
     /// For answers of about `answer_bytes`.
-    pub(super) fn new(answer_bytes: usize) -> Self {
+    pub fn new(answer_bytes: usize) -> Self {
         Self { answer_bytes, ledgers: LEDGERS_FIRST, ledger_bytes: answer_bytes / LEDGERS_FIRST as usize }
     }
 
     /// Ledgers to ask for.
-    pub(super) fn ledgers(&self) -> u32 {
+    pub fn ledgers(&self) -> u32 {
         self.ledgers
     }
 
     /// Bytes that an answer with this many ledgers is likely to have, with a quarter to spare.
-    pub(super) fn bytes_for(&self, ledgers: u32) -> usize {
+    pub fn bytes_for(&self, ledgers: u32) -> usize {
         let bytes = self.ledger_bytes.saturating_mul(ledgers as usize);
         bytes.saturating_add(bytes / 4)
     }
 
     /// An answer of `bytes` held `ledgers`. Pages at most double, so that one sparse stretch does not ask for too much of a
     /// dense one.
-    pub(super) fn answered(&mut self, ledgers: u32, bytes: usize) {
+    pub fn answered(&mut self, ledgers: u32, bytes: usize) {
         let Some(each) = bytes.checked_div(ledgers as usize) else { return };
         self.ledger_bytes =
             if each > self.ledger_bytes { each } else { self.ledger_bytes - (self.ledger_bytes - each) / 4 };
@@ -43,7 +43,7 @@ impl PageSize {
     }
 
     /// An answer for `ledgers` ledgers was broken off when it had `bytes`.
-    pub(super) fn too_large(&mut self, ledgers: u32, bytes: usize) {
+    pub fn too_large(&mut self, ledgers: u32, bytes: usize) {
         self.ledger_bytes = self.ledger_bytes.max(bytes / ledgers.max(1) as usize);
         self.ledgers = (ledgers / 2).max(1);
     }
