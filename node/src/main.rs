@@ -7,6 +7,7 @@ mod settings;
 mod opening;
 mod runner;
 mod telemetry;
+mod collector;
 mod readiness;
 mod http;
 mod control;
