@@ -115,7 +115,7 @@ pub(crate) struct VerifyArgs {
     /// The same, without the flag.
     #[arg(value_name = "FILES|URL", required_unless_present_any = ["sources", "dataset"])]
     pub(crate) positional: Vec<SourceUrl>,
-    /// Read a whole dataset instead: its log, every file and every row. file://DIR, s3:// or gs://.
+    /// Read a whole dataset instead: its log, every file and every row. file://DIR, s3:// or gs:// (untested).
     #[arg(long, value_name = "URL", conflicts_with_all = ["sources", "positional", "network", "passphrase", "from", "to"])]
     pub(crate) dataset: Option<DatasetUrl>,
     #[command(flatten)]
@@ -128,7 +128,7 @@ pub(crate) struct VerifyArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct CompactArgs {
-    /// The dataset: file://DIR, s3:// or gs://.
+    /// The dataset: file://DIR, s3:// or gs:// (untested).
     #[arg(long, value_name = "URL")]
     pub(crate) dataset: DatasetUrl,
     /// Ledgers of a large file; a multiple of the slots' width.
@@ -230,7 +230,7 @@ impl From<ModeName> for Mode {
 pub(crate) enum ProofName {
     /// Levels V0 to V5, and event deltas where no hash binds a contract's events.
     Hashes,
-    /// And event deltas and the cross-check for every ledger, at about three quarters of the speed.
+    /// And event deltas and the cross-check for every ledger: 166 dense ledgers a second on 2 cores, 229 without.
     Everything,
 }
 
@@ -260,7 +260,7 @@ pub(crate) struct NodeArgs {
     /// Where ledgers come from, in order of preference: file://LAKE, s3://, gs://, http(s)://, rpc+http(s)://, synthetic:.
     #[arg(long = "source", value_name = "URL")]
     pub(crate) sources: Vec<String>,
-    /// Where rows go: file://DIR, s3://BUCKET/PATH or gs://BUCKET/PATH.
+    /// Where rows go: file://DIR, s3://BUCKET/PATH or gs://BUCKET/PATH (untested).
     #[arg(long, value_name = "URL")]
     pub(crate) dataset: Option<String>,
     /// The ledgers' network, if the source does not say it.
@@ -281,7 +281,7 @@ pub(crate) struct NodeArgs {
     /// Where events are read from.
     #[arg(long, value_enum)]
     pub(crate) mode: Option<ModeName>,
-    /// How far ledgers are proven: every hash, or also event deltas and the cross-check of both modes.
+    /// How far ledgers are proven [default: hashes].
     #[arg(long, value_enum)]
     pub(crate) proof: Option<ProofName>,
     /// Slots of a new dataset, FROM:LEDGERS each.

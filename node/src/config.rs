@@ -71,7 +71,7 @@ pub(crate) struct SourceConfig {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct DatasetConfig {
-    /// `file://`, `s3://` or `gs://`.
+    /// `file://`, `s3://` or `gs://` (untested).
     pub(crate) url: String,
     /// `FROM:LEDGERS` each: slots of so many ledgers from that ledger on. Empty takes the dataset's, or the default.
     #[serde(deserialize_with = "one_or_many")]

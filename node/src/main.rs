@@ -8,6 +8,7 @@ mod opening;
 mod runner;
 mod cluster;
 mod telemetry;
+mod collector;
 mod readiness;
 mod http;
 mod control;

@@ -1,6 +1,7 @@
 //! What a node tells about itself: logs on standard error, spans to a collector, metrics to whoever asks.
 
 use std::io::IsTerminal;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use opentelemetry::trace::TracerProvider;
@@ -14,6 +15,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, fmt};
 
+use crate::collector::{LOST_SPANS, Losses, Watched};
 use crate::config::TelemetryConfig;
 use crate::exit::Failure;
 
@@ -37,6 +39,8 @@ const PARKED: &str = "orrery_pipeline_parked";
 pub(crate) struct Telemetry {
     metrics: PrometheusHandle,
     traces: Option<SdkTracerProvider>,
+    /// Of spans.
+    losses: Arc<Mutex<Losses>>,
 }
 
 /// Checks the settings; installs nothing.
@@ -75,9 +79,13 @@ impl Telemetry {
             "json" => lines.json().boxed(),
             _ => lines.boxed(),
         };
+        let losses = Arc::<Mutex<Losses>>::default();
         let traces = match config.otlp.as_str() {
             "" => None,
-            collector => Some(exporter(collector, node).map_err(|error| wrong("otlp", collector, &error))?),
+            collector => Some(
+                exporter(collector, node, losses.clone())
+                    .map_err(|error| wrong("otlp", collector, &error))?,
+            ),
         };
         let spans = traces
             .as_ref()
@@ -87,7 +95,7 @@ impl Telemetry {
             .with(spans.map(|spans| spans.with_filter(traced)))
             .try_init()
             .map_err(|error| Failure::Bug(format!("install the log: {error}")))?;
-        Ok(Self { metrics: install_metrics()?, traces })
+        Ok(Self { metrics: install_metrics()?, traces, losses })
     }
 
     /// All metrics in the text form of Prometheus.
@@ -100,6 +108,7 @@ impl Drop for Telemetry {
     fn drop(&mut self) {
         if let Some(traces) = &self.traces
             && let Err(error) = traces.shutdown()
+            && !self.losses.lock().unwrap_or_else(PoisonError::into_inner).is_told()
         {
             tracing::warn!(%error, "last spans not sent");
         }
@@ -109,6 +118,7 @@ impl Drop for Telemetry {
 fn exporter(
     collector: &str,
     node: &str,
+    losses: Arc<Mutex<Losses>>,
 ) -> Result<SdkTracerProvider, opentelemetry_otlp::ExporterBuildError> {
     let endpoint = format!("{}/v1/traces", collector.trim_end_matches('/'));
     let exporter =
@@ -118,7 +128,7 @@ fn exporter(
         .with_attribute(KeyValue::new("service.instance.id", node.to_owned()))
         .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")));
     let provider = SdkTracerProvider::builder()
-        .with_batch_exporter(exporter.build()?)
+        .with_batch_exporter(Watched::new(exporter.build()?, losses))
         .with_resource(resource.build())
         .build();
     global::set_tracer_provider(provider.clone());
@@ -139,6 +149,10 @@ fn install_metrics() -> Result<PrometheusHandle, Failure> {
         }
     }
     metrics::describe_counter!(RESTARTS, "Restarts of actors, by supervisor, child and why.");
+    metrics::describe_counter!(
+        LOST_SPANS,
+        "Spans that are lost because the collector of telemetry.otlp takes none."
+    );
     metrics::describe_gauge!(PARKED, "1 while a pipeline is parked and waits for a person.");
     metrics::describe_gauge!("orrery_build_info", "1, with the version as a label.");
     metrics::gauge!("orrery_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);

@@ -43,7 +43,7 @@ pub enum Access {
     Anonymous,
 }
 
-const FORMS: &str = "write file:///FOLDER, s3://BUCKET/PREFIX or gs://BUCKET/PREFIX";
+const FORMS: &str = "write file:///FOLDER, s3://BUCKET/PREFIX or gs://BUCKET/PREFIX (untested)";
 
 impl FromStr for DatasetUrl {
     type Err = DatasetError;

@@ -147,6 +147,32 @@ fn spans_from_fetch_to_commit_reach_a_collector() {
     }
 }
 
+#[test]
+fn a_collector_that_is_away_is_told_once_and_counted() {
+    let held = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}", held.local_addr().unwrap());
+    drop(held);
+    let home = Home::new();
+    let (dataset, source) = (home.url("dataset"), "synthetic:?ledgers=100000&density=sparse&rate=200");
+    let arguments =
+        ["run", "--source", source, "--dataset", &dataset, "--from", "genesis", "--http", "127.0.0.1:0"];
+    let mut node = home.start(&arguments, &[("ORRERY_TELEMETRY__OTLP", address.as_str())]);
+    let http = node.http();
+    let lost = || {
+        let text = get(&http, "/metrics").1;
+        let line = text.lines().find(|line| line.starts_with("orrery_telemetry_lost_spans_total "))?;
+        line.rsplit_once(' ')?.1.parse::<u64>().ok()
+    };
+    // Batches have 512 spans: several are lost.
+    node.until("losses", |_| lost().filter(|lost| *lost > 2000));
+    node.until_committed();
+    node.signal("-INT");
+    assert_eq!(node.end().0, Some(0), "{}", node.log());
+    let told = node.log().matches("spans").count();
+    assert_eq!(told, 1, "{}", node.log());
+    assert!(node.log().contains("the collector takes no spans, they are lost; see telemetry.otlp"));
+}
+
 /// Spans of a name in OTLP's protobuf: field 5 of a span, a text with its length in front.
 fn spans(bytes: &[u8], name: &str) -> usize {
     let field = [&[5 << 3 | 2, name.len() as u8], name.as_bytes()].concat();

@@ -12,7 +12,7 @@ const PATH: &str = "_orrery/put-if-absent";
 const FIRST: &[u8] = b"the first bytes under a name stay\n";
 const SECOND: &[u8] = b"a second writer must not see its own bytes here\n";
 
-/// More than either has: of a longer object, whoever wrote it, nothing else is read.
+/// More than either has, and somebody's who took the name.
 const READ_BYTES_MAX: u64 = 4096;
 
 pub(super) async fn run(store: &Store) -> Result<(), StoreError> {
