@@ -85,12 +85,11 @@ fn socket(data_dir: &Path) -> PathBuf {
 }
 
 /// Serves clients, for ever; gives why it cannot.
-pub(crate) async fn serve(node: &Node, handle: &SupervisorHandle, parked: &Parked) -> Failure {
-    let listener = match listen(&node.settings.data_dir) {
+pub(crate) async fn serve(control: &Control<'_>) -> Failure {
+    let listener = match listen(&control.node.settings.data_dir) {
         Ok(listener) => listener,
         Err(failure) => return failure,
     };
-    let control = Control { node, handle, parked, change: Mutex::new(()) };
     serve_clients(&listener, CLIENT_WITHIN, |client| control.answer(client)).await
 }
 
@@ -150,7 +149,8 @@ async fn accept(listener: &UnixListener) -> UnixStream {
     }
 }
 
-struct Control<'a> {
+/// What a running node can be asked.
+pub(crate) struct Control<'a> {
     node: &'a Node,
     handle: &'a SupervisorHandle,
     parked: &'a Parked,
@@ -158,7 +158,16 @@ struct Control<'a> {
     change: Mutex<()>,
 }
 
-impl Control<'_> {
+impl<'a> Control<'a> {
+    pub(crate) fn new(node: &'a Node, handle: &'a SupervisorHandle, parked: &'a Parked) -> Self {
+        Self { node, handle, parked, change: Mutex::new(()) }
+    }
+
+    /// Why the whole pipeline is parked, if it is.
+    pub(crate) fn parked_reason(&self) -> Option<String> {
+        self.parked.reason()
+    }
+
     async fn answer(&self, client: UnixStream) -> io::Result<()> {
         let mut client = BufReader::new(client);
         let mut line = String::new();
@@ -172,7 +181,12 @@ impl Control<'_> {
         client.get_mut().write_all(&line).await
     }
 
-    async fn perform(&self, request: Request) -> Result<Value, String> {
+    /// Does what is asked.
+    ///
+    /// # Errors
+    ///
+    /// Why not, for whoever asked.
+    pub(crate) async fn perform(&self, request: Request) -> Result<Value, String> {
         match request {
             Request::Tree => {
                 let tree =

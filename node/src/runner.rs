@@ -16,11 +16,13 @@ use orrery_supervisor::{
 };
 use tokio::sync::watch;
 
+use crate::cluster::{Assignee, ClusterNode, Served};
+use crate::control::{self, Control};
 use crate::exit::Failure;
 use crate::opening::{self, Opened};
 use crate::readiness::{Phase, Readiness};
 use crate::settings::Settings;
-use crate::{control, environment, telemetry};
+use crate::{environment, telemetry};
 
 /// How a run ended that did nothing wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +60,7 @@ pub(crate) struct Node {
     pub(crate) range: (LedgerSequence, Option<LedgerSequence>),
     pipeline: SupervisedPipeline,
     goal: Goal,
+    cluster: Option<ClusterNode>,
 }
 
 /// Threads beside the runtime's own, where the configuration does not say: more than the sums of all queues ask for.
@@ -142,7 +145,11 @@ impl Node {
             clock: Arc::new(readiness.clock),
             seed: seed(),
         };
-        Ok(Self { settings, readiness, state, range, pipeline, goal })
+        let cluster = match &settings.cluster {
+            Some(cluster) => Some(ClusterNode::start(cluster, pipeline.clock.clone()).await?),
+            None => None,
+        };
+        Ok(Self { settings, readiness, state, range, pipeline, goal, cluster })
     }
 
     /// Runs until every ledger of the range is durable, or `interrupted`, or it cannot go on. `watch` is polled beside it.
@@ -163,13 +170,23 @@ impl Node {
             .await
             .map_err(|error| Failure::Bug(error.to_string()))?;
         self.readiness.enter(Phase::Running);
+        let control = Control::new(&self, &handle, &parked);
+        let assignee = Assignee::new(handle.clone(), self.pipeline.clone());
         let ended = tokio::select! {
             reason = handle.join() => Some(reason),
             () = interrupted => None,
-            failure = control::serve(&self, &handle, &parked).boxed() => {
+            failure = control::serve(&control).boxed() => {
                 handle.stop(self.settings.stop_within).await;
                 return Err(failure);
             }
+            served = self.serve_cluster(&control, &assignee).boxed() => match served {
+                Ok(Served::Complete) => Some(ExitReason::Normal),
+                Ok(Served::Drain) => None,
+                Err(failure) => {
+                    handle.stop(self.settings.stop_within).await;
+                    return Err(failure);
+                }
+            },
             reason = parked.wait(), if self.goal != Goal::Follow => {
                 handle.stop(self.settings.stop_within).await;
                 return Err(self.parked(reason));
@@ -182,7 +199,10 @@ impl Node {
         };
         let outcome = match ended {
             Some(ExitReason::Failed(error)) => Err(error.into()),
-            Some(ExitReason::Normal | ExitReason::Shutdown) => Ok(Ended::Complete),
+            Some(ExitReason::Normal | ExitReason::Shutdown) => {
+                handle.stop(self.settings.stop_within).await;
+                Ok(Ended::Complete)
+            }
             // The report of it came just before, and the root ends with the last pipeline.
             Some(ExitReason::Parked(reason)) => {
                 let reason = parked.reason.borrow().clone().unwrap_or(reason);
@@ -192,16 +212,30 @@ impl Node {
             None => {
                 tracing::info!("stopping: what is in work is finished");
                 self.readiness.enter(Phase::Stopping);
+                if let Some(cluster) = &self.cluster {
+                    cluster.hand_over(&control, &assignee).await;
+                }
                 match handle.stop(self.settings.stop_within).await {
                     ExitReason::Normal | ExitReason::Shutdown | ExitReason::Parked(_) => Ok(Ended::Drained),
                     _ => Err(Failure::Interrupted),
                 }
             }
         };
+        if let Some(cluster) = &self.cluster {
+            cluster.leave().await;
+        }
         if let Err(error) = self.state.flush() {
             tracing::warn!(%error, "the node's own state is not all written; the dataset has what counts");
         }
         outcome
+    }
+
+    /// Takes part in the cluster, if there is one.
+    async fn serve_cluster(&self, control: &Control<'_>, assignee: &Assignee) -> Result<Served, Failure> {
+        match &self.cluster {
+            Some(cluster) => cluster.serve(control, assignee).await,
+            None => std::future::pending().await,
+        }
     }
 
     /// That the pipeline is parked, and what to do about it: whether it stays so over a restart depends on why.
@@ -239,12 +273,19 @@ impl Node {
             tracing::error!(pipeline, "pipeline is parked; see orrery quarantine list, orrery resume");
             parked.set(Some(reason));
         }
-        // A parked one refuses to start, until it is resumed.
-        let child = ChildSpec::supervisor(self.pipeline.clone().spec()?).restart(Restart::Transient);
+        // A parked one refuses to start, until it is resumed. In a cluster it gets its ledgers from the coordinator.
+        let spec = match self.cluster {
+            Some(_) => SupervisorSpec::new(pipeline, Strategy::OneForOne, intensity),
+            None => self.pipeline.clone().spec()?,
+        };
+        let child = ChildSpec::supervisor(spec).restart(Restart::Transient);
         let pipelines =
             SupervisorSpec::new("pipelines", Strategy::OneForOne, intensity).end_when(ends).child(child);
         let pipelines = ChildSpec::supervisor(pipelines).restart(Restart::Transient);
-        Ok(SupervisorSpec::new("node", Strategy::OneForOne, intensity).end_when(ends).child(pipelines))
+        let node = SupervisorSpec::new("node", Strategy::OneForOne, intensity).end_when(ends);
+        let Some(cluster) = &self.cluster else { return Ok(node.child(pipelines)) };
+        let node = node.child(cluster.child(intensity, &self.pipeline.dataset)).child(pipelines);
+        Ok(cluster.coordinator(&self.pipeline, self.range.1).into_iter().fold(node, SupervisorSpec::child))
     }
 }
 
@@ -266,6 +307,11 @@ impl Parked {
     pub(crate) fn set(&self, reason: Option<String>) -> Option<String> {
         telemetry::set_parked(&self.pipeline, reason.is_some());
         self.reason.send_replace(reason)
+    }
+
+    /// Why it is, if it is.
+    pub(crate) fn reason(&self) -> Option<String> {
+        self.reason.borrow().clone()
     }
 
     /// Whether it is.

@@ -11,7 +11,7 @@ use orrery_actors::pipeline::supervised::SupervisedPipeline;
 use orrery_supervisor::{ChildSpec, NodeState, Restart, SupervisorHandle};
 use tokio::sync::Mutex;
 
-use super::message::{Assignment, Report, TaskReport, Told};
+use super::message::{Assignment, Report, TaskReport};
 
 /// The tree is read in less, unless the machine is starved.
 const TREE_WITHIN: Duration = Duration::from_secs(2);
@@ -60,17 +60,21 @@ impl Assignee {
         Self { handle, template, assigned: Mutex::default() }
     }
 
-    /// Does what an assignment says, and tells how things are; unless a newer coordinator was heard of.
+    /// Does what an assignment says, and tells how things are.
+    ///
+    /// # Errors
+    ///
+    /// The epoch of a newer coordinator that was heard of.
     pub(crate) async fn assign(
         &self,
         assignment: &Assignment,
         parked: Option<String>,
         is_draining: bool,
-    ) -> Told {
+    ) -> Result<Report, u64> {
         // One after another: two coordinators may speak at once.
         let mut assigned = self.assigned.lock().await;
         if assignment.epoch < assigned.epoch {
-            return Told::Stale { epoch: assigned.epoch };
+            return Err(assigned.epoch);
         }
         assigned.epoch = assignment.epoch;
         let states = self.states().await;
@@ -84,9 +88,28 @@ impl Assignee {
         for step in steps {
             self.perform(step, &mut assigned.tasks).await;
         }
-        let tasks = states.unwrap_or_default().into_iter();
-        let tasks = tasks.map(|(id, state)| TaskReport { id, state: state.as_str().to_owned() }).collect();
-        Told::Report(Report { tasks, parked, is_draining })
+        Ok(report(states, parked, is_draining))
+    }
+
+    /// How things are.
+    pub(crate) async fn report(&self, parked: Option<String>, is_draining: bool) -> Report {
+        report(self.states().await, parked, is_draining)
+    }
+
+    /// Whether nothing is left to do here.
+    pub(crate) async fn is_idle(&self) -> bool {
+        self.states().await.is_some_and(|states| states.is_empty())
+    }
+
+    /// Starts the tasks again that a ledger has parked.
+    pub(crate) async fn resume(&self) {
+        let [pipelines, pipeline] = self.path();
+        let parked = self.states().await.unwrap_or_default().into_iter();
+        for (id, _) in parked.filter(|(_, state)| *state == NodeState::Parked) {
+            if let Err(error) = self.handle.resume(&[pipelines, pipeline, &id.to_string()]).await {
+                tracing::warn!(%error, task = %id, "parked task not resumed");
+            }
+        }
     }
 
     fn path(&self) -> [&str; 2] {
@@ -132,6 +155,12 @@ impl Assignee {
             }
         }
     }
+}
+
+fn report(states: Option<BTreeMap<TaskId, NodeState>>, parked: Option<String>, is_draining: bool) -> Report {
+    let tasks = states.unwrap_or_default().into_iter();
+    let tasks = tasks.map(|(id, state)| TaskReport { id, state: state.as_str().to_owned() }).collect();
+    Report { tasks, parked, is_draining }
 }
 
 #[cfg(test)]

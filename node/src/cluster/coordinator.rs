@@ -13,12 +13,14 @@ use orrery_actors::dataset::{DatasetError, DatasetSettings, Store, Table, TableK
 use orrery_actors::source::LedgerStore;
 use orrery_schemas::LedgerSequence;
 use orrery_supervisor::cluster::NodeName;
+use orrery_supervisor::cluster::control::{CallError, Refusal};
+use orrery_supervisor::cluster::lease::{Coordination, Epoch};
 use orrery_supervisor::cluster::membership::{Member, MemberState};
 use orrery_supervisor::cluster::role::Role;
 use orrery_supervisor::{Clock, ErrorClass, ExitError, MonotonicTime};
 use ractor::{Actor, ActorProcessingErr, ActorRef};
+use tokio::sync::watch;
 
-use super::lease::Lease;
 use super::message::{Ask, Assignment, Report, Told};
 use super::peers::Peers;
 
@@ -38,7 +40,8 @@ const SILENT_ROUNDS_MAX: u32 = 3;
 #[derive(Clone)]
 pub(crate) struct CoordinatorSettings {
     pub(crate) peers: Peers,
-    pub(crate) lease: Lease,
+    /// Whether this node is the active one.
+    pub(crate) coordination: watch::Receiver<Coordination>,
     /// In order of preference; the first that tells its newest ledger is believed.
     pub(crate) sources: Vec<Arc<dyn LedgerStore>>,
     pub(crate) dataset: Store,
@@ -104,7 +107,8 @@ impl Actor for Coordinator {
 impl CoordinatorState {
     async fn round(&mut self) -> Result<(), ExitError> {
         let members = self.settings.peers.members();
-        let Some(epoch) = self.settings.lease.hold(&members).await else {
+        let active = self.settings.coordination.borrow().active;
+        let Some(epoch) = active.map(Epoch::get) else {
             if self.active.take().is_some() {
                 tracing::info!("another coordinator is active, this one stands by");
             }
@@ -124,8 +128,8 @@ impl CoordinatorState {
         let plan = active.decide(&self.settings, members.iter());
         let stale = active.tell(&self.settings, plan).await;
         if let Some(newer) = stale {
-            tracing::warn!(epoch, newer, "a newer coordinator is heard, standing down");
-            self.settings.lease.give_up(newer);
+            // The lease will tell so too.
+            tracing::warn!(epoch, newer, "a newer coordinator was heard of");
             self.active = None;
         }
         Ok(())
@@ -198,12 +202,13 @@ impl Active {
     ) -> Plan {
         let workers: Vec<Worker> = members.map(|member| self.worker(member)).collect();
         let count = workers.iter().filter(|worker| worker.is_ready).map(|worker| worker.capacity).sum();
-        let spans = match (self.next(), self.tables.first(), self.newest.map(|(newest, _)| newest).or(settings.to)) {
-            (Some(next), Some(table), Some(newest)) => {
-                due_spans(|first| table.range_at(first, settings.to), next, settings.to, newest, count)
-            }
-            _ => Vec::new(),
-        };
+        let spans =
+            match (self.next(), self.tables.first(), self.newest.map(|(newest, _)| newest).or(settings.to)) {
+                (Some(next), Some(table), Some(newest)) => {
+                    due_spans(|first| table.range_at(first, settings.to), next, settings.to, newest, count)
+                }
+                _ => Vec::new(),
+            };
         self.core.plan(&View { spans, workers })
     }
 
@@ -233,17 +238,25 @@ impl Active {
             (Some(next), Some(to)) => next > to,
             _ => false,
         };
-        let coordinator = settings.peers.members().me().name.as_str().to_owned();
+        let me = settings.peers.members().me().name.clone();
         let asked = plan.into_iter().filter_map(|(node, tasks)| {
             let name: NodeName = node.parse().ok()?;
-            let assignment =
-                Assignment { epoch: self.epoch, coordinator: coordinator.clone(), tasks, is_complete };
-            Some(async move {
-                let told = settings.peers.ask(&name, &Ask::Assign(assignment), ANSWER_WITHIN).await;
-                (name, told)
-            })
+            let coordinator = me.as_str().to_owned();
+            let ask = Ask::Assign(Assignment { epoch: self.epoch, coordinator, tasks, is_complete });
+            Some((name, ask))
         });
-        let answers = join_all(asked).await;
+        // This node last: it may end as soon as it hears that all is done.
+        let (own, others): (Vec<_>, Vec<_>) = asked.partition(|(name, _)| *name == me);
+        let mut answers = Vec::new();
+        for group in [others, own] {
+            answers.extend(
+                join_all(group.into_iter().map(|(name, ask)| async move {
+                    let told = settings.peers.ask(&name, &ask, ANSWER_WITHIN).await;
+                    (name, told)
+                }))
+                .await,
+            );
+        }
         let present: BTreeSet<NodeName> = answers.iter().map(|(name, _)| name.clone()).collect();
         self.heard.retain(|name, _| present.contains(name));
         let mut newer = None;
@@ -252,7 +265,9 @@ impl Active {
                 Ok(Told::Report(report)) => {
                     self.heard.insert(name, (report, 0));
                 }
-                Ok(Told::Stale { epoch }) => newer = newer.max(Some(epoch)),
+                Err(CallError::Refused { refusal: Refusal::Stale { current, .. }, .. }) => {
+                    newer = newer.max(Some(current));
+                }
                 Ok(other) => tracing::warn!(node = %name, ?other, "no report from the node"),
                 Err(error) => {
                     tracing::debug!(node = %name, %error, "the node does not answer");

@@ -74,11 +74,4 @@ pub(crate) enum Told {
     Report(Report),
     /// What was asked for.
     Value(Value),
-    /// A newer coordinator was heard of: the one that asks is to stand down.
-    Stale {
-        /// The newest epoch.
-        epoch: u64,
-    },
-    /// Why not.
-    Refused(String),
 }

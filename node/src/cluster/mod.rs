@@ -1,6 +1,19 @@
-//! A node that shares its work with others.
-mod assignee;
-mod message;
-mod settings;
+//! A node that shares its work with others: who they are, what each does, and how they ask each other.
+//!
+//! ```text
+//! coordinator (one active) --assignment--> assignee of every node --> pipelines/<name>/<task>
+//!                          <---report-----
+//! ```
 
+mod settings;
+mod message;
+mod peers;
+mod assignee;
+mod lease;
+mod coordinator;
+mod member;
+
+pub(crate) use assignee::Assignee;
+pub(crate) use coordinator::{Coordinator, CoordinatorSettings};
+pub(crate) use member::{ClusterNode, Served};
 pub(crate) use settings::ClusterSettings;

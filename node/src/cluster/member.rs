@@ -1,0 +1,322 @@
+//! A node's part in a cluster: its membership, its links, and its answers to what others ask.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use futures::stream::FuturesUnordered;
+use futures::{FutureExt, StreamExt};
+use orrery_actors::dataset::Store;
+use orrery_actors::pipeline::supervised::SupervisedPipeline;
+use orrery_schemas::LedgerSequence;
+use orrery_supervisor::cluster::certificates::Protocol;
+use orrery_supervisor::cluster::control::{Call, ControlPlane, Handler, Refusal};
+use orrery_supervisor::cluster::lease::Coordination;
+use orrery_supervisor::cluster::links::{LinkSettings, Links};
+use orrery_supervisor::cluster::membership::{Members, Membership, MembershipSettings, Profile, Timings};
+use orrery_supervisor::cluster::role::Role;
+use orrery_supervisor::cluster::transport::{Acceptor, Connection, Limits};
+use orrery_supervisor::cluster::{NodeIdentity, NodeName};
+use orrery_supervisor::{ChildSpec, Clock, Restart, RestartIntensity, Strategy, SupervisorSpec};
+use serde_json::json;
+use tokio::sync::{Mutex, mpsc, oneshot, watch};
+
+use super::assignee::Assignee;
+use super::coordinator::{Coordinator, CoordinatorSettings};
+use super::message::{Ask, Told};
+use super::peers::{KIND, Peers};
+use super::{ClusterSettings, lease};
+use crate::control::{Control, Request};
+use crate::exit::Failure;
+use crate::runner::seed;
+
+/// Of the messages in `message.rs`.
+const PROTOCOL: u32 = 1;
+
+/// Questions that wait to be taken up: as many as the gateway has in work.
+const QUESTIONS_MAX: usize = 64;
+
+/// Time for others to take over what this node has, before it ends all the same.
+const HAND_OVER_WITHIN: Duration = Duration::from_secs(10);
+
+/// Between two looks whether they have.
+const HAND_OVER_LOOK: Duration = Duration::from_millis(50);
+
+/// A node of a cluster, before and while its tree runs.
+pub(crate) struct ClusterNode {
+    pub(crate) peers: Peers,
+    settings: ClusterSettings,
+    clock: Arc<dyn Clock>,
+    /// Who coordinates.
+    coordination: watch::Sender<Coordination>,
+    membership: Membership,
+    links: Links,
+    control: ControlPlane,
+    acceptor: std::sync::Mutex<Option<Acceptor>>,
+    questions: Mutex<mpsc::Receiver<Question>>,
+    /// Every ledger that was wanted is durable.
+    complete: watch::Sender<bool>,
+    draining: watch::Sender<bool>,
+}
+
+/// What another node asks, and where the answer goes.
+struct Question {
+    ask: Ask,
+    reply: oneshot::Sender<Result<Told, Refusal>>,
+}
+
+/// Why [`ClusterNode::serve`] came to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Served {
+    /// Nothing is left to do in the whole cluster.
+    Complete,
+    /// This node is asked to leave.
+    Drain,
+}
+
+impl ClusterNode {
+    /// Binds the port, and looks for other nodes.
+    ///
+    /// # Errors
+    ///
+    /// The address cannot be had.
+    pub(crate) async fn start(settings: &ClusterSettings, clock: Arc<dyn Clock>) -> Result<Self, Failure> {
+        let unavailable =
+            |error: &dyn std::fmt::Display| Failure::Unavailable(format!("cluster.listen: {error}"));
+        let credentials = settings.credentials.clone();
+        let identity = NodeIdentity { name: settings.name().clone(), incarnation: milliseconds() };
+        let acceptor = Acceptor::bind(settings.listen, credentials.clone(), Limits::default()).await;
+        let acceptor = acceptor.map_err(|error| unavailable(&error))?;
+        let listen = acceptor.local_address();
+        let advertise = with_port(settings.advertise.unwrap_or(listen), listen.port());
+        let Some(gossip_key) = credentials.gossip_key() else {
+            return Err(Failure::Configuration("cluster.certificates: there is no cluster.key".to_owned()));
+        };
+        let membership = MembershipSettings {
+            identity: identity.clone(),
+            cluster: credentials.cluster().clone(),
+            profile: Profile {
+                address: advertise,
+                roles: settings.roles.clone(),
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+                protocol: PROTOCOL,
+                capacity: settings.tasks,
+            },
+            listen,
+            advertise,
+            seeds: settings.join.clone(),
+            gossip_key: *gossip_key.bytes(),
+            timings: Timings::default(),
+        };
+        let membership =
+            Membership::start(membership, clock.clone()).await.map_err(|error| unavailable(&error))?;
+        let links = Links::new(LinkSettings::new(identity.clone(), credentials, clock.clone(), seed()));
+        let (asked, questions) = mpsc::channel(QUESTIONS_MAX);
+        let control = ControlPlane::new(links.clone(), handler(asked));
+        let peers = Peers::new(control.clone(), membership.members());
+        tracing::info!(node = %identity, address = %advertise, roles = %settings.roles, "node of a cluster");
+        Ok(Self {
+            peers,
+            settings: settings.clone(),
+            clock: clock.clone(),
+            coordination: watch::Sender::default(),
+            membership,
+            links,
+            control,
+            acceptor: std::sync::Mutex::new(Some(acceptor)),
+            questions: Mutex::new(questions),
+            complete: watch::Sender::new(false),
+            draining: watch::Sender::new(false),
+        })
+    }
+
+    /// What keeps it connected, as a part of the node's tree; once. Leases are in `dataset`.
+    pub(crate) fn child(&self, intensity: RestartIntensity, dataset: &Store) -> ChildSpec {
+        let cluster = SupervisorSpec::new("cluster", Strategy::OneForOne, intensity)
+            .child(self.control.child())
+            .child(self.links.child());
+        let acceptor = self.acceptor.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+        let links = self.links.clone();
+        let route = move |connection: Connection| match connection.protocol {
+            Protocol::Control => links.offer(connection),
+            Protocol::Flight => drop(connection),
+        };
+        let cluster = match acceptor {
+            Some(acceptor) => cluster.child(acceptor.child(route)),
+            None => cluster,
+        };
+        let cluster = match self.settings.roles.contains(Role::Coordinator) {
+            true => cluster.child(lease::child(
+                self.links.identity().clone(),
+                dataset.clone(),
+                self.membership.members(),
+                self.clock.clone(),
+                self.coordination.clone(),
+            )),
+            false => cluster,
+        };
+        ChildSpec::supervisor(cluster).restart(Restart::Permanent)
+    }
+
+    /// The coordinator, if this node may be one; it goes up to ledger `to`.
+    pub(crate) fn coordinator(
+        &self,
+        pipeline: &SupervisedPipeline,
+        to: Option<LedgerSequence>,
+    ) -> Option<ChildSpec> {
+        let settings = CoordinatorSettings {
+            peers: self.peers.clone(),
+            coordination: self.coordination.subscribe(),
+            sources: pipeline.stores.clone(),
+            dataset: pipeline.dataset.clone(),
+            settings: pipeline.settings.clone(),
+            to,
+            clock: self.clock.clone(),
+        };
+        let may = self.settings.roles.contains(Role::Coordinator);
+        may.then(|| ChildSpec::worker("coordinator", move |_| Ok((Coordinator, settings.clone()))))
+    }
+
+    /// Answers others and keeps links to those who are there, until something ends it.
+    ///
+    /// # Errors
+    ///
+    /// The membership has failed.
+    pub(crate) async fn serve(&self, control: &Control<'_>, assignee: &Assignee) -> Result<Served, Failure> {
+        let mut questions = self.questions.lock().await;
+        let mut members = self.membership.members();
+        let mut answers = FuturesUnordered::new();
+        let mut complete = self.complete.subscribe();
+        let mut draining = self.draining.subscribe();
+        let is_draining_before = *draining.borrow();
+        self.links.want(addresses(&members.borrow_and_update()));
+        loop {
+            tokio::select! {
+                Some(Question { ask, reply }) = questions.recv() => {
+                    answers.push(async move {
+                        // Whoever asked may not wait any more.
+                        let _ = reply.send(self.answer(ask, control, assignee).await);
+                    }.boxed());
+                }
+                Some(()) = answers.next() => {}
+                Ok(()) = members.changed() => self.links.want(addresses(&members.borrow_and_update())),
+                ended = self.membership.ended() => {
+                    let why = ended.err().map_or_else(|| "it has left".to_owned(), |error| error.to_string());
+                    return Err(Failure::Unavailable(format!("membership: {why}")));
+                }
+                Ok(_) = complete.wait_for(|complete| *complete) => return Ok(Served::Complete),
+                Ok(_) = draining.wait_for(|draining| *draining), if !is_draining_before => return Ok(Served::Drain),
+            }
+        }
+    }
+
+    /// Gives what this node does to others, if there are any, and leaves. Others learn of it at once.
+    pub(crate) async fn hand_over(&self, control: &Control<'_>, assignee: &Assignee) {
+        self.draining.send_replace(true);
+        self.membership.set_draining(true);
+        let has_others = self.peers.members().others().next().is_some();
+        let idle = async {
+            while has_others && !assignee.is_idle().await {
+                tokio::time::sleep(HAND_OVER_LOOK).await;
+            }
+        };
+        tokio::select! {
+            _ = self.serve(control, assignee) => {}
+            handed_over = tokio::time::timeout(HAND_OVER_WITHIN, idle) => {
+                if handed_over.is_err() {
+                    tracing::warn!("nobody took over in time; what is not durable is done again by others");
+                }
+            }
+        }
+    }
+
+    /// Tells the others that this node is gone.
+    pub(crate) async fn leave(&self) {
+        if let Err(error) = self.membership.leave().await {
+            tracing::warn!(%error, "others are not told that this node leaves; they will notice");
+        }
+    }
+
+    async fn answer(&self, ask: Ask, control: &Control<'_>, assignee: &Assignee) -> Result<Told, Refusal> {
+        let is_draining = *self.draining.borrow();
+        match ask {
+            Ask::Assign(assignment) => {
+                let asked = assignment.epoch;
+                let report = assignee.assign(&assignment, control.parked_reason(), is_draining).await;
+                let report = report.map_err(|current| Refusal::Stale { asked, current })?;
+                self.membership.set_load(load(report.tasks.len(), self.settings.tasks));
+                if assignment.is_complete {
+                    self.complete.send_replace(true);
+                }
+                Ok(Told::Report(report))
+            }
+            Ask::Report => Ok(Told::Report(assignee.report(control.parked_reason(), is_draining).await)),
+            Ask::Tree => control.perform(Request::Tree).await.map(Told::Value).map_err(Refusal::failed),
+            Ask::Park { pipeline } => {
+                let parked = control.perform(Request::Park { pipeline }).await;
+                parked.map(Told::Value).map_err(Refusal::failed)
+            }
+            Ask::Resume { pipeline } => {
+                let resumed = control.perform(Request::Resume { pipeline }).await;
+                resumed.map(Told::Value).map_err(Refusal::failed)
+            }
+            Ask::Drain => {
+                self.draining.send_replace(true);
+                Ok(Told::Value(json!({ "node": self.settings.name().as_str(), "state": "draining" })))
+            }
+            Ask::Logs { .. } => Err(Refusal::unknown_kind("logs", &[KIND])),
+        }
+    }
+}
+
+fn load(tasks: usize, tasks_max: u32) -> f32 {
+    let tasks = f32::from(u16::try_from(tasks).unwrap_or(u16::MAX));
+    tasks / f32::from(u16::try_from(tasks_max).unwrap_or(u16::MAX)).max(1.0)
+}
+
+/// Those who are to be linked with, this node included.
+fn addresses(members: &Members) -> BTreeMap<NodeName, String> {
+    let address = |member: &orrery_supervisor::cluster::membership::Member| {
+        (member.identity.name.clone(), member.profile.address.to_string())
+    };
+    members.others().map(address).collect()
+}
+
+fn with_port(address: SocketAddr, port: u16) -> SocketAddr {
+    match address.port() {
+        0 => SocketAddr::new(address.ip(), port),
+        _ => address,
+    }
+}
+
+/// Hands calls to whoever serves them: what answers them lives with the node's tree, the gateway with its links.
+fn handler(asked: mpsc::Sender<Question>) -> Handler {
+    Arc::new(move |call: Call| {
+        let asked = asked.clone();
+        async move {
+            if call.kind != KIND {
+                return Err(Refusal::unknown_kind(&call.kind, &[KIND]));
+            }
+            let ask = serde_json::from_slice(&call.body)
+                .map_err(|error| Refusal::Malformed { detail: error.to_string() })?;
+            let (reply, told) = oneshot::channel();
+            if asked.send(Question { ask, reply }).await.is_err() {
+                return Err(Refusal::failed("the node ends"));
+            }
+            let told = told.await.map_err(|_| Refusal::failed("the node ends"))??;
+            serde_json::to_vec(&told).map(Into::into).map_err(Refusal::failed)
+        }
+        .boxed()
+    })
+}
+
+/// Since 1970: the incarnation of this life.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a later life needs a larger number, over restarts of the machine"
+)]
+fn milliseconds() -> u64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    since.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}
