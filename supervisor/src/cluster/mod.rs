@@ -4,3 +4,4 @@ pub mod name;
 pub mod role;
 pub mod membership;
 pub mod placement;
+pub mod lease;
