@@ -31,6 +31,8 @@ pub mod links;
 pub mod control;
 pub mod role;
 pub mod membership;
+pub mod lease;
+pub mod placement;
 
 mod name;
 
