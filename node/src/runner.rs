@@ -9,6 +9,7 @@ use futures::future::BoxFuture;
 use orrery_actors::checkpoint::{NodeState, RestartRecord};
 use orrery_actors::dataset::{DatasetUrl, Retry, Store};
 use orrery_actors::metrics::PipelineMetrics;
+use orrery_actors::pipeline::Places;
 use orrery_actors::pipeline::supervised::{PipelineLimits, SupervisedPipeline};
 use orrery_actors::source::{AtTip, WORKER_STACK_BYTES};
 use orrery_schemas::LedgerSequence;
@@ -123,6 +124,7 @@ impl Node {
             limits,
             state: Some(state.clone()),
             metrics: metrics.clone(),
+            places: Places::default(),
             clock: Arc::new(SystemClock::new()),
             seed: seed(),
         };

@@ -8,6 +8,8 @@ mod blocking;
 mod batch;
 mod table;
 pub mod supervised;
+mod places;
 
 pub use blocking::Pipeline;
+pub use places::{Place, Places};
 pub use work::{PipelineSettings, ProcessedLedger, Proof};

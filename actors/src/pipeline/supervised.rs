@@ -23,6 +23,7 @@ use orrery_supervisor::{
 };
 
 use super::batch::work_on;
+use super::places::{Place, Places};
 use super::table::{TableOutput, TableSettings};
 use super::work::{PipelineSettings, Proof};
 use crate::checkpoint::{NodeState, Quarantined, Seen};
@@ -32,7 +33,7 @@ use crate::ledger::Network;
 use crate::metrics::PipelineMetrics;
 use crate::processor::ttp::Mode;
 use crate::processor::{Processor, ProcessorLimits, ProcessorSettings};
-use crate::sink::{Output, Sink, SinkActorSettings};
+use crate::sink::{OnCheckpoint, Output, Sink, SinkActorSettings};
 use crate::source::{
     AtTip, Fetcher, FetcherSettings, LedgerChunk, LedgerStore, Rejected, StreamLimits, StreamStart,
     SystemTimer, ledger_stream,
@@ -56,7 +57,7 @@ const BACKOFF_FIRST: Duration = Duration::from_millis(20);
 const BACKOFF_CAP: Duration = Duration::from_secs(10);
 
 /// Names of the tables' sinks, in the order in which they start.
-const SINKS: [(&str, TableKind); 2] =
+pub(super) const SINKS: [(&str, TableKind); 2] =
     [("sink/token_transfers", TableKind::TokenTransfers), ("sink/ledgers", TableKind::Ledgers)];
 
 /// What a pipeline may hold at once.
@@ -123,6 +124,8 @@ pub struct SupervisedPipeline {
     pub state: Option<NodeState>,
     /// Counts.
     pub metrics: Arc<PipelineMetrics>,
+    /// Where its stages work.
+    pub places: Places,
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// Seed of all jitter.
@@ -142,20 +145,56 @@ impl SupervisedPipeline {
     /// The constants of this file contradict each other.
     pub fn spec(self) -> Result<SupervisorSpec, ExitError> {
         let intensity = RestartIntensity::new(RESTARTS_MAX, RESTARTS_PERIOD).map_err(invalid)?;
-        let backoff = Backoff::new(BACKOFF_FIRST, BACKOFF_CAP).map_err(invalid)?;
+        let backoff = backoff()?;
         let pipeline = Arc::new(self);
         let mut spec = SupervisorSpec::new(pipeline.name.clone(), Strategy::OneForAll, intensity)
             .end_when(EndWhen::AllEnded);
         for (id, kind) in SINKS {
-            let pipeline = pipeline.clone();
-            let child = ChildSpec::worker(id, move |context| pipeline.sink(kind, backoff, context));
-            spec = spec.child(tuned(child, SINK_STOPS_WITHIN, backoff));
+            spec = spec.child(match &pipeline.places.sinks {
+                Place::Here => pipeline.sink_child(id, kind, backoff, pipeline.clone().on_checkpoint(kind)),
+                Place::Node(node) => {
+                    let (pipeline, node) = (pipeline.clone(), node.clone());
+                    let child =
+                        ChildSpec::worker(id, move |context| pipeline.remote_sink(kind, &node, context));
+                    tuned(child, STOPS_WITHIN, backoff)
+                }
+            });
         }
         let processor = pipeline.clone();
         let child = ChildSpec::worker("processor", move |context| processor.processor(context));
         spec = spec.child(tuned(child, STOPS_WITHIN, backoff));
+        Ok(spec.child(match &pipeline.places.fetcher {
+            Place::Here => pipeline.fetcher_child(backoff),
+            Place::Node(node) => {
+                let (pipeline, node) = (pipeline.clone(), node.clone());
+                let child =
+                    ChildSpec::worker("fetcher", move |context| pipeline.remote_fetcher(&node, context));
+                tuned(child, STOPS_WITHIN, backoff)
+            }
+        }))
+    }
+
+    /// The fetcher, which finds its processor beside it.
+    pub(super) fn fetcher_child(self: &Arc<Self>, backoff: Backoff) -> ChildSpec {
+        let pipeline = self.clone();
         let child = ChildSpec::worker("fetcher", move |context| pipeline.fetcher(backoff, context));
-        Ok(spec.child(tuned(child, STOPS_WITHIN, backoff)))
+        tuned(child, STOPS_WITHIN, backoff)
+    }
+
+    /// The sink of a table.
+    pub(super) fn sink_child(
+        self: &Arc<Self>,
+        id: &str,
+        kind: TableKind,
+        backoff: Backoff,
+        on_checkpoint: OnCheckpoint,
+    ) -> ChildSpec {
+        let pipeline = self.clone();
+        let child = ChildSpec::worker(id, move |context| {
+            pipeline.refuse_if_parked()?;
+            pipeline.sink(kind, backoff, context, on_checkpoint.clone())
+        });
+        tuned(child, SINK_STOPS_WITHIN, backoff)
     }
 
     fn sink(
@@ -163,8 +202,8 @@ impl SupervisedPipeline {
         kind: TableKind,
         backoff: Backoff,
         context: &StartContext,
+        on_checkpoint: OnCheckpoint,
     ) -> Result<(Sink, SinkActorSettings), StartError> {
-        self.refuse_if_parked()?;
         let settings = TableSettings {
             pipeline: self.name.clone(),
             store: self.dataset.clone(),
@@ -178,18 +217,22 @@ impl SupervisedPipeline {
         };
         let random = random(self.seed, context.incarnation(), kind.as_str());
         let output: Box<dyn Output> = Box::new(TableOutput::new(settings, random));
+        Ok((Sink, SinkActorSettings { output, credits: self.limits.processor_to_sink, on_checkpoint }))
+    }
+
+    /// Notes the checkpoints of an output in the node's own state.
+    pub(super) fn on_checkpoint(self: Arc<Self>, kind: TableKind) -> OnCheckpoint {
         let (state, output_name) = (self.state.clone(), format!("{}/{}", self.name, kind.as_str()));
-        let on_checkpoint = Arc::new(move |ledger| {
+        Arc::new(move |ledger| {
             let Some(state) = &state else { return };
             if let Err(error) = state.checkpoints.advance(&output_name, ledger) {
                 tracing::warn!(%error, "checkpoint not noted; the dataset has it");
             }
-        });
-        Ok((Sink, SinkActorSettings { output, credits: self.limits.processor_to_sink, on_checkpoint }))
+        })
     }
 
     /// What was parked stays so, whoever starts it, until it is resumed.
-    fn refuse_if_parked(&self) -> Result<(), ExitError> {
+    pub(super) fn refuse_if_parked(&self) -> Result<(), ExitError> {
         let Some(state) = &self.state else { return Ok(()) };
         match state.parked.reason(&self.name) {
             Ok(None) => Ok(()),
@@ -230,7 +273,7 @@ impl SupervisedPipeline {
 
     /// Keeps the evidence and notes that the pipeline is parked, so that a restarted node leaves it so.
     fn quarantine(&self, poison: &PoisonLedger, attempts: u32) -> Result<(), ExitError> {
-        let source = self.stores.get(poison.origin.source).map_or("", |store| store.name());
+        let source = poison.origin.lake.as_ref();
         let (ledger, file, reason) = (poison.ledger.0, poison.origin.file.as_ref(), poison.reason.as_str());
         tracing::error!(ledger, source, file, reason, attempts, "poison ledger, the pipeline is parked");
         let Some(state) = &self.state else { return Ok(()) };
@@ -308,18 +351,23 @@ impl SupervisedPipeline {
 
     /// An object that was processed before and has changed since is an alarm: its ledgers are proven again anyway.
     fn remember(&self, chunk: &LedgerChunk) {
-        let (Some(state), Some(store)) = (&self.state, self.stores.get(chunk.source)) else { return };
+        let Some(state) = &self.state else { return };
         let fingerprint = Hash32(chunk.fingerprint().0);
-        match state.objects.remember(store.name(), *chunk.range.start(), fingerprint) {
+        match state.objects.remember(chunk.lake(), *chunk.range.start(), fingerprint) {
             Ok(Seen::New | Seen::Same) => {}
             Ok(Seen::Changed(before)) => {
                 self.metrics.object_changed();
-                let (file, source) = (chunk.file.as_ref(), store.name());
+                let (file, source) = (chunk.file.as_ref(), chunk.lake().as_ref());
                 tracing::error!(file, source, %before, now = %fingerprint, "an object changed after it was processed");
             }
             Err(error) => tracing::warn!(%error, "fingerprint of an object not noted"),
         }
     }
+}
+
+/// Between restarts of a pipeline, and between attempts to reach what it needs.
+pub(super) fn backoff() -> Result<Backoff, ExitError> {
+    Backoff::new(BACKOFF_FIRST, BACKOFF_CAP).map_err(invalid)
 }
 
 fn tuned(child: ChildSpec, stops_within: Duration, backoff: Backoff) -> ChildSpec {

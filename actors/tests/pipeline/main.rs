@@ -10,8 +10,10 @@
 
 mod made;
 mod objects;
+mod wire;
 
 mod determinism;
+mod exchange;
 mod flow;
 mod lakes;
 mod outages;
