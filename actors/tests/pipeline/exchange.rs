@@ -7,9 +7,10 @@ use bytes::Bytes;
 use orrery_actors::exchange::{ExchangeLimits, RemoteNode};
 use orrery_actors::pipeline::supervised::SupervisedPipeline;
 use orrery_actors::pipeline::{Place, Places};
+use orrery_supervisor::SeededRandom;
 
-use crate::made::{LAST, Source, check_rows, pipeline, settled, start};
-use crate::objects::{Fate, Objects};
+use crate::made::{LAST, Source, check_rows, pipeline, start};
+use crate::objects::Objects;
 use crate::wire::{Wire, node_at, serve};
 
 /// The pipeline of the node that only processes: it has no stores, and a dataset of its own that must stay empty.
@@ -76,4 +77,27 @@ async fn each_stage_may_be_elsewhere_alone_or_on_a_node_of_its_own() {
     hub.places.fetcher = there(&fetching);
     start(vec![hub]).await.end_normally().await;
     assert_eq!(objects.contents().await, expect);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn connections_that_break_at_random_cost_no_row() {
+    let limits = ExchangeLimits::default();
+    let expect = local(3, 8).await;
+    let (mut cuts, mut random) = (0, SeededRandom::new(11));
+    while cuts < 20 {
+        let objects = Objects::sound();
+        let serving = serve(pipeline("main", &[Source::sound(3)], &objects, 8, 1), limits).await;
+        // Fewer than a pipeline may restart; bytes of the first frames up to those of half a run.
+        let budgets = (0..8).map(|_| 200 + random.draw() as usize % 200_000).collect();
+        let wire = Wire::new(serving.address, budgets).await;
+        let node = node_at(wire.address, limits);
+        let (hub, _) = processing(there(&node), there(&node), 8, LAST);
+        let running = start(vec![hub]).await;
+        running.end_normally().await;
+        assert_eq!(objects.contents().await, expect, "after {cuts} cuts: {:?}", running.restarts());
+        assert!(wire.cuts() > 0 && !running.restarts().is_empty(), "no connection broke");
+        let classes = running.restarts();
+        assert!(classes.iter().all(|why| why.contains("unavailable")), "{classes:?}");
+        cuts += wire.cuts();
+    }
 }
