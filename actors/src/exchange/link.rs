@@ -37,7 +37,8 @@ pub(super) type Outgoing = mpsc::Sender<Result<FlightData, Status>>;
 pub(super) struct Link {
     /// The other end, in messages.
     node: String,
-    epoch: u64,
+    /// `None` until the other end has opened the stream.
+    epoch: Option<u64>,
     incoming: Incoming,
     outgoing: Outgoing,
     queue: VecDeque<FlightData>,
@@ -70,7 +71,7 @@ impl Link {
     /// An end whose first frames are still to come and to go.
     pub(super) fn new(
         node: String,
-        epoch: u64,
+        epoch: Option<u64>,
         incoming: Incoming,
         outgoing: Outgoing,
         limits: &ExchangeLimits,
@@ -114,7 +115,7 @@ impl Link {
             return Err(ExitError::new(ErrorClass::Unavailable, reason));
         }
         self.sent += 1;
-        let header = Header { epoch: self.epoch, sequence: self.sent, traceparent, body };
+        let header = Header { epoch: self.epoch.unwrap_or_default(), sequence: self.sent, traceparent, body };
         let app_metadata = header.encode()?;
         self.queue.push_back(FlightData { flight_descriptor: None, data_header, app_metadata, data_body });
         Ok(())
@@ -179,15 +180,13 @@ impl Link {
         self.liveness.heard();
         let Header { epoch, sequence, traceparent, body } =
             Header::decode(&frame.app_metadata).map_err(|error| self.of(error))?;
-        if self.received == 0 && matches!(body, Body::Open(_)) {
-            self.epoch = epoch;
-        }
         self.received += 1;
         if sequence != self.received {
             return Err(self.of(ExchangeError::Sequence { expected: self.received, found: sequence }));
         }
-        if epoch != self.epoch {
-            return Err(self.of(ExchangeError::Epoch { expected: self.epoch, found: epoch }));
+        let expected = *self.epoch.get_or_insert(epoch);
+        if epoch != expected {
+            return Err(self.of(ExchangeError::Epoch { expected, found: epoch }));
         }
         let bytes = body.window_bytes();
         if bytes > FRAME_BYTES_MAX || frame.data_body.len() > bytes {

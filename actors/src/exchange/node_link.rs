@@ -83,7 +83,7 @@ impl RemoteNode {
         let requests = ReceiverStream::new(requests).filter_map(|frame| std::future::ready(frame.ok()));
         let answer = tokio::time::timeout(limit, client.do_exchange(requests)).await.map_err(late)?;
         let incoming = answer.map_err(|status| error_of(&status, &self.name))?.into_inner();
-        let mut link = Link::new(self.name.clone(), epoch, incoming.boxed(), outgoing, &self.limits);
+        let mut link = Link::new(self.name.clone(), Some(epoch), incoming.boxed(), outgoing, &self.limits);
         link.tell(Body::Open(opening))?;
         Ok(link)
     }

@@ -186,7 +186,7 @@ async fn serve(
     extensions: Extensions,
 ) -> Result<(), ExitError> {
     let limits = settings.limits;
-    let mut link = Link::new("that asks".to_owned(), 0, incoming, outgoing, &limits);
+    let mut link = Link::new("that asks".to_owned(), None, incoming, outgoing, &limits);
     let late = |_| {
         let reason = format!("no stage was asked for within {:?}", limits.open_within);
         ExitError::new(ErrorClass::Unavailable, reason)

@@ -14,6 +14,8 @@ mod wire;
 
 mod determinism;
 mod exchange;
+mod exchange_flow;
+mod exchange_peers;
 mod flow;
 mod lakes;
 mod outages;
