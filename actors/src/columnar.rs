@@ -1,10 +1,13 @@
-//! What every Parquet file of ours has in common, the sink's and the dataset's: the settings that shape its bytes.
+//! What every Parquet file of ours has in common, the sink's and the dataset's: the settings that shape its bytes, and the
+//! form of its columns, in which they also travel between nodes.
 //!
 //! Every setting is stated, so that a new default of the library changes no file.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use arrow::array::RecordBatch;
+use arrow::compute::cast;
 use arrow::datatypes::{Schema, SchemaRef};
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::errors::ParquetError;
@@ -83,4 +86,18 @@ pub(crate) fn with_network(schema: &SchemaRef, passphrase: &str) -> SchemaRef {
     let mut schema = schema.as_ref().clone();
     schema.metadata.insert(NETWORK_KEY.to_owned(), passphrase.to_owned());
     Arc::new(schema)
+}
+
+/// A batch with the columns of `schema`, which has text where the batch may have dictionaries.
+pub(crate) fn at_rest(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, String> {
+    let columns = schema.fields().iter().map(|field| {
+        let column =
+            batch.column_by_name(field.name()).ok_or_else(|| format!("no column {}", field.name()))?;
+        if column.data_type() == field.data_type() {
+            return Ok(Arc::clone(column));
+        }
+        cast(column, field.data_type()).map_err(|error| format!("column {}: {error}", field.name()))
+    });
+    let columns: Vec<_> = columns.collect::<Result<_, String>>()?;
+    RecordBatch::try_new(Arc::clone(schema), columns).map_err(|error| error.to_string())
 }

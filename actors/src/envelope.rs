@@ -8,7 +8,7 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use bytes::Bytes;
 use orrery_schemas::{Hash32, Ledger, LedgerSequence};
-use orrery_supervisor::Handle;
+use orrery_supervisor::{ExitError, Handle};
 use ractor::Message;
 use thiserror::Error;
 use tracing::Span as TraceSpan;
@@ -58,6 +58,8 @@ impl EventBatch {
 pub struct Origin {
     /// Which source, counted in the order of the configuration.
     pub source: usize,
+    /// Name of that source.
+    pub lake: Arc<str>,
     /// Object, file or answer.
     pub file: Arc<str>,
     /// Its bytes, as they came.
@@ -154,6 +156,8 @@ pub enum SourceMessage {
     End,
     /// By itself: look for the next ledgers, for the run of this number.
     Pull(u64),
+    /// By itself, where another node fetches: the stream has ended.
+    LinkEnded(ExitError),
 }
 
 /// What a processor is told.
@@ -207,6 +211,8 @@ pub enum SinkMessage {
     Events(Arc<EventBatch>),
     /// By the processor: no more will come.
     End,
+    /// By itself, where another node writes: the stream has ended, normally when the last batch is durable.
+    LinkEnded(Result<(), ExitError>),
 }
 
 impl Message for SourceMessage {}

@@ -34,7 +34,7 @@ pub struct Metric {
 }
 
 /// Every metric of the data path.
-pub const METRICS: [Metric; 16] = [
+pub const METRICS: [Metric; 20] = [
     declare(RECEIVED_LEDGERS, MetricKind::Counter, "Ledgers that the fetcher sent to the processor."),
     declare(RECEIVED_BYTES, MetricKind::Counter, "Bytes of objects and answers that held those ledgers."),
     declare(FETCH_WATERMARK, MetricKind::Gauge, "Last ledger that the fetcher sent to the processor."),
@@ -63,6 +63,18 @@ pub const METRICS: [Metric; 16] = [
     declare(SINK_OUTAGE, MetricKind::Gauge, "1 while the output cannot be read or written."),
     declare(COMMITS, MetricKind::Counter, "Commits to the output."),
     declare(COMMIT_SECONDS, MetricKind::Histogram, "Time that a commit took."),
+    declare(
+        exchange::STREAMS,
+        MetricKind::Gauge,
+        "Streams that are open to stages on other nodes, or from them.",
+    ),
+    declare(exchange::SENT_BYTES, MetricKind::Counter, "Bytes of batches sent to other nodes."),
+    declare(exchange::RECEIVED_BYTES, MetricKind::Counter, "Bytes of batches received from other nodes."),
+    declare(
+        exchange::IN_FLIGHT_BYTES,
+        MetricKind::Gauge,
+        "Bytes of batches on their way between this node and others.",
+    ),
 ];
 
 const RECEIVED_LEDGERS: &str = "orrery_source_received_ledgers_total";
@@ -253,6 +265,15 @@ impl PipelineMetrics {
         self.durable(output, checkpoint, closed_at);
     }
 
+    /// An output has every ledger up to `checkpoint`, as the node that writes it says: that one counts the commits.
+    pub fn acknowledged(&self, output: &'static str, checkpoint: LedgerSequence) {
+        let [events, ledgers] = &self.checkpoints;
+        let noted = if output == LEDGERS_OUTPUT { ledgers } else { events };
+        noted.store(checkpoint.0.into(), Ordering::Relaxed);
+        let labels = [("pipeline", self.pipeline.to_string()), ("output", output.to_owned())];
+        gauge!(CHECKPOINT, &labels).set(f64::from(checkpoint.0));
+    }
+
     /// An output has every ledger up to `checkpoint`, after a commit that took `seconds`.
     pub fn committed(
         &self,
@@ -280,6 +301,36 @@ impl PipelineMetrics {
         gauge!(CHECKPOINT, &labels).set(f64::from(checkpoint.0));
         gauge!(CHECKPOINT_CLOSED_AT, &labels).set(closed_at.unix_seconds() as f64);
         labels
+    }
+}
+
+/// What the streams between nodes count, which are of no one pipeline.
+pub(crate) mod exchange {
+    use super::{counter, gauge};
+
+    pub(super) const STREAMS: &str = "orrery_exchange_open_streams";
+    pub(super) const SENT_BYTES: &str = "orrery_exchange_sent_bytes_total";
+    pub(super) const RECEIVED_BYTES: &str = "orrery_exchange_received_bytes_total";
+    pub(super) const IN_FLIGHT_BYTES: &str = "orrery_exchange_in_flight_bytes";
+
+    /// So many streams are open.
+    pub(crate) fn streams(count: usize) {
+        gauge!(STREAMS).set(count as f64);
+    }
+
+    /// A batch was sent.
+    pub(crate) fn sent(bytes: usize) {
+        counter!(SENT_BYTES).increment(bytes as u64);
+    }
+
+    /// A batch came.
+    pub(crate) fn received(bytes: usize) {
+        counter!(RECEIVED_BYTES).increment(bytes as u64);
+    }
+
+    /// So many bytes are on their way.
+    pub(crate) fn in_flight(bytes: usize) {
+        gauge!(IN_FLIGHT_BYTES).set(bytes as f64);
     }
 }
 

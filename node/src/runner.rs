@@ -7,6 +7,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use orrery_actors::checkpoint::{NodeState, Quarantined, RestartRecord};
 use orrery_actors::dataset::{DatasetUrl, Retry, Store};
+use orrery_actors::pipeline::Places;
 use orrery_actors::pipeline::supervised::{PipelineLimits, SupervisedPipeline};
 use orrery_actors::source::{AtTip, WORKER_STACK_BYTES};
 use orrery_schemas::LedgerSequence;
@@ -143,6 +144,7 @@ impl Node {
             state: Some(state.clone()),
             metrics: readiness.metrics.clone(),
             clock: Arc::new(readiness.clock),
+            places: Places::default(),
             seed: seed(),
         };
         let cluster = match &settings.cluster {

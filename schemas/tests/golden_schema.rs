@@ -6,7 +6,8 @@ use std::path::PathBuf;
 
 use arrow::datatypes::Schema;
 use orrery_schemas::{
-    describe_schema, ledgers_schema, token_transfers_schema, token_transfers_stored_schema,
+    describe_schema, ledger_close_metas_schema, ledgers_schema, token_transfers_schema,
+    token_transfers_stored_schema,
 };
 
 #[test]
@@ -14,6 +15,7 @@ fn schemas_are_those_that_were_reviewed() {
     check("token_transfers", &token_transfers_schema());
     check("token_transfers_stored", &token_transfers_stored_schema());
     check("ledgers", &ledgers_schema());
+    check("ledger_close_metas", &ledger_close_metas_schema());
 }
 
 fn check(name: &str, schema: &Schema) {

@@ -78,6 +78,12 @@ impl SupervisorHandle {
         tokio::time::timeout(KILL_GRACE, self.join()).await.unwrap_or(ExitReason::Killed)
     }
 
+    /// As [`Self::stop`], for whoever cannot wait: tells the root, and returns at once.
+    pub fn begin_stop(&self, deadline: Duration) {
+        // If the root has ended there is nobody to tell.
+        let _ = self.root.send_message(SupervisorMessage::Stop { within: Some(deadline) });
+    }
+
     /// Waits until the root has ended, and tells why. [`ExitReason::Failed`] is an escalation, whose class says what went
     /// wrong; [`ExitReason::Parked`] means that the root itself must not run.
     pub async fn join(&self) -> ExitReason {

@@ -7,7 +7,7 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use arrow::array::{Array, AsArray, RecordBatch};
-use arrow::compute::{cast, concat_batches};
+use arrow::compute::concat_batches;
 use arrow::datatypes::{Int32Type, Int64Type, SchemaRef, TimestampMicrosecondType};
 use bytes::Bytes;
 use orrery_schemas::{
@@ -21,7 +21,7 @@ use super::DatasetError;
 use super::kind::TableKind;
 use super::ledger_digest::ledgers_digest;
 use super::slot::{AddFile, FileName, sha256};
-use crate::columnar::{self, BATCH_ROWS, FIRST_LEDGER_KEY, LAST_LEDGER_KEY, with_network};
+use crate::columnar::{self, BATCH_ROWS, FIRST_LEDGER_KEY, LAST_LEDGER_KEY, at_rest, with_network};
 
 /// Largest data file that is read: a slot of 1,024 dense ledgers has under 100 MB.
 pub(super) const FILE_BYTES_MAX: u64 = 4 << 30;
@@ -269,20 +269,6 @@ impl TableKind {
         }
         Ok(())
     }
-}
-
-/// A batch with the columns of `schema`, which has text where the batch may have dictionaries.
-fn at_rest(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, String> {
-    let columns = schema.fields().iter().map(|field| {
-        let column =
-            batch.column_by_name(field.name()).ok_or_else(|| format!("no column {}", field.name()))?;
-        if column.data_type() == field.data_type() {
-            return Ok(Arc::clone(column));
-        }
-        cast(column, field.data_type()).map_err(|error| format!("column {}: {error}", field.name()))
-    });
-    let columns: Vec<_> = columns.collect::<Result<_, String>>()?;
-    RecordBatch::try_new(Arc::clone(schema), columns).map_err(|error| error.to_string())
 }
 
 /// The batches of a data file. The error is for a person and does not name the file.

@@ -16,7 +16,7 @@ mod view;
 
 pub(crate) use envelope::{Envelope, Memo, MuxedAccount, OperationParts, TransactionParts};
 pub(crate) use events::{EventView, for_each_event, for_each_transaction_event};
-pub use extent::{LedgerExtent, measure_ledger_close_meta, peek_sequence};
+pub use extent::{HeaderSummary, LedgerExtent, measure_ledger_close_meta, peek_header, peek_sequence};
 pub(crate) use grammar::take_value;
 pub use network::Network;
 pub(crate) use outcome::Outcome;

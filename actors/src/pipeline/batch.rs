@@ -4,7 +4,7 @@
 use orrery_schemas::{Ledger, LedgerSequence, TokenTransferBatchBuilder};
 
 use super::work::{PipelineSettings, ProcessedLedger, work};
-use crate::envelope::{EventBatch, LedgerBatch, Origin, Span, Worked};
+use crate::envelope::{EventBatch, LedgerBatch, Span, Worked};
 use crate::ledger::integrity::{ChainLink, check_link};
 
 /// Rows that a builder has room for from the start: a dense ledger's.
@@ -13,7 +13,7 @@ const ROWS_USUAL: usize = 1024;
 /// Works on all ledgers of a batch, up to the first that fails.
 pub(super) fn work_on(settings: &PipelineSettings, batch: &LedgerBatch) -> Worked<EventBatch> {
     let chunk = &batch.chunk;
-    let origin = Origin { source: chunk.source, file: chunk.file.clone(), bytes: chunk.bytes.clone() };
+    let origin = chunk.origin();
     let mut events = Events::new();
     let mut fault = None;
     let mut due = *chunk.range.start();

@@ -9,6 +9,8 @@ mod batch;
 mod noted;
 mod table;
 pub mod supervised;
+mod places;
 
 pub use blocking::Pipeline;
+pub use places::{Place, Places};
 pub use work::{PipelineSettings, ProcessedLedger, Proof};

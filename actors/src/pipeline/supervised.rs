@@ -24,6 +24,7 @@ use orrery_supervisor::{
 
 use super::batch::work_on;
 use super::noted::Notes;
+use super::places::{Place, Places};
 use super::table::{TableOutput, TableSettings};
 use super::work::{PipelineSettings, Proof};
 use crate::checkpoint::{NodeState, Quarantined, Seen};
@@ -34,7 +35,7 @@ use crate::ledger::Network;
 use crate::metrics::PipelineMetrics;
 use crate::processor::ttp::Mode;
 use crate::processor::{Processor, ProcessorLimits, ProcessorSettings};
-use crate::sink::{Output, Sink, SinkActorSettings};
+use crate::sink::{OnCheckpoint, Output, Sink, SinkActorSettings};
 use crate::source::{
     AtTip, Fetcher, FetcherSettings, LedgerChunk, LedgerStore, Rejected, StreamLimits, StreamStart,
     SystemTimer, ledger_stream,
@@ -58,7 +59,7 @@ const BACKOFF_FIRST: Duration = Duration::from_millis(20);
 const BACKOFF_CAP: Duration = Duration::from_secs(10);
 
 /// Names of the tables' sinks, in the order in which they start.
-const SINKS: [(&str, TableKind); 2] =
+pub(super) const SINKS: [(&str, TableKind); 2] =
     [("sink/token_transfers", TableKind::TokenTransfers), ("sink/ledgers", TableKind::Ledgers)];
 
 /// What a pipeline may hold at once.
@@ -129,6 +130,8 @@ pub struct SupervisedPipeline {
     pub state: Option<NodeState>,
     /// Counts.
     pub metrics: Arc<PipelineMetrics>,
+    /// Where its stages work.
+    pub places: Places,
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// Seed of all jitter.
@@ -157,20 +160,56 @@ impl SupervisedPipeline {
     /// The constants of this file contradict each other.
     pub fn spec(self) -> Result<SupervisorSpec, ExitError> {
         let intensity = RestartIntensity::new(RESTARTS_MAX, RESTARTS_PERIOD).map_err(invalid)?;
-        let backoff = Backoff::new(BACKOFF_FIRST, BACKOFF_CAP).map_err(invalid)?;
+        let backoff = backoff()?;
         let pipeline = Arc::new(self);
         let id = pipeline.task.clone().unwrap_or_else(|| pipeline.name.clone());
         let mut spec = SupervisorSpec::new(id, Strategy::OneForAll, intensity).end_when(EndWhen::AllEnded);
         for (id, kind) in SINKS {
-            let pipeline = pipeline.clone();
-            let child = ChildSpec::worker(id, move |context| pipeline.sink(kind, backoff, context));
-            spec = spec.child(tuned(child, SINK_STOPS_WITHIN, backoff));
+            spec = spec.child(match &pipeline.places.sinks {
+                Place::Here => pipeline.sink_child(id, kind, backoff, Arc::new(|_| ())),
+                Place::Node(node) => {
+                    let (pipeline, node) = (pipeline.clone(), node.clone());
+                    let child =
+                        ChildSpec::worker(id, move |context| pipeline.remote_sink(kind, &node, context));
+                    tuned(child, STOPS_WITHIN, backoff)
+                }
+            });
         }
         let processor = pipeline.clone();
         let child = ChildSpec::worker("processor", move |context| processor.processor(context));
         spec = spec.child(tuned(child, STOPS_WITHIN, backoff));
+        Ok(spec.child(match &pipeline.places.fetcher {
+            Place::Here => pipeline.fetcher_child(backoff),
+            Place::Node(node) => {
+                let (pipeline, node) = (pipeline.clone(), node.clone());
+                let child =
+                    ChildSpec::worker("fetcher", move |context| pipeline.remote_fetcher(&node, context));
+                tuned(child, STOPS_WITHIN, backoff)
+            }
+        }))
+    }
+
+    /// The fetcher, which finds its processor beside it.
+    pub(super) fn fetcher_child(self: &Arc<Self>, backoff: Backoff) -> ChildSpec {
+        let pipeline = self.clone();
         let child = ChildSpec::worker("fetcher", move |context| pipeline.fetcher(backoff, context));
-        Ok(spec.child(tuned(child, STOPS_WITHIN, backoff)))
+        tuned(child, STOPS_WITHIN, backoff)
+    }
+
+    /// The sink of a table.
+    pub(super) fn sink_child(
+        self: &Arc<Self>,
+        id: &str,
+        kind: TableKind,
+        backoff: Backoff,
+        on_durable: OnCheckpoint,
+    ) -> ChildSpec {
+        let pipeline = self.clone();
+        let child = ChildSpec::worker(id, move |context| {
+            pipeline.refuse_if_parked()?;
+            pipeline.sink(kind, backoff, context, on_durable.clone())
+        });
+        tuned(child, SINK_STOPS_WITHIN, backoff)
     }
 
     fn sink(
@@ -178,8 +217,8 @@ impl SupervisedPipeline {
         kind: TableKind,
         backoff: Backoff,
         context: &StartContext,
+        on_durable: OnCheckpoint,
     ) -> Result<(Sink, SinkActorSettings), StartError> {
-        self.refuse_if_parked()?;
         let state = self.state.as_ref();
         let notes = state.and_then(|state| Notes::new(state, &self.name, &self.dataset));
         let settings = TableSettings {
@@ -201,12 +240,13 @@ impl SupervisedPipeline {
             if let Some(notes) = &notes {
                 notes.committed(ledger);
             }
+            on_durable(ledger);
         });
         Ok((Sink, SinkActorSettings { output, credits: self.limits.processor_to_sink, on_checkpoint }))
     }
 
     /// What was parked stays so, whoever starts it, until it is resumed.
-    fn refuse_if_parked(&self) -> Result<(), ExitError> {
+    pub(super) fn refuse_if_parked(&self) -> Result<(), ExitError> {
         let Some(state) = &self.state else { return Ok(()) };
         for name in [self.name.clone(), self.parked_name()] {
             match state.parked.reason(&name) {
@@ -252,7 +292,7 @@ impl SupervisedPipeline {
 
     /// Keeps the evidence and notes that the pipeline is parked, so that a restarted node leaves it so.
     fn quarantine(&self, poison: &PoisonLedger, attempts: u32) -> Result<(), ExitError> {
-        let source = self.stores.get(poison.origin.source).map_or("", |store| store.name());
+        let source = poison.origin.lake.as_ref();
         let (ledger, file, reason) = (poison.ledger.0, poison.origin.file.as_ref(), poison.what());
         tracing::error!(ledger, source, file, %reason, attempts, "poison ledger, the pipeline is parked");
         let Some(state) = &self.state else { return Ok(()) };
@@ -331,18 +371,23 @@ impl SupervisedPipeline {
 
     /// An object that was processed before and has changed since is an alarm: its ledgers are proven again anyway.
     fn remember(&self, chunk: &LedgerChunk) {
-        let (Some(state), Some(store)) = (&self.state, self.stores.get(chunk.source)) else { return };
+        let Some(state) = &self.state else { return };
         let fingerprint = Hash32(chunk.fingerprint().0);
-        match state.objects.remember(store.name(), *chunk.range.start(), fingerprint) {
+        match state.objects.remember(chunk.lake(), *chunk.range.start(), fingerprint) {
             Ok(Seen::New | Seen::Same) => {}
             Ok(Seen::Changed(before)) => {
                 self.metrics.object_changed();
-                let (file, source) = (chunk.file.as_ref(), store.name());
+                let (file, source) = (chunk.file.as_ref(), chunk.lake().as_ref());
                 tracing::error!(file, source, %before, now = %fingerprint, "an object changed after it was processed");
             }
             Err(error) => tracing::warn!(%error, "fingerprint of an object not noted"),
         }
     }
+}
+
+/// Between restarts of a pipeline, and between attempts to reach what it needs.
+pub(super) fn backoff() -> Result<Backoff, ExitError> {
+    Backoff::new(BACKOFF_FIRST, BACKOFF_CAP).map_err(invalid)
 }
 
 fn tuned(child: ChildSpec, stops_within: Duration, backoff: Backoff) -> ChildSpec {

@@ -8,8 +8,7 @@ use ractor::{Actor, ActorProcessingErr, ActorRef};
 
 use super::core::{Action, Core, Event, ProcessorLimits};
 use crate::envelope::{
-    Demand, EventBatch, LedgerBatch, Origin, PoisonLedger, ProcessorMessage, SinkMessage, SourceMessage,
-    Worked,
+    Demand, EventBatch, LedgerBatch, PoisonLedger, ProcessorMessage, SinkMessage, SourceMessage, Worked,
 };
 use crate::metrics::PipelineMetrics;
 
@@ -174,7 +173,7 @@ fn panicked(batch: &LedgerBatch, panic: &(dyn std::any::Any + Send)) -> Worked<E
     let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no text");
     let chunk = &batch.chunk;
     Worked {
-        origin: Origin { source: chunk.source, file: chunk.file.clone(), bytes: chunk.bytes.clone() },
+        origin: chunk.origin(),
         batch: None,
         fault: Some((*chunk.range.start(), format!("the work on it panicked: {text}"))),
     }

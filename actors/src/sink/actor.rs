@@ -99,6 +99,7 @@ impl Actor for Sink {
                 myself.stop(None);
                 Ok(())
             }
+            SinkMessage::LinkEnded(outcome) => Ok(outcome?),
         }
     }
 }

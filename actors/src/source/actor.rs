@@ -132,6 +132,7 @@ impl Actor for Fetcher {
                 state.pull().await?;
             }
             SourceMessage::End => myself.stop(None),
+            SourceMessage::LinkEnded(error) => return Err(error.into()),
             SourceMessage::Demand(Demand::Grant { .. }) | SourceMessage::Pull(_) => {}
         }
         state.go_on(&myself)

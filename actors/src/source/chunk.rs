@@ -12,6 +12,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tracing::Span;
 
 use super::{LedgerReader, RawLedger, SourceError, SourceErrorKind};
+use crate::envelope::Origin;
 
 /// Bytes as a store gave them, neither decompressed nor decoded.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,6 +44,17 @@ pub struct LedgerChunk {
     lake: Arc<str>,
     fingerprint: OnceLock<ObjectFingerprint>,
     _permit: Option<OwnedSemaphorePermit>,
+}
+
+/// Where the ledgers of a [`LedgerChunk`] came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChunkOrigin {
+    /// Key inside a lake, or what else names the bytes.
+    pub file: Arc<str>,
+    /// Index of the store in the list that the stream was given.
+    pub source: usize,
+    /// Name of the store.
+    pub lake: Arc<str>,
 }
 
 /// SHA-256 of an object's bytes as they were found: another one for the same ledgers means that the object was changed.
@@ -80,6 +92,35 @@ impl LedgerChunk {
         let FetchedObject { file, named, range, bytes } = object;
         let (trace, fingerprint) = (Span::none(), OnceLock::new());
         Self { file, source, range, bytes, trace, named, lake, fingerprint, _permit: permit }
+    }
+
+    /// Ledgers that another node fetched: `bytes` are the XDR of exactly `range`, one behind the other; `fingerprint` is of
+    /// the object that they came in.
+    pub fn received(
+        origin: ChunkOrigin,
+        range: RangeInclusive<LedgerSequence>,
+        bytes: Bytes,
+        fingerprint: ObjectFingerprint,
+    ) -> Self {
+        let ChunkOrigin { file, source, lake } = origin;
+        let object = FetchedObject { file, named: range.clone(), range, bytes };
+        Self { fingerprint: OnceLock::from(fingerprint), ..Self::new(object, source, lake, None) }
+    }
+
+    /// Name of the store.
+    pub fn lake(&self) -> &Arc<str> {
+        &self.lake
+    }
+
+    /// Where its ledgers come from, and as what bytes.
+    pub fn origin(&self) -> Origin {
+        let (file, lake) = (self.file.clone(), self.lake.clone());
+        Origin { source: self.source, lake, file, bytes: self.bytes.clone() }
+    }
+
+    /// Ledgers that the store promises to be in the object.
+    pub fn named(&self) -> &RangeInclusive<LedgerSequence> {
+        &self.named
     }
 
     /// The same, in the trace of its fetch.

@@ -57,7 +57,7 @@ use bytes::Bytes;
 use orrery_schemas::LedgerSequence;
 
 pub use actor::{Fetcher, FetcherSettings, FetcherState, Ledgers, OpenLedgers};
-pub use chunk::{ChunkLedgers, FetchedObject, LedgerChunk, ObjectFingerprint};
+pub use chunk::{ChunkLedgers, ChunkOrigin, FetchedObject, LedgerChunk, ObjectFingerprint};
 pub use error::{SourceError, SourceErrorClass, SourceErrorKind};
 pub use inputs::{open, open_with};
 pub use lake::Lake;

@@ -10,8 +10,8 @@ use orrery_actors::checkpoint::NodeState;
 use orrery_actors::dataset::{DatasetSettings, Grid, Retry, Store, TableKind, verify};
 use orrery_actors::ledger::Network;
 use orrery_actors::metrics::{PipelineCounts, PipelineMetrics};
-use orrery_actors::pipeline::Proof;
 use orrery_actors::pipeline::supervised::{PipelineLimits, SupervisedPipeline};
+use orrery_actors::pipeline::{Places, Proof};
 use orrery_actors::processor::ttp::Mode;
 use orrery_actors::source::synthetic::{NETWORK_PASSPHRASE, SyntheticLedgers, SyntheticSpec};
 use orrery_actors::source::{AtTip, Fetched, FetchedObject, LedgerStore, SourceError, SourceErrorKind};
@@ -221,6 +221,7 @@ pub(crate) fn pipeline(
         limits: PipelineLimits::for_workers(2.try_into().unwrap()),
         state: None,
         metrics: Arc::new(PipelineMetrics::new(name)),
+        places: Places::default(),
         clock: Arc::new(SystemClock::new()),
         seed: 1,
     }

@@ -12,10 +12,14 @@
 mod fixtures;
 #[path = "../objects/mod.rs"]
 mod objects;
+mod wire;
 
 mod made;
 
 mod determinism;
+mod exchange;
+mod exchange_flow;
+mod exchange_peers;
 mod flow;
 mod lakes;
 mod noted;

@@ -8,7 +8,7 @@ use futures::FutureExt;
 use futures::StreamExt;
 use futures::future::BoxFuture;
 use orrery_actors::envelope::{
-    EventBatch, LedgerBatch, Origin, PoisonLedger, Position, ProcessorMessage, SinkMessage, Span, Worked,
+    EventBatch, LedgerBatch, PoisonLedger, Position, ProcessorMessage, SinkMessage, Span, Worked,
 };
 use orrery_actors::metrics::PipelineMetrics;
 use orrery_actors::processor::{Processor, ProcessorLimits, ProcessorSettings};
@@ -81,7 +81,7 @@ fn work(batch: &LedgerBatch) -> Worked<EventBatch> {
     };
     let span = Span { first: sequence, parent: hash(sequence.0 - 1), last: sequence, hash: hash(sequence.0) };
     let chunk = &batch.chunk;
-    let origin = Origin { source: chunk.source, file: chunk.file.clone(), bytes: chunk.bytes.clone() };
+    let origin = chunk.origin();
     Worked { origin, batch: Some((span, events)), fault: None }
 }
 

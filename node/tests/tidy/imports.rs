@@ -7,11 +7,13 @@ use crate::paths::{in_crate, paths};
 use crate::workspace::{is_test_path, rust_files};
 
 /// What only these places may name. Tests may name anything that their crate depends on.
-const OWNED: [(&str, &[&str]); 15] = [
+const OWNED: [(&str, &[&str]); 17] = [
     ("stellar_xdr", &["actors/src/ledger/", "actors/src/processor/", "actors/src/source/"]),
     ("parquet", &["actors/src/columnar.rs", "actors/src/dataset/", "actors/src/sink/"]),
-    ("arrow::ipc", &["actors/src/sink/"]),
-    ("arrow_ipc", &["actors/src/sink/"]),
+    ("arrow::ipc", &["actors/src/exchange/", "actors/src/sink/"]),
+    ("arrow_ipc", &["actors/src/exchange/", "actors/src/sink/"]),
+    ("arrow_flight", &["actors/src/exchange/", "node/src/"]),
+    ("tonic", &["actors/src/exchange/", "node/src/"]),
     ("sled", &["actors/src/checkpoint/"]),
     ("warp", &["node/src/"]),
     ("clap", &["node/src/", "chaos/src/"]),

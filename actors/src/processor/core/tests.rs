@@ -15,7 +15,7 @@ fn hash(ledger: u32) -> Hash32 {
 }
 
 fn origin(source: usize) -> Origin {
-    Origin { source, file: "object".into(), bytes: Bytes::from_static(b"xdr") }
+    Origin { source, lake: "lake".into(), file: "object".into(), bytes: Bytes::from_static(b"xdr") }
 }
 
 /// Ledger `ledger`, alone in its batch.

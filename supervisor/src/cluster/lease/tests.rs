@@ -85,7 +85,10 @@ const SECOND: Duration = Duration::from_secs(1);
 
 #[test]
 fn the_lease_is_taken_when_its_holder_is_gone() {
-    let check = |stored: Option<Lease>, before: &[(&str, Eligibility)], after: &[(&str, Eligibility)], expect: &str| {
+    let check = |stored: Option<Lease>,
+                 before: &[(&str, Eligibility)],
+                 after: &[(&str, Eligibility)],
+                 expect: &str| {
         let mut bench = Bench::new("me.5", stored);
         bench.event(electorate(before));
         bench.run(5 * SECOND);

@@ -125,7 +125,8 @@ impl World {
     /// Whom a node thinks to be there: who is gone is noticed after up to 2.8 s, who is back after up to 0.8 s.
     fn electorate(&mut self, index: usize) -> Electorate {
         for other in 0..self.nodes.len() {
-            let there = self.nodes[other].side == self.nodes[index].side && self.nodes[other].paused_until <= self.now;
+            let there = self.nodes[other].side == self.nodes[index].side
+                && self.nodes[other].paused_until <= self.now;
             let delay = if there { self.milliseconds(200, 800) } else { self.milliseconds(2400, 2800) };
             let (now, sees) = (self.now, &mut self.nodes[index].sees);
             let seen = sees.entry(other).or_insert((false, now));

@@ -1,0 +1,146 @@
+//! One record batch as the header and the body of an Arrow IPC message, and back: what comes from another node is
+//! measured before the library reads it, so that nothing it says costs more than its frame was granted.
+
+use std::collections::HashMap;
+
+use arrow::array::RecordBatch;
+use arrow::buffer::Buffer;
+use arrow::datatypes::{DataType, Schema, SchemaRef};
+use arrow::ipc::reader::RecordBatchDecoder;
+use arrow::ipc::writer::{DictionaryTracker, IpcDataGenerator, IpcWriteOptions};
+use arrow::ipc::{CompressionType, root_as_message};
+use bytes::Bytes;
+
+use super::error::ExchangeError;
+use super::limits::Compression;
+
+/// Stands in front of a compressed buffer that is not compressed after all.
+const NOT_COMPRESSED: i64 = -1;
+
+/// Bytes of the length in front of a compressed buffer.
+const LENGTH_BYTES: usize = 8;
+
+/// An IPC message.
+#[derive(Clone, Debug)]
+pub(super) struct Message {
+    /// `Message.fbs`.
+    pub(super) header: Bytes,
+    /// The buffers.
+    pub(super) body: Bytes,
+    /// Bytes of it in memory, neither compressed nor shared.
+    pub(super) bytes: usize,
+}
+
+/// Encodes a batch without dictionaries. `what` names it in errors.
+pub(super) fn encode(
+    what: &'static str,
+    batch: &RecordBatch,
+    compression: Compression,
+) -> Result<Message, ExchangeError> {
+    let refuse = |error: arrow::error::ArrowError| ExchangeError::Batch { what, problem: error.to_string() };
+    let codec = match compression {
+        Compression::None => None,
+        Compression::Lz4 => Some(CompressionType::LZ4_FRAME),
+        Compression::Zstd => Some(CompressionType::ZSTD),
+    };
+    let options = IpcWriteOptions::default().try_with_compression(codec).map_err(refuse)?;
+    let mut dictionaries = DictionaryTracker::new(true);
+    let encoded =
+        IpcDataGenerator::default().encode(batch, &mut dictionaries, &options, &mut Default::default());
+    let (_, encoded) = encoded.map_err(refuse)?;
+    let (header, body) = (Bytes::from(encoded.ipc_message), Bytes::from(encoded.arrow_data));
+    let bytes = measure(what, &header, &body, batch.schema_ref())?;
+    Ok(Message { header, body, bytes })
+}
+
+/// The batch of a message, whose buffers are those of `body` where they are not compressed and lie even in memory.
+pub(super) fn decode(
+    what: &'static str,
+    header: &[u8],
+    body: Bytes,
+    schema: &SchemaRef,
+    bytes_max: usize,
+) -> Result<RecordBatch, ExchangeError> {
+    let bytes = measure(what, header, &body, schema)?;
+    let refuse = |problem: String| ExchangeError::Batch { what, problem };
+    if bytes > bytes_max {
+        return Err(refuse(format!("it has {bytes} bytes, {bytes_max} were announced")));
+    }
+    let message = root_as_message(header).map_err(|error| refuse(error.to_string()))?;
+    let Some(batch) = message.header_as_record_batch() else {
+        return Err(refuse("it holds no rows".to_owned()));
+    };
+    let (body, version, none) = (Buffer::from(body), message.version(), HashMap::new());
+    RecordBatchDecoder::try_new(&body, batch, schema.clone(), &none, &version)
+        .and_then(RecordBatchDecoder::read_record_batch)
+        .map_err(|error| refuse(error.to_string()))
+}
+
+/// Bytes that a message takes in memory, if all that it says of itself is so: that it has the columns of `schema`, each
+/// with as many values as the batch has rows, in buffers that lie one behind the other inside of the body.
+fn measure(what: &'static str, header: &[u8], body: &[u8], schema: &Schema) -> Result<usize, ExchangeError> {
+    let refuse = |problem: String| Err(ExchangeError::Batch { what, problem });
+    let message = match root_as_message(header) {
+        Ok(message) => message,
+        Err(error) => return refuse(error.to_string()),
+    };
+    let Some(batch) = message.header_as_record_batch() else {
+        return refuse("it is no batch of rows".to_owned());
+    };
+    let (Some(nodes), Some(buffers)) = (batch.nodes(), batch.buffers()) else {
+        return refuse("it has no columns".to_owned());
+    };
+    if nodes.len() != schema.fields().len() || buffers.len() != buffers_of(schema) {
+        return refuse(format!("it has {} columns in {} buffers", nodes.len(), buffers.len()));
+    }
+    // Every row takes a bit of some buffer at least.
+    let rows = match usize::try_from(batch.length()) {
+        Ok(rows) if rows <= body.len().saturating_mul(8) => rows as i64,
+        _ => return refuse(format!("it has {} bytes for {} rows", body.len(), batch.length())),
+    };
+    if let Some(node) =
+        nodes.iter().find(|node| node.length() != rows || !(0..=rows).contains(&node.null_count()))
+    {
+        return refuse(format!(
+            "a column has {} values of {rows}, {} null",
+            node.length(),
+            node.null_count()
+        ));
+    }
+    let (mut end, mut bytes) = (0, header.len());
+    for buffer in buffers {
+        let (from, length) = (usize::try_from(buffer.offset()), usize::try_from(buffer.length()));
+        let (Ok(from), Ok(length)) = (from, length) else {
+            return refuse(format!("a buffer of {} bytes is at {}", buffer.length(), buffer.offset()));
+        };
+        let until = from.checked_add(length).filter(|until| from >= end && *until <= body.len());
+        let Some(until) = until else {
+            return refuse(format!("a buffer of {length} bytes at {from} overlaps another or the end"));
+        };
+        end = until;
+        let part = &body[from..until];
+        bytes = bytes.saturating_add(match batch.compression() {
+            Some(_) if !part.is_empty() => uncompressed(part).ok_or_else(|| ExchangeError::Batch {
+                what,
+                problem: format!("a compressed buffer of {length} bytes has no length"),
+            })?,
+            _ => length,
+        });
+    }
+    Ok(bytes.max(header.len() + body.len()))
+}
+
+/// What a compressed buffer says of its length.
+fn uncompressed(buffer: &[u8]) -> Option<usize> {
+    let (length, rest) = buffer.split_first_chunk::<LENGTH_BYTES>()?;
+    match i64::from_le_bytes(*length) {
+        NOT_COMPRESSED => Some(rest.len()),
+        length => usize::try_from(length).ok(),
+    }
+}
+
+/// Buffers of a batch: validity and values of each column, and offsets of those of any length.
+fn buffers_of(schema: &Schema) -> usize {
+    let of = |data: &DataType| if matches!(data, DataType::Utf8 | DataType::Binary) { 3 } else { 2 };
+    schema.fields().iter().map(|field| of(field.data_type())).sum()
+}

@@ -1,0 +1,262 @@
+//! Ledgers as frames: what one object holds becomes one batch after another, each of whole ledgers.
+//!
+//! The receiving node makes of a frame what its own fetcher would have sent, so that whatever becomes of it there, proof,
+//! quarantine or alarm, has the same evidence. Where an object does not hold what it should, the object itself travels.
+
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+
+use arrow::array::{
+    Array, AsArray, BinaryBuilder, FixedSizeBinaryBuilder, Int32Builder, Int64Builder, RecordBatch,
+    TimestampMicrosecondBuilder,
+};
+use arrow::buffer::Buffer;
+use arrow::datatypes::Int64Type;
+use bytes::Bytes;
+use orrery_schemas::{CloseTime, LedgerSequence, ledger_close_metas_schema};
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::error::ExchangeError;
+use super::header_wire::{Body, OriginWire, hash};
+use super::ipc::{self, Message};
+use super::limits::{Compression, FRAME_BYTES_MAX, FRAME_BYTES_TARGET};
+use crate::ledger::peek_header;
+use crate::source::{ChunkLedgers, ChunkOrigin, FetchedObject, LedgerChunk, ObjectFingerprint, RawLedger};
+
+/// Names the batch in errors.
+const WHAT: &str = "ledgers";
+
+/// The ledgers of one object, one frame after another.
+pub(super) struct ChunkFrames {
+    run: u64,
+    chunk: LedgerChunk,
+    ledgers: ChunkLedgers,
+    /// Read, and too much for the frame before.
+    held_over: Option<RawLedger>,
+    /// The first ledger that is in no frame; `None` when all are.
+    due: Option<LedgerSequence>,
+    compression: Compression,
+}
+
+/// A frame that has no number yet.
+#[derive(Debug)]
+pub(super) struct Frame {
+    pub(super) body: Body,
+    pub(super) message: Message,
+}
+
+impl ChunkFrames {
+    /// Nothing is read yet.
+    pub(super) fn new(run: u64, chunk: LedgerChunk, compression: Compression) -> Self {
+        let (ledgers, due) = (chunk.ledgers(), Some(*chunk.range.start()));
+        Self { run, chunk, ledgers, held_over: None, due, compression }
+    }
+
+    /// The run that its ledgers were asked for in.
+    pub(super) fn run(&self) -> u64 {
+        self.run
+    }
+
+    /// From the fetch on.
+    pub(super) fn trace(&self) -> &tracing::Span {
+        &self.chunk.trace
+    }
+
+    /// The next frame. Decompresses and copies: blocking work.
+    ///
+    /// # Errors
+    ///
+    /// [`ExchangeError::TooLarge`] if one ledger, or an object that is the evidence of an error, does not fit.
+    pub(super) fn next(&mut self) -> Result<Option<Frame>, ExchangeError> {
+        let Some(first) = self.due else { return Ok(None) };
+        let mut rows = Rows::default();
+        let last = *self.chunk.range.end();
+        loop {
+            let ledger = match self.held_over.take().map(Ok).or_else(|| self.ledgers.next()) {
+                Some(Ok(ledger)) => ledger,
+                // Also one behind the last ledger: the frame with that ledger is then the object.
+                Some(Err(_)) => return self.object(first).map(Some),
+                None => {
+                    self.due = None;
+                    return self.frame(first..=last, rows).map(Some);
+                }
+            };
+            let bytes = ledger.xdr.len();
+            if bytes > FRAME_BYTES_MAX {
+                let what = format!("ledger {} in {}", ledger.sequence, self.chunk.file);
+                return Err(ExchangeError::TooLarge { what, bytes, max: FRAME_BYTES_MAX });
+            }
+            if rows.count > 0 && rows.bytes + bytes > FRAME_BYTES_TARGET {
+                let until = LedgerSequence(ledger.sequence.0 - 1);
+                self.due = Some(ledger.sequence);
+                self.held_over = Some(ledger);
+                return self.frame(first..=until, rows).map(Some);
+            }
+            if !rows.add(&ledger) {
+                return self.object(first).map(Some);
+            }
+        }
+    }
+
+    fn frame(&self, range: RangeInclusive<LedgerSequence>, rows: Rows) -> Result<Frame, ExchangeError> {
+        let message = ipc::encode(WHAT, &rows.finish()?, self.compression)?;
+        let (first, last, bytes) = (range.start().0, range.end().0, message.bytes);
+        if bytes > FRAME_BYTES_MAX {
+            let what = format!("ledgers {first} to {last} in {}", self.chunk.file);
+            return Err(ExchangeError::TooLarge { what, bytes, max: FRAME_BYTES_MAX });
+        }
+        let body = Body::Ledgers { run: self.run, first, last, bytes, origin: self.origin() };
+        Ok(Frame { body, message })
+    }
+
+    /// The rest of the object, as it was fetched.
+    fn object(&mut self, first: LedgerSequence) -> Result<Frame, ExchangeError> {
+        self.due = None;
+        let body = self.chunk.bytes.clone();
+        let bytes = body.len();
+        if bytes > FRAME_BYTES_MAX {
+            let what =
+                format!("object {}, which does not hold ledger {first} as it should,", self.chunk.file);
+            return Err(ExchangeError::TooLarge { what, bytes, max: FRAME_BYTES_MAX });
+        }
+        let (last, named) = (self.chunk.range.end().0, self.chunk.named());
+        let named = (named.start().0, named.end().0);
+        let body_of =
+            Body::Object { run: self.run, first: first.0, last, named, bytes, origin: self.origin() };
+        Ok(Frame { body: body_of, message: Message { header: Bytes::new(), body, bytes } })
+    }
+
+    fn origin(&self) -> OriginWire {
+        OriginWire {
+            source: self.chunk.source,
+            lake: self.chunk.lake().to_string(),
+            file: self.chunk.file.to_string(),
+            fingerprint: self.chunk.fingerprint().to_string(),
+        }
+    }
+}
+
+/// The columns of a batch of ledgers.
+struct Rows {
+    count: usize,
+    /// Of the ledgers themselves.
+    bytes: usize,
+    sequence: Int64Builder,
+    closed_at: TimestampMicrosecondBuilder,
+    hash: FixedSizeBinaryBuilder,
+    previous_hash: FixedSizeBinaryBuilder,
+    protocol_version: Int32Builder,
+    xdr: BinaryBuilder,
+}
+
+impl Default for Rows {
+    fn default() -> Self {
+        Self {
+            count: 0,
+            bytes: 0,
+            sequence: Int64Builder::new(),
+            closed_at: TimestampMicrosecondBuilder::new().with_timezone("UTC"),
+            hash: FixedSizeBinaryBuilder::new(32),
+            previous_hash: FixedSizeBinaryBuilder::new(32),
+            protocol_version: Int32Builder::new(),
+            xdr: BinaryBuilder::new(),
+        }
+    }
+}
+
+impl Rows {
+    /// Whether the ledger has a header that the columns can hold; nothing is added if not.
+    fn add(&mut self, ledger: &RawLedger) -> bool {
+        let Some(header) = peek_header(&ledger.xdr) else { return false };
+        let closed_at = CloseTime::from_unix_seconds(header.closed_at);
+        let (Some(closed_at), Ok(protocol)) = (closed_at, i32::try_from(header.protocol_version)) else {
+            return false;
+        };
+        let hashes = self.hash.append_value(header.hash.0).is_ok()
+            && self.previous_hash.append_value(header.previous_hash.0).is_ok();
+        self.sequence.append_value(ledger.sequence.0.into());
+        self.closed_at.append_value(closed_at.unix_micros());
+        self.protocol_version.append_value(protocol);
+        self.xdr.append_value(&ledger.xdr);
+        self.count += 1;
+        self.bytes += ledger.xdr.len();
+        hashes
+    }
+
+    fn finish(mut self) -> Result<RecordBatch, ExchangeError> {
+        let columns: Vec<arrow::array::ArrayRef> = vec![
+            Arc::new(self.sequence.finish()),
+            Arc::new(self.closed_at.finish()),
+            Arc::new(self.hash.finish()),
+            Arc::new(self.previous_hash.finish()),
+            Arc::new(self.protocol_version.finish()),
+            Arc::new(self.xdr.finish()),
+        ];
+        RecordBatch::try_new(ledger_close_metas_schema(), columns)
+            .map_err(|error| ExchangeError::Batch { what: WHAT, problem: error.to_string() })
+    }
+}
+
+/// Bytes of a frame, which hold their part of the window until the last of them is dropped.
+struct Held {
+    bytes: Buffer,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl AsRef<[u8]> for Held {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+/// What a frame of ledgers says of itself.
+pub(super) struct Received {
+    pub(super) range: RangeInclusive<LedgerSequence>,
+    pub(super) bytes: usize,
+    pub(super) origin: OriginWire,
+}
+
+/// The ledgers of a frame, as a store would have given them.
+pub(super) fn ledgers(
+    received: Received,
+    message: Message,
+    permit: OwnedSemaphorePermit,
+) -> Result<LedgerChunk, ExchangeError> {
+    let Received { range, bytes, origin } = received;
+    let refuse = |problem: String| ExchangeError::Batch { what: WHAT, problem };
+    let schema = ledger_close_metas_schema();
+    let batch = ipc::decode(WHAT, &message.header, message.body, &schema, bytes)?;
+    let (first, last) = (range.start().0, range.end().0);
+    let due = i64::from(first)..=i64::from(last);
+    let (sequences, ledgers) =
+        (batch.column(0).as_primitive::<Int64Type>(), batch.column(5).as_binary::<i32>());
+    if !sequences.values().iter().copied().eq(due) || ledgers.null_count() > 0 {
+        return Err(refuse(format!("they are not {first} to {last}, one a row")));
+    }
+    let offsets = ledgers.value_offsets();
+    let (Some(from), Some(until)) = (offsets.first(), offsets.last()) else {
+        return Err(refuse("there are none".to_owned()));
+    };
+    let bytes = ledgers.values().slice_with_length(*from as usize, (until - from) as usize);
+    let bytes = Bytes::from_owner(Held { bytes, _permit: permit });
+    let fingerprint = ObjectFingerprint(hash(&origin.fingerprint)?);
+    let origin = ChunkOrigin { file: origin.file.into(), source: origin.source, lake: origin.lake.into() };
+    Ok(LedgerChunk::received(origin, range, bytes, fingerprint))
+}
+
+/// The object of a frame, with the ledgers that are due of it.
+pub(super) fn object(
+    received: Received,
+    named: RangeInclusive<LedgerSequence>,
+    message: Message,
+    permit: OwnedSemaphorePermit,
+) -> Result<LedgerChunk, ExchangeError> {
+    let Received { range, bytes, origin } = received;
+    if message.body.len() > bytes || range.is_empty() {
+        let problem = format!("{} bytes came where {bytes} were announced", message.body.len());
+        return Err(ExchangeError::Batch { what: "an object", problem });
+    }
+    let bytes = Bytes::from_owner(Held { bytes: message.body.into(), _permit: permit });
+    let object = FetchedObject { file: origin.file.into(), named, range, bytes };
+    Ok(LedgerChunk::new(object, origin.source, origin.lake.into(), None))
+}
