@@ -18,7 +18,7 @@ fn fact_1_a_stopped_peer_costs_no_more_than_the_calls_that_may_wait() {
     let flood = json!({"do": "flood", "peer": "b", "kind": "echo", "bytes": 700_000, "calls": 1000, "timeout_ms": 2000});
     let counts = a.ask(&flood);
     assert_eq!(counts, json!({"timed_out": 128, "too_many": 872}));
-    let resident = a.resident_mib();
+    let resident = a.peak_mib();
     assert!(resident < 600, "{resident} MiB for 128 calls of 0.7 MB each");
 }
 

@@ -15,6 +15,7 @@ use orrery_supervisor::cluster::{NodeIdentity, NodeName};
 use orrery_supervisor::{RestartIntensity, Strategy, SupervisorHandle, SupervisorSpec, SystemClock};
 use serde_json::{Value, json};
 
+use crate::canaries;
 use crate::process::NODE;
 
 /// What the handler knows.
@@ -67,6 +68,9 @@ async fn run(settings: &Value) {
         .child(links.child())
         .child(acceptor);
     let tree = SupervisorHandle::start(spec, clock, seed, None).await.unwrap();
+    if settings["canary"] == true {
+        canaries::start().await;
+    }
     say(&json!({"listens": address.to_string()}));
 
     let (sender, mut lines) = tokio::sync::mpsc::channel(16);
@@ -138,7 +142,7 @@ async fn perform(what: &Value, plane: &ControlPlane, tree: &SupervisorHandle) ->
             json!({})
         }
         "names" => json!(ractor::registry::registered()),
-        other => panic!("{other}"),
+        _ => canaries::perform(what).await,
     }
 }
 

@@ -110,11 +110,17 @@ impl Node {
     pub(crate) fn signal(&self, name: &str) {
         let sent = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status();
         assert!(sent.unwrap().success());
+        // A signal is sent before it is obeyed.
+        while name == "STOP" && !self.proc("stat").rsplit_once(')').unwrap().1.starts_with(" T") {}
     }
 
-    /// Resident memory in MiB.
-    pub(crate) fn resident_mib(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+    fn proc(&self, file: &str) -> String {
+        std::fs::read_to_string(format!("/proc/{}/{file}", self.child.id())).unwrap()
+    }
+
+    /// The most memory that was resident, in MiB.
+    pub(crate) fn peak_mib(&self) -> u64 {
+        let status = self.proc("status");
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
         line.trim().trim_end_matches(" kB").trim().parse::<u64>().unwrap() / 1024
     }
