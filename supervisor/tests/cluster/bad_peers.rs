@@ -10,7 +10,7 @@ use orrery_supervisor::cluster::certificates::{Credentials, Protocol, Purpose, V
 use orrery_supervisor::cluster::transport::{
     AllowedNames, Connection, Counters, DialError, Limits, Listener, dial,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::mpsc;
@@ -362,6 +362,43 @@ fn dialling_says_what_is_wrong() {
         let error = Listener::bind(everywhere, &insecure, limits()).await.unwrap_err().to_string();
         assert!(error.contains("0.0.0.0:0") && error.contains("loopback"), "{error}");
     });
+}
+
+#[test]
+fn insecure_loopback_is_the_same_code_with_an_authority_of_its_own() {
+    let cluster = Cluster::new("moon");
+    let insecure =
+        |name: &str| Credentials::insecure_loopback(&name.parse().unwrap(), Purpose::Node).unwrap();
+    let (good, real) = (insecure("good"), cluster.credentials("good"));
+    with_listener(&insecure("server"), limits(), |mut server| async move {
+        server.good(&good).await;
+        let address = server.address.to_string();
+        let dialled = dial(&address, &real, Protocol::Control, None, Duration::from_secs(10)).await;
+        assert_eq!(dialled.unwrap_err().kind(), "tls");
+        // The client hangs up; behind a good peer that has come.
+        server.good(&good).await;
+        server.refused(0, "a certificate of a real cluster");
+    });
+}
+
+#[test]
+fn a_node_without_file_descriptors_waits_and_does_not_spin() {
+    let cluster = Cluster::new("moon");
+    let a = Node::start("a", 1, &cluster.node("a"));
+    let mut b = Node::start("b", 1, &cluster.node("b"));
+    a.limit_files(None);
+    let before = a.ticks();
+    b.want(&[&a]);
+    // A dial gives up after 5 s.
+    let gave_up =
+        |status: &Value| status["a"]["error"].as_str().is_some_and(|error| error.contains("within 5s"));
+    while !gave_up(&b.status()) {}
+    let used = a.ticks() - before;
+    assert!(used < 100, "{used} hundredths of a second in 5 seconds");
+    assert_eq!(b.call("a", "echo", "x", 500)["kind"], "not_linked");
+    a.limit_files(Some(1024));
+    b.until_linked("a", Some(1));
+    assert_eq!(b.call("a", "echo", "x", 5000)["answer"], "x");
 }
 
 #[test]

@@ -89,7 +89,7 @@ pub(crate) async fn perform(what: &Value) -> Value {
         "canary" => {
             let local = pg::get_local_members(&NAME.to_owned()).len();
             let remote = pg::get_members(&NAME.to_owned()).len() - local;
-            json!({"found": registry::where_is(NAME.to_owned()).is_some(), "local": local, "remote": remote})
+            json!({"found": registry::where_is(NAME).is_some(), "local": local, "remote": remote})
         }
         other => panic!("{other}"),
     }

@@ -30,7 +30,7 @@ fn fact_2_a_peer_that_stands_still_is_noticed_within_the_idle_limit() {
     let call = a.call("b", "echo", "x", 500);
     assert_eq!(call["kind"], "timed_out", "{call}");
     let gone = a.until_gone("b");
-    assert!(gone < IDLE_MS + 1000, "{gone} ms");
+    assert!(gone < IDLE_MS + 2500, "{gone} ms");
     assert_eq!(a.call("b", "echo", "x", 500)["kind"], "not_linked");
     let error = a.status()["b"]["error"].clone();
     assert!(
@@ -112,8 +112,8 @@ fn fact_6_a_node_that_restarts_while_its_old_link_is_half_open_rejoins_at_once()
         let mut b = Node::start("b", incarnation, &cluster.node("b"));
         b.want(&[&a]);
         let joined = b.until_linked("a", Some(1));
-        assert!(joined < 3000, "{joined} ms");
-        assert!(a.until_linked("b", Some(incarnation)) < 3000);
+        assert!(joined < 5000, "{joined} ms");
+        assert!(a.until_linked("b", Some(incarnation)) < 5000);
         assert_eq!(a.call("b", "echo", "x", 5000)["answer"], "x");
         // Stands still in its turn, with its link half open.
         b.signal("STOP");

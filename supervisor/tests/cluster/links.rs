@@ -89,3 +89,12 @@ fn a_restarted_gateway_or_server_of_links_is_found_again() {
     a.until_gone("b");
     a.until_linked("b", Some(1));
 }
+
+#[test]
+fn a_call_takes_milliseconds() {
+    let cluster = Cluster::new("moon");
+    let (mut a, _b) = two(&cluster, &json!({}));
+    let said = a.ask(&json!({"do": "calls", "peer": "b", "calls": 1000}));
+    println!("a call and its answer: {said} microseconds");
+    assert!(said["half"].as_u64().unwrap() < 20_000, "{said}");
+}

@@ -137,6 +137,17 @@ async fn perform(what: &Value, plane: &ControlPlane, tree: &SupervisorHandle) ->
             }
             json!(counts)
         }
+        // One after another: the time of half of them, of 99 in 100, and of the slowest.
+        "calls" => {
+            let mut took = Vec::new();
+            for _ in 0..what["calls"].as_u64().unwrap() {
+                let began = Instant::now();
+                plane.call(&peer(), Request::new("echo", "x"), Duration::from_secs(5)).await.unwrap();
+                took.push(u64::try_from(began.elapsed().as_micros()).unwrap());
+            }
+            took.sort_unstable();
+            json!({"half": took[took.len() / 2], "p99": took[took.len() * 99 / 100], "max": took.last()})
+        }
         "kill" => {
             tree.kill(&[what["child"].as_str().unwrap()]).await.unwrap();
             json!({})

@@ -114,6 +114,25 @@ impl Node {
         while name == "STOP" && !self.proc("stat").rsplit_once(')').unwrap().1.starts_with(" T") {}
     }
 
+    /// The number below which its open files' numbers must be, from now on; `None` lets it open no more.
+    pub(crate) fn limit_files(&self, most: Option<usize>) {
+        let is_open = |number: &usize| {
+            std::fs::symlink_metadata(format!("/proc/{}/fd/{number}", self.child.id())).is_ok()
+        };
+        // A file gets the lowest number that is free.
+        let most = most.unwrap_or_else(|| (0..).find(|number| !is_open(number)).unwrap());
+        let pid = self.child.id().to_string();
+        let set = Command::new("prlimit").args(["--pid", &pid, &format!("--nofile={most}:")]).status();
+        assert!(set.unwrap().success());
+    }
+
+    /// Processor time that it has used, in hundredths of a second.
+    pub(crate) fn ticks(&self) -> u64 {
+        let stat = self.proc("stat");
+        let fields: Vec<_> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
+        fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
+    }
+
     fn proc(&self, file: &str) -> String {
         std::fs::read_to_string(format!("/proc/{}/{file}", self.child.id())).unwrap()
     }

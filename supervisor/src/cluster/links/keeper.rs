@@ -60,8 +60,10 @@ pub struct LinkSettings {
 }
 
 impl LinkSettings {
-    /// For settings that give no other.
+    /// For settings that give no other: one ping may be late.
     pub const IDLE_LIMIT: Duration = Duration::from_secs(8);
+    /// The least that ends no link that is well: the longest interval of pings, and a second.
+    pub const IDLE_LIMIT_MIN: Duration = Duration::from_secs(6);
     /// For settings that give no other.
     pub const DIAL_DEADLINE: Duration = Duration::from_secs(5);
 
