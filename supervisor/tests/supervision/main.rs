@@ -7,6 +7,7 @@ mod lifecycle;
 mod restarts;
 mod parking;
 mod canaries;
+mod tasks;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

@@ -60,8 +60,10 @@ pub struct LinkSettings {
 }
 
 impl LinkSettings {
-    /// For settings that give no other.
+    /// For settings that give no other: one ping may be late.
     pub const IDLE_LIMIT: Duration = Duration::from_secs(8);
+    /// The least that ends no link that is well: the longest interval of pings, and a second.
+    pub const IDLE_LIMIT_MIN: Duration = Duration::from_secs(6);
     /// For settings that give no other.
     pub const DIAL_DEADLINE: Duration = Duration::from_secs(5);
 
@@ -87,7 +89,7 @@ pub struct LinkStatus {
     pub linked: Option<NodeIdentity>,
     /// Dials since it was linked last.
     pub attempts: u32,
-    /// Why the last connection or dial failed.
+    /// Why the last connection or dial failed that did; kept while the peer is wanted, also when it is linked again.
     pub last_error: Option<String>,
 }
 
@@ -237,7 +239,13 @@ struct Keeper<'a> {
     redial: Redial,
     dials: FuturesUnordered<BoxFuture<'static, Dialled>>,
     ended: (mpsc::Sender<Ended>, mpsc::Receiver<Ended>),
-    errors: BTreeMap<NodeName, String>,
+    errors: BTreeMap<NodeName, LastError>,
+}
+
+struct LastError {
+    text: String,
+    /// Whether there was a link since: the same error is news then.
+    is_over: bool,
 }
 
 impl<'a> Keeper<'a> {
@@ -339,22 +347,26 @@ impl<'a> Keeper<'a> {
     }
 
     /// The same error again is no news.
-    fn failed(&mut self, peer: &NodeName, error: String) {
-        if self.errors.get(peer) != Some(&error) {
-            tracing::warn!(%peer, %error, "no link");
-            self.errors.insert(peer.clone(), error);
+    fn failed(&mut self, peer: &NodeName, text: String) {
+        let is_known = self.errors.get(peer).is_some_and(|last| !last.is_over && last.text == text);
+        if !is_known {
+            tracing::warn!(%peer, error = text, "no link");
+            self.errors.insert(peer.clone(), LastError { text, is_over: false });
         }
     }
 
     fn tell(&mut self, linked: BTreeMap<NodeName, Linked>, wanted: &BTreeMap<NodeName, String>) {
-        self.errors.retain(|name, _| wanted.contains_key(name) && !linked.contains_key(name));
+        self.errors.retain(|name, _| wanted.contains_key(name) || linked.contains_key(name));
+        for (name, error) in &mut self.errors {
+            error.is_over |= linked.contains_key(name);
+        }
         let names: BTreeSet<_> = wanted.keys().chain(linked.keys()).collect();
         let me = &self.shared.settings.identity.name;
         let status = names.into_iter().filter(|name| *name != me).map(|name| {
             let status = LinkStatus {
                 linked: linked.get(name).map(|linked| linked.identity.clone()),
                 attempts: self.redial.attempts(name),
-                last_error: self.errors.get(name).cloned(),
+                last_error: self.errors.get(name).map(|error| error.text.clone()),
             };
             (name.clone(), status)
         });

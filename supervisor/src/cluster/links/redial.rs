@@ -68,6 +68,9 @@ impl Redial {
                 self.peers.insert(name.clone(), peer);
             } else if let Some(peer) = self.peers.get_mut(name) {
                 peer.was_linked = is_linked;
+                if is_linked {
+                    peer.attempts = 0;
+                }
             }
         }
         let mut in_work = self.peers.values().filter(|peer| peer.is_dialled).count();
