@@ -7,7 +7,11 @@
 //!
 //! Two nodes watch from this process; three are processes of their own. Every 12 s one of these is stopped (SIGSTOP) for
 //! 6 s, or killed and started again in turn. Needs `kill` and `nice`.
-#![expect(clippy::print_stdout, clippy::disallowed_methods, reason = "an experiment for a terminal, which keeps its own time")]
+#![expect(
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    reason = "an experiment for a terminal, which keeps its own time"
+)]
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -43,9 +47,11 @@ fn main() -> Result<(), Failure> {
             })
         }
         [ref numbers @ ..] => {
-            let number = |index: usize, default| numbers.get(index).map_or(Ok(default), |text| text.parse::<i64>());
+            let number =
+                |index: usize, default| numbers.get(index).map_or(Ok(default), |text| text.parse::<i64>());
             let (seconds, burners, nice) = (number(0, 120)?, number(1, 4)?, number(2, 0)?);
-            let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+            let runtime =
+                tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
             runtime.block_on(measure(Duration::from_secs(seconds.unsigned_abs()), burners, nice))
         }
     }
@@ -121,7 +127,12 @@ async fn watch(name: &'static str, node: Arc<Membership>, clock: SystemClock, se
         for (other, state) in after.iter().filter(|(other, state)| before.get(*other) != Some(*state)) {
             seen.push((now, name, other.clone(), state));
         }
-        seen.extend(before.keys().filter(|other| !after.contains_key(*other)).map(|other| (now, name, other.clone(), "out")));
+        seen.extend(
+            before
+                .keys()
+                .filter(|other| !after.contains_key(*other))
+                .map(|other| (now, name, other.clone(), "out")),
+        );
         before = after;
     }
 }
@@ -143,7 +154,10 @@ async fn measure(length: Duration, burners: i64, nice: i64) -> Result<(), Failur
     sleep(Duration::from_secs(3)).await;
     for burner in 0..burners {
         let mut command = Command::new("nice");
-        processes.start(&format!("burner{burner}"), command.args(["-n", &nice.to_string()]).arg(&program).arg("burn"))?;
+        processes.start(
+            &format!("burner{burner}"),
+            command.args(["-n", &nice.to_string()]).arg(&program).arg("burn"),
+        )?;
     }
     // (what, whom, from, to)
     let mut faults: Vec<(&str, &str, Duration, Duration)> = Vec::new();
@@ -205,9 +219,16 @@ fn report(
         }
         times.sort_unstable();
         let at = |share: usize| times.get((times.len().saturating_sub(1)) * share / 100);
-        println!("{wanted:8} n={} missed={missed} p50={:?} p90={:?} max={:?}", times.len(), at(50), at(90), at(100));
+        println!(
+            "{wanted:8} n={} missed={missed} p50={:?} p90={:?} max={:?}",
+            times.len(),
+            at(50),
+            at(90),
+            at(100)
+        );
     }
-    let alarms = seen.iter().zip(&explained).filter(|((_, _, _, state), explained)| *state != "alive" && !**explained);
+    let alarms =
+        seen.iter().zip(&explained).filter(|((_, _, _, state), explained)| *state != "alive" && !**explained);
     let alarms: Vec<_> = alarms.map(|(alarm, _)| alarm).collect();
     println!("false alarms: {} {alarms:?}", alarms.len());
 }

@@ -100,8 +100,8 @@ impl FromStr for Role {
 
     fn from_str(text: &str) -> Result<Self, RolesError> {
         let role = Self::ALL.into_iter().find(|role| role.as_str() == text);
-        role.ok_or_else(|| {
-            RolesError::Unknown { role: text.chars().take(SHOWN_MAX).flat_map(char::escape_default).collect() }
+        role.ok_or_else(|| RolesError::Unknown {
+            role: text.chars().take(SHOWN_MAX).flat_map(char::escape_default).collect(),
         })
     }
 }
@@ -142,7 +142,8 @@ mod tests {
     #[test]
     fn roles_are_read_from_a_list() {
         let check = |text: &str, expect: &str| {
-            let read = text.parse::<Roles>().map_or_else(|error| error.to_string(), |roles| roles.to_string());
+            let read =
+                text.parse::<Roles>().map_or_else(|error| error.to_string(), |roles| roles.to_string());
             assert_eq!(read, expect, "{text:?}");
         };
         check("fetcher", "fetcher");

@@ -65,7 +65,22 @@ async fn nodes_that_know_one_seed_know_each_other() {
     }
     let members = c.members().borrow().clone();
     let seen = members.get(&"b".parse().unwrap()).unwrap();
-    assert_eq!((&seen.profile, seen.state, seen.draining), (&settings("b.1", &[]).profile, MemberState::Alive, false));
+    assert_eq!(
+        (&seen.profile, seen.state, seen.draining),
+        (&settings("b.1", &[]).profile, MemberState::Alive, false)
+    );
+}
+
+#[tokio::test]
+async fn a_seed_may_come_later_and_have_a_name() {
+    let later = UdpSocket::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let seeds = vec![format!("localhost:{}", later.port()), "no-such-host.invalid:1".to_owned()];
+    let b = start(MembershipSettings { seeds, ..settings("b.1", &[]) }).await;
+    let mut members = b.members();
+    assert!(timeout(Duration::from_secs(2), members.changed()).await.is_err(), "nobody is there yet");
+    let a = start(MembershipSettings { listen: later, ..settings("a.1", &[]) }).await;
+    until_there(&a, &["a.1", "b.1"]).await;
+    until_there(&b, &["a.1", "b.1"]).await;
 }
 
 #[tokio::test]
@@ -152,7 +167,8 @@ async fn a_killed_node_is_suspected_and_then_out() {
 async fn datagrams_without_the_key_are_dropped_and_counted() {
     let a = start(settings("a.1", &[])).await;
     let stranger = start(MembershipSettings { gossip_key: [8; 32], ..settings("s.1", &[&a]) }).await;
-    let foreign = start(MembershipSettings { cluster: "other".parse().unwrap(), ..settings("f.1", &[&a]) }).await;
+    let foreign =
+        start(MembershipSettings { cluster: "other".parse().unwrap(), ..settings("f.1", &[&a]) }).await;
     let rubbish = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     for length in [0, 1, 2, 40, 1400] {
         rubbish.send_to(&vec![1; length], a.gossip_address()).await.unwrap();
@@ -171,11 +187,14 @@ async fn datagrams_without_the_key_are_dropped_and_counted() {
 async fn settings_that_cannot_work_are_refused() {
     let a = start(settings("a.1", &[])).await;
     let check = async |settings: MembershipSettings, expect: &str| {
-        let error = Membership::start(settings, Arc::new(SystemClock::new())).await.err().unwrap().to_string();
+        let error =
+            Membership::start(settings, Arc::new(SystemClock::new())).await.err().unwrap().to_string();
         assert!(error.contains(expect), "{error}");
     };
-    check(MembershipSettings { listen: a.gossip_address(), ..settings("b.1", &[]) }, "give another address").await;
+    check(MembershipSettings { listen: a.gossip_address(), ..settings("b.1", &[]) }, "give another address")
+        .await;
     let everywhere = ([0, 0, 0, 0], 9000).into();
-    check(MembershipSettings { advertise: everywhere, ..settings("b.1", &[]) }, "cannot send to 0.0.0.0").await;
+    check(MembershipSettings { advertise: everywhere, ..settings("b.1", &[]) }, "cannot send to 0.0.0.0")
+        .await;
     check(MembershipSettings { seeds: vec![String::new(); 33], ..settings("b.1", &[]) }, "limit of 32").await;
 }

@@ -47,7 +47,10 @@ impl Electorate {
 
     /// Of exactly this life of a node.
     pub(super) fn eligibility(&self, node: &NodeIdentity) -> Option<Eligibility> {
-        self.0.get(&node.name).filter(|(life, _)| *life == node.incarnation).map(|(_, eligibility)| *eligibility)
+        self.0
+            .get(&node.name)
+            .filter(|(life, _)| *life == node.incarnation)
+            .map(|(_, eligibility)| *eligibility)
     }
 
     /// Whether a later life of this node is there.

@@ -116,7 +116,8 @@ impl Heard {
         }
         match self.standing {
             Standing::In(_) if silence >= timings.out_after => {
-                *self = Self { standing: Standing::Out, ..Self::first(self.heartbeat, self.risen_at, timings) };
+                *self =
+                    Self { standing: Standing::Out, ..Self::first(self.heartbeat, self.risen_at, timings) };
             }
             Standing::In(_) if silence >= self.suspect_after(timings) => {
                 self.standing = Standing::In(MemberState::Suspect);

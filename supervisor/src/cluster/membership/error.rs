@@ -12,7 +12,9 @@ use crate::cluster::name::NodeIdentity;
 #[derive(Debug, Error)]
 pub enum MembershipError {
     /// Nothing was started.
-    #[error("datagrams cannot be received at {address} (UDP): {error}; give another address, or end who uses it")]
+    #[error(
+        "datagrams cannot be received at {address} (UDP): {error}; give another address, or end who uses it"
+    )]
     Bind {
         /// As given.
         address: SocketAddr,
@@ -43,7 +45,9 @@ pub enum MembershipError {
     #[error("the gossip cannot start: {0}")]
     Start(String),
     /// Two processes must not have one name: the later one stays.
-    #[error("{me} was replaced by {by}, which has its name; end this process, or give one of them another name")]
+    #[error(
+        "{me} was replaced by {by}, which has its name; end this process, or give one of them another name"
+    )]
     Replaced {
         /// This life.
         me: NodeIdentity,

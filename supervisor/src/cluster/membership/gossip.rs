@@ -141,8 +141,10 @@ impl Gossip {
             for (id, state) in chitchat.node_states() {
                 let Some(identity) = identity_of(id) else { continue };
                 let unchanged = before.remove(id).filter(|known| known.version == state.max_version());
-                let known = unchanged
-                    .unwrap_or_else(|| Known { version: state.max_version(), record: record_wire::read(state) });
+                let known = unchanged.unwrap_or_else(|| Known {
+                    version: state.max_version(),
+                    record: record_wire::read(state),
+                });
                 let heartbeat = u64::from(state.heartbeat());
                 let entry = heartbeats.entry(identity).or_insert((heartbeat, None));
                 entry.0 = entry.0.max(heartbeat);
@@ -151,7 +153,8 @@ impl Gossip {
             }
         }
         let now = self.clock.now();
-        self.detector.look(now, heartbeats.iter().map(|(identity, (heartbeat, _))| (identity.clone(), *heartbeat)));
+        self.detector
+            .look(now, heartbeats.iter().map(|(identity, (heartbeat, _))| (identity.clone(), *heartbeat)));
         let nodes = heartbeats.into_iter().filter_map(|(identity, (_, record))| {
             let standing = self.detector.standing(&identity);
             Some((identity, record?, standing))

@@ -65,10 +65,7 @@ impl Membership {
     /// # Errors
     ///
     /// A setting that cannot work, or an address that cannot be bound.
-    pub async fn start(
-        settings: MembershipSettings,
-        clock: Arc<dyn Clock>,
-    ) -> Result<Self, MembershipError> {
+    pub async fn start(settings: MembershipSettings, clock: Arc<dyn Clock>) -> Result<Self, MembershipError> {
         settings.check()?;
         let bind = |error| MembershipError::Bind { address: settings.listen, error };
         let socket = UdpSocket::bind(settings.listen).await.map_err(bind)?;
@@ -98,7 +95,10 @@ impl Membership {
             wanted: wanted_receiver,
             members: members_sender,
         });
-        #[expect(clippy::disallowed_methods, reason = "the one task of the membership; it ends when the handle is dropped")]
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the one task of the membership; it ends when the handle is dropped"
+        )]
         tokio::spawn(async move { ended_sender.send(Some(gossip.run().await.map_err(Arc::new))) });
         Ok(Self { members, wanted, gossip_address: advertise, counts, ended })
     }
@@ -153,7 +153,10 @@ impl Membership {
     pub async fn ended(&self) -> Result<(), Arc<MembershipError>> {
         let mut ended = self.ended.clone();
         let lost = || Err(Arc::new(MembershipError::Ended("its task is gone".to_owned())));
-        ended.wait_for(Option::is_some).await.map_or_else(|_| lost(), |result| (*result).clone().unwrap_or_else(lost))
+        ended
+            .wait_for(Option::is_some)
+            .await
+            .map_or_else(|_| lost(), |result| (*result).clone().unwrap_or_else(lost))
     }
 }
 

@@ -64,7 +64,11 @@ pub(super) fn load_value(load: f32) -> (String, String) {
     (LOAD.to_owned(), hundredths(load).to_string())
 }
 
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to 0..=100; NaN becomes 0")]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "clamped to 0..=100; NaN becomes 0"
+)]
 fn hundredths(load: f32) -> u8 {
     (load.clamp(0.0, 1.0) * 100.0).round() as u8
 }
@@ -77,7 +81,8 @@ pub(super) fn read(state: &NodeState) -> Option<Record> {
 fn read_values<'a>(get: impl Fn(&str) -> Option<&'a str>) -> Option<Record> {
     let profile = get(PROFILE).filter(|text| text.len() <= PROFILE_BYTES_MAX)?;
     let wire: ProfileWire = serde_json::from_str(profile).ok()?;
-    let is_text = |text: &str| text.len() <= VERSION_BYTES_MAX && text.bytes().all(|byte| byte.is_ascii_graphic());
+    let is_text =
+        |text: &str| text.len() <= VERSION_BYTES_MAX && text.bytes().all(|byte| byte.is_ascii_graphic());
     if !is_text(&wire.version) {
         return None;
     }
@@ -128,7 +133,11 @@ mod tests {
     #[test]
     fn values_that_cannot_be_believed_are_not() {
         let check = |profile: &str, is_read: bool| {
-            assert_eq!(read_pairs(&[(PROFILE.to_owned(), profile.to_owned())]).is_some(), is_read, "{profile}");
+            assert_eq!(
+                read_pairs(&[(PROFILE.to_owned(), profile.to_owned())]).is_some(),
+                is_read,
+                "{profile}"
+            );
         };
         let good = first_values(&profile()).remove(0).1;
         check(&good, true);

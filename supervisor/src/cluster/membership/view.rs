@@ -64,7 +64,8 @@ mod tests {
         };
         for nodes in [nodes.to_vec(), nodes.iter().rev().copied().collect()] {
             let members = members(&"me.5".parse().unwrap(), nodes.iter().map(told));
-            let found: Vec<_> = members.iter().map(|member| (member.identity.to_string(), member.state)).collect();
+            let found: Vec<_> =
+                members.iter().map(|member| (member.identity.to_string(), member.state)).collect();
             let expect: Vec<_> = expect.iter().map(|(name, state)| ((*name).to_owned(), *state)).collect();
             assert_eq!(found, expect, "{nodes:?}");
         }

@@ -21,5 +21,7 @@ mod plan;
 #[cfg(test)]
 mod tests;
 
-pub use plan::{Assignment, Candidate, SHARE_PERCENT_MAX, Task, Unplaced, UnplacedReason, Work, WorkKey, plan};
+pub use plan::{
+    Assignment, Candidate, SHARE_PERCENT_MAX, Task, Unplaced, UnplacedReason, Work, WorkKey, plan,
+};
 pub use rendezvous::{Weight, owner, ranking};

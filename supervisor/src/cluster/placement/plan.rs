@@ -201,15 +201,19 @@ impl<'a> Planner<'a> {
                 for choice in 0..group.len() {
                     left.retain(|index| {
                         let chosen = rankings.get(index).and_then(|ranking| ranking.get(choice));
-                        let Some(processor) = chosen.and_then(|name| self.nodes.get(*name)) else { return true };
+                        let Some(processor) = chosen.and_then(|name| self.nodes.get(*name)) else {
+                            return true;
+                        };
                         let share = share.get(&processor.name).copied().filter(|_| fill == Fill::Share);
                         !self.give(*index, processor, share)
                     });
                 }
             }
         }
-        let unplaced =
-            left.into_iter().map(|index| Unplaced { work: self.work[index].clone(), reason: self.reason() }).collect();
+        let unplaced = left
+            .into_iter()
+            .map(|index| Unplaced { work: self.work[index].clone(), reason: self.reason() })
+            .collect();
         let mut tasks: BTreeMap<NodeName, Vec<Task>> = BTreeMap::new();
         for task in std::mem::take(&mut self.tasks).into_values() {
             tasks.entry(task.processor.clone()).or_default().push(task);
@@ -266,11 +270,13 @@ impl<'a> Planner<'a> {
 
     /// Why nothing more can be placed: the same for all that is left.
     fn reason(&self) -> UnplacedReason {
-        let missing = STAGES.into_iter().find(|role| self.nodes.values().all(|node| !node.roles.contains(*role)));
+        let missing =
+            STAGES.into_iter().find(|role| self.nodes.values().all(|node| !node.roles.contains(*role)));
         if let Some(role) = missing {
             return UnplacedReason::NoNode(role);
         }
-        let has_room = |role| self.nodes.values().any(|node| node.roles.contains(role) && self.has_room(node, role));
+        let has_room =
+            |role| self.nodes.values().any(|node| node.roles.contains(role) && self.has_room(node, role));
         let full = STAGES.into_iter().find(|role| !has_room(*role));
         UnplacedReason::NoRoom(full.unwrap_or(Role::Processor))
     }

@@ -44,7 +44,9 @@ fn tickets_are_those_that_are_written_down() {
 
 #[test]
 fn weight_follows_capacity_and_classes_of_load() {
-    let check = |capacity, load, expect| assert_eq!(Weight::of(capacity, load).tickets(), expect, "{capacity} {load}");
+    let check = |capacity, load, expect| {
+        assert_eq!(Weight::of(capacity, load).tickets(), expect, "{capacity} {load}")
+    };
     check(0, 0.0, 4);
     check(4, 0.0, 16);
     check(4, 0.59, 16);
@@ -71,24 +73,27 @@ fn work_is_placed_by_roles() {
     check(&[node("a", "fetcher,processor,sink", 4)], &together);
     let apart = [node("f", "fetcher", 4), node("p", "processor", 4), node("s", "sink,gateway", 4)];
     check(&apart, &["live fps", "range/0 fps", "range/1 fps", "range/2 fps"]);
-    let preferred = [node("p", "processor", 9), node("a", "fetcher,processor,sink", 9), node("f", "fetcher", 9)];
+    let preferred =
+        [node("p", "processor", 9), node("a", "fetcher,processor,sink", 9), node("f", "fetcher", 9)];
     check(&preferred, &together);
-    let overflow = [node("a", "fetcher,processor,sink", 2), node("p", "processor,sink", 2), node("f", "fetcher", 2)];
+    let overflow =
+        [node("a", "fetcher,processor,sink", 2), node("p", "processor,sink", 2), node("f", "fetcher", 2)];
     let assignment = plan(&ranges(4), None, overflow.iter().cloned());
     let whole = assignment.iter().filter(|task| task.is_together() && task.processor.as_str() == "a").count();
-    let parts = assignment.iter().filter(|task| task.fetcher.as_str() == "f" && task.sink.as_str() == "p").count();
+    let parts =
+        assignment.iter().filter(|task| task.fetcher.as_str() == "f" && task.sink.as_str() == "p").count();
     assert_eq!((whole, parts, assignment.unplaced.len()), (2, 2, 0));
 
-    let nobody = |role: &str| {
-        ["live", "range/0", "range/1", "range/2"].map(|work| format!("{work} NoNode({role})"))
-    };
+    let nobody =
+        |role: &str| ["live", "range/0", "range/1", "range/2"].map(|work| format!("{work} NoNode({role})"));
     check(&[], &nobody("Processor").each_ref().map(String::as_str));
     check(&[node("g", "gateway", 4)], &nobody("Processor").each_ref().map(String::as_str));
     check(&[node("p", "processor,sink", 4)], &nobody("Fetcher").each_ref().map(String::as_str));
     let full = ["live aaa", "range/0 aaa", "range/1 NoRoom(Processor)", "range/2 NoRoom(Processor)"];
     check(&[node("a", "fetcher,processor,sink", 2)], &full);
     let narrow = [node("f", "fetcher", 1), node("p", "processor,sink", 9)];
-    let expect = ["live fpp", "range/0 NoRoom(Fetcher)", "range/1 NoRoom(Fetcher)", "range/2 NoRoom(Fetcher)"];
+    let expect =
+        ["live fpp", "range/0 NoRoom(Fetcher)", "range/1 NoRoom(Fetcher)", "range/2 NoRoom(Fetcher)"];
     check(&narrow, &expect);
 }
 
@@ -108,12 +113,13 @@ fn small_changes_of_load_move_nothing() {
 
 fn some_nodes() -> impl Strategy<Value = Vec<Candidate>> {
     let roles = proptest::sample::subsequence(Role::ALL.to_vec(), 1..=5);
-    let node = ("[a-z]{1,8}", roles, 0_u32..20, 0.0_f32..1.2).prop_map(|(name, roles, capacity, load)| Candidate {
-        name: name.parse().unwrap(),
-        roles: crate::cluster::role::Roles::new(roles).unwrap(),
-        capacity,
-        load,
-    });
+    let node =
+        ("[a-z]{1,8}", roles, 0_u32..20, 0.0_f32..1.2).prop_map(|(name, roles, capacity, load)| Candidate {
+            name: name.parse().unwrap(),
+            roles: crate::cluster::role::Roles::new(roles).unwrap(),
+            capacity,
+            load,
+        });
     proptest::collection::btree_map("[a-z]{1,8}", node, 0..12).prop_map(|nodes| {
         let named = nodes.into_iter().map(|(name, node)| Candidate { name: name.parse().unwrap(), ..node });
         named.collect()
