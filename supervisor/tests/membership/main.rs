@@ -1,5 +1,7 @@
 //! Memberships on loopback: nodes join, leave, are replaced and are missed, and rubbish is dropped.
 
+#![expect(clippy::unwrap_used, reason = "tests")]
+
 use std::sync::Arc;
 use std::time::Duration;
 
