@@ -46,7 +46,7 @@ fn main() -> Result<(), Failure> {
                 node.ended().await.map_err(|error| error.to_string().into())
             })
         }
-        [ref numbers @ ..] => {
+        ref numbers => {
             let number =
                 |index: usize, default| numbers.get(index).map_or(Ok(default), |text| text.parse::<i64>());
             let (seconds, burners, nice) = (number(0, 120)?, number(1, 4)?, number(2, 0)?);

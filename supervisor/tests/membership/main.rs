@@ -1,5 +1,7 @@
 //! Memberships on loopback: nodes join, leave, are replaced and are missed, and rubbish is dropped.
 
+#![expect(clippy::unwrap_used, reason = "tests")]
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -69,6 +71,18 @@ async fn nodes_that_know_one_seed_know_each_other() {
         (&seen.profile, seen.state, seen.draining),
         (&settings("b.1", &[]).profile, MemberState::Alive, false)
     );
+}
+
+#[tokio::test]
+async fn a_seed_may_come_later_and_have_a_name() {
+    let later = UdpSocket::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let seeds = vec![format!("localhost:{}", later.port()), "no-such-host.invalid:1".to_owned()];
+    let b = start(MembershipSettings { seeds, ..settings("b.1", &[]) }).await;
+    let mut members = b.members();
+    assert!(timeout(Duration::from_secs(2), members.changed()).await.is_err(), "nobody is there yet");
+    let a = start(MembershipSettings { listen: later, ..settings("a.1", &[]) }).await;
+    until_there(&a, &["a.1", "b.1"]).await;
+    until_there(&b, &["a.1", "b.1"]).await;
 }
 
 #[tokio::test]

@@ -174,7 +174,7 @@ impl LeaseCore {
             Event::Failed => {
                 // What was to be created may be there: look before anything else.
                 let look_now = self.operation == Operation::Creating || self.paused;
-                self.read_due = if look_now { now } else { now.after(self.timings.read_interval) };
+                self.read_due = if look_now { now } else { now.after(self.timings.retry_interval) };
                 self.operation = Operation::None;
                 self.takeover = None;
             }

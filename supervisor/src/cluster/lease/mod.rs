@@ -105,6 +105,8 @@ pub trait LeaseStore: Send + Sync {
 pub struct LeaseTimings {
     /// Between two looks at the store. Longer leaves a deposed holder active for longer.
     pub read_interval: Duration,
+    /// Between a failure of the store and another try.
+    pub retry_interval: Duration,
     /// Within it the store answers, or has failed. The performer sees to it.
     pub operation_max: Duration,
     /// A candidate waits for this long for each that ranks before it.
@@ -113,7 +115,8 @@ pub struct LeaseTimings {
     pub settle: Duration,
     /// Time without a change after which a lease is taken over from a holder of whom nothing is known.
     pub unknown_after: Duration,
-    /// A holder that could not read the store for so long stands down. Must be shorter than `unknown_after`.
+    /// A holder that could not read the store for so long stands down: long enough for three lost answers, shorter than
+    /// `unknown_after`.
     pub blind_max: Duration,
     /// A node that was not stepped for so long was paused.
     pub pause: Duration,
@@ -129,11 +132,12 @@ impl Default for LeaseTimings {
     fn default() -> Self {
         Self {
             read_interval: Duration::from_secs(2),
+            retry_interval: Duration::from_millis(500),
             operation_max: Duration::from_secs(3),
             stagger: Duration::from_millis(300),
             settle: Duration::from_secs(3),
             unknown_after: Duration::from_secs(30),
-            blind_max: Duration::from_secs(10),
+            blind_max: Duration::from_secs(15),
             pause: Duration::from_secs(2),
             contest_wait: Duration::from_secs(1),
             contest_wait_max: Duration::from_secs(16),

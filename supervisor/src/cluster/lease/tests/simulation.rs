@@ -8,7 +8,8 @@ use crate::random::SeededRandom;
 
 const TRACES: u64 = 2_500;
 const STEP: Duration = Duration::from_millis(200);
-const FAULTS_END: u32 = 60;
+/// Seconds.
+const FAULTS_END: u32 = 45;
 
 /// The store in memory, and what it is asked.
 #[derive(Default)]
@@ -42,7 +43,8 @@ struct Node {
     answer: Option<(MonotonicTime, Event)>,
     /// When another is thought to be there or gone, if it stays so: the delay of detection.
     sees: BTreeMap<usize, (bool, MonotonicTime)>,
-    told: Option<Electorate>,
+    /// The electorate that it was told of is that of this version of the world.
+    told: Option<u64>,
     draining: bool,
 }
 
@@ -50,6 +52,9 @@ struct World {
     random: SeededRandom,
     now: MonotonicTime,
     store: Store,
+    store_fails: bool,
+    /// Grows when a node begins a new life, or drains.
+    version: u64,
     nodes: Vec<Node>,
     /// The newest epoch that each life has been told of.
     told: BTreeMap<NodeIdentity, Epoch>,
@@ -83,7 +88,15 @@ impl World {
         let mut random = SeededRandom::new(seed);
         let count = 1 + random.draw() % 5;
         let nodes = (0..count).map(|index| Node::new(usize::try_from(index).unwrap(), 1)).collect();
-        Self { random, now: MonotonicTime::ORIGIN, store: Store::default(), nodes, told: BTreeMap::new() }
+        Self {
+            random,
+            now: MonotonicTime::ORIGIN,
+            store: Store::default(),
+            store_fails: false,
+            version: 0,
+            nodes,
+            told: BTreeMap::new(),
+        }
     }
 
     fn chance(&mut self, one_in: u64) -> bool {
@@ -107,10 +120,12 @@ impl World {
             }
             if self.chance(400) {
                 self.nodes[index].draining = self.chance(3);
+                self.version += 1;
             }
             if self.chance(300) {
                 let life = self.nodes[index].identity().incarnation + 1;
                 self.nodes[index] = Node::new(index, life);
+                self.version += 1;
             }
         }
     }
@@ -120,10 +135,13 @@ impl World {
             (node.side, node.reaches_store, node.draining) = (0, true, false);
             node.paused_until = node.paused_until.min(self.now);
         }
+        self.version += 1;
     }
 
-    /// Whom a node thinks to be there: who is gone is noticed after up to 2.8 s, who is back after up to 0.8 s.
-    fn electorate(&mut self, index: usize) -> Electorate {
+    /// Whom a node thinks to be there, if that changed: who is gone is noticed after up to 2.8 s, who is back after up to
+    /// 0.8 s.
+    fn electorate(&mut self, index: usize) -> Option<Electorate> {
+        let mut changed = self.nodes[index].told.replace(self.version) != Some(self.version);
         for other in 0..self.nodes.len() {
             let there = self.nodes[other].side == self.nodes[index].side
                 && self.nodes[other].paused_until <= self.now;
@@ -134,18 +152,22 @@ impl World {
                 seen.1 = now.after(delay);
             } else if now >= seen.1 {
                 *seen = (there, now);
+                changed = true;
             }
+        }
+        if !changed {
+            return None;
         }
         let seen = self.nodes.iter().enumerate().filter(|(other, _)| {
             *other == index || self.nodes[index].sees.get(other).is_some_and(|(there, _)| *there)
         });
         let eligibility = |node: &Node| if node.draining { Never } else { Candidate };
-        Electorate::from_parts(seen.map(|(_, node)| (node.identity(), eligibility(node))))
+        Some(Electorate::from_parts(seen.map(|(_, node)| (node.identity(), eligibility(node)))))
     }
 
     /// What the store makes of it, and when the node hears of that. Without a connection, it may have been done or not.
     fn ask(&mut self, index: usize, action: &Action) {
-        let lost = !self.nodes[index].reaches_store || self.chance(50);
+        let lost = !self.nodes[index].reaches_store || (self.store_fails && self.chance(50));
         let done = !lost || (self.nodes[index].reaches_store && self.chance(2));
         let answer = match action {
             Action::Create(lease) if done => Event::Created(self.store.create(lease)),
@@ -165,10 +187,7 @@ impl World {
         let electorate = self.electorate(index);
         let node = &mut self.nodes[index];
         let mut events = vec![Event::Tick];
-        if node.told.as_ref() != Some(&electorate) {
-            node.told = Some(electorate.clone());
-            events.push(Event::Members(electorate));
-        }
+        events.extend(electorate.map(Event::Members));
         events.extend(node.answer.take_if(|(at, _)| *at <= self.now).map(|(_, answer)| answer));
         for event in events {
             if let Event::Read(Some(lease)) = &event {
@@ -209,6 +228,7 @@ impl World {
 
     fn run(&mut self, duration: Duration, faults: bool) {
         let end = self.now.after(duration);
+        self.store_fails = faults;
         while self.now < end {
             if faults {
                 self.faults();
@@ -234,7 +254,7 @@ fn however_nodes_fail_one_is_active_in_the_end() {
             let active = world.active();
             assert_eq!(active.len(), 1, "{active:?}");
             let epochs = world.store.leases.len();
-            world.run(SECOND * 20, false);
+            world.run(SECOND * 10, false);
             assert_eq!(world.active(), active, "it changed without need");
             assert_eq!(world.store.leases.len(), epochs, "a lease was taken without need");
         });
