@@ -9,7 +9,8 @@
 //! | [`syscalls`] | SIGKILL at every call that changes a disk, and calls that fail | as above, and nothing is ever torn |
 //! | [`disk_full`] | no bytes or no inodes are left | as above, and the node goes on by itself |
 //!
-//! The last three run the `orrery` program as a [`Workload`]; every fault has a witness other than whoever did it.
+//! The last three run the `orrery` program as a [`Workload`]. A kill counts if the system says that SIGKILL ended the process;
+//! a call that fails, if the tracer replaced its result.
 //!
 //! Choices come from a seed, which is printed first. A `tamper` report is a function of seed and ledgers; moments of a
 //! kill are drawn from the seed, but where a process then is, the machine decides.

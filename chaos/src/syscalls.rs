@@ -33,7 +33,7 @@ pub use point::CALLS;
 const FAILING: [&str; 5] = ["write", "pwrite64", "fsync", "link", "linkat"];
 const ERRORS: [(&str, Errno); 2] = [("EIO", Errno::EIO), ("ENOSPC", Errno::ENOSPC)];
 
-/// Runs for one point. What a timer does in time is not done in every run.
+/// Runs for one point, each of which is seen whole: after so many without it, only a timer can have made it.
 const ATTEMPTS_MAX: usize = 10;
 
 /// What is asked for.

@@ -100,8 +100,11 @@ fn a_node_killed_or_failed_at_a_system_call_leaves_nothing_torn() {
     assert_eq!(report["problems"], Value::Array(Vec::new()));
     let calls = report["calls"].as_array().unwrap();
     for counts in calls {
-        assert_eq!(counts["exercised"], 1, "{counts}");
-        assert_eq!(counts["missed"], Value::Array(Vec::new()), "{counts}");
+        let missed = counts["missed"].as_array().unwrap();
+        assert_eq!(counts["exercised"].as_u64().unwrap() + missed.len() as u64, 1, "{counts}");
+        // The node's state is written through every half second: on a busy machine once more than on another.
+        let is_of_timer = |point: &Value| point.as_str().unwrap().starts_with("traced-state/state/db ");
+        assert!(missed.iter().all(is_of_timer), "{counts}");
     }
     for (call, fault) in
         [("linkat", "SIGKILL"), ("unlink", "SIGKILL"), ("fsync", "SIGKILL"), ("linkat", "ENOSPC")]

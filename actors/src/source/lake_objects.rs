@@ -224,10 +224,11 @@ fn status_of(text: &str) -> Option<u16> {
     rest.get(..3)?.parse().ok()
 }
 
-/// Servers answer with pages; what is shown of one fits a log line.
+/// Servers answer with pages; what is shown of one fits a log line, and tells a terminal nothing.
 pub(super) fn one_line(text: &str) -> String {
     const CHARACTERS_MAX: usize = 300;
-    let line: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let is_blank = |letter: char| letter.is_whitespace() || letter.is_control();
+    let line = text.split(is_blank).filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ");
     match line.char_indices().nth(CHARACTERS_MAX) {
         Some((end, _)) => format!("{}...", &line[..end]),
         None => line,

@@ -213,7 +213,7 @@ mod tests {
     }
 
     fn fault(code: i64) -> String {
-        serde_json::json!({"jsonrpc": "2.0", "id": 1, "error": {"code": code, "message": "start\n ledger"}})
+        serde_json::json!({"jsonrpc": "2.0", "id": 1, "error": {"code": code, "message": "start\n\u{1b} ledger"}})
             .to_string()
     }
 

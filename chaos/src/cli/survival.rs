@@ -220,7 +220,7 @@ fn write_syscalls(out: &mut dyn Write, report: &SyscallsReport) -> io::Result<()
     writeln!(out, "seed {seed}: {ledgers} ledgers, {slots} slots a table")?;
     for counts in calls {
         writeln!(out, "{}", counts.line())?;
-        counts.missed.iter().try_for_each(|point| writeln!(out, "    not exercised: {point}"))?;
+        counts.missed.iter().try_for_each(|point| writeln!(out, "    in no further run: {point}"))?;
     }
     let (exercised, points) = report.killed();
     writeln!(out, "killed at {exercised} of {points} points; {} problems", problems.len())?;

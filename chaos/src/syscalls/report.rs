@@ -21,7 +21,7 @@ pub struct CallReport {
     pub recovered: usize,
     /// Of these, with an error that the node ended with.
     pub refused: usize,
-    /// Points where the fault could not be brought about.
+    /// Points that no further run had: the node's state is written through by a timer, more often in a slow run.
     pub missed: Vec<String>,
 }
 
