@@ -11,8 +11,8 @@ mod trace;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::io::{ErrorKind, Write};
-use std::path::PathBuf;
+use std::io::{self, ErrorKind, Write};
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ use crate::Random;
 use crate::experiment::ExperimentError;
 use crate::judges::dataset::Expected;
 use crate::process::{Ended, Running};
-use crate::workload::{FIRST_LEDGER, Mode, Target, Workload, failed};
+use crate::workload::{FIRST_LEDGER, Mode, Target, Workload, failed, remove};
 
 pub use report::{CallReport, SyscallsReport};
 use trace::{Point, Traced};
@@ -267,7 +267,9 @@ impl Sweep<'_> {
         let workload = &self.settings.workload;
         let mut target = workload.fresh("traced")?;
         if injection.is_some_and(|injection| injection.has_state) {
-            target.data = workload.folder.join("undisturbed-state");
+            // A copy each time: a state that has seen this dataset rightly refuses one that was made anew (CKPT-1).
+            target.data = workload.folder.join("known-state");
+            copy_state(&workload.folder.join("undisturbed-state"), &target.data)?;
         }
         let log = workload.folder.join("strace.log");
         // What an earlier run left would be taken for this one's.
@@ -296,6 +298,27 @@ impl Sweep<'_> {
         self.target = Some(target);
         Ok((ended, read()?))
     }
+}
+
+/// Puts a copy of a node's state in place of the one before.
+fn copy_state(from: &Path, to: &Path) -> Result<(), ExperimentError> {
+    remove(to)?;
+    copy_folder(from, to).map_err(ExperimentError::io("copy the state to", to))
+}
+
+/// Folders and files; a socket is of a process that has ended.
+fn copy_folder(from: &Path, to: &Path) -> io::Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let (entry, path) = entry.map(|entry| (entry.file_type(), entry.path()))?;
+        let (kind, name) = (entry?, path.file_name().unwrap_or_default());
+        match (kind.is_dir(), kind.is_file()) {
+            (true, _) => copy_folder(&path, &to.join(name))?,
+            (_, true) => fs::copy(&path, to.join(name)).map(drop)?,
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 fn under_strace(

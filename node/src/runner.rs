@@ -192,6 +192,7 @@ impl Node {
                 self.readiness.enter(Phase::Stopping);
                 match handle.stop(self.settings.stop_within).await {
                     ExitReason::Normal | ExitReason::Shutdown | ExitReason::Parked(_) => Ok(Ended::Drained),
+                    ExitReason::Failed(error) => Err(error.into()),
                     _ => Err(Failure::Interrupted),
                 }
             }
