@@ -344,7 +344,7 @@ pub(crate) struct DataDirArgs {
     /// The node's configuration file, if it has one.
     #[arg(short, long, value_name = "FILE", global = true)]
     pub(crate) config: Option<PathBuf>,
-    /// The node's data directory [default: the configuration's, orrery-data].
+    /// The node's data directory [default: orrery-data, or as configured].
     #[arg(long, value_name = "DIR", global = true)]
     pub(crate) data_dir: Option<PathBuf>,
 }
@@ -379,7 +379,7 @@ pub(crate) enum QuarantineAction {
 
 #[derive(Debug, Args)]
 pub(crate) struct PipelineArgs {
-    /// The pipeline [default: the configuration's, main].
+    /// The pipeline [default: main, or as configured].
     pub(crate) pipeline: Option<String>,
     #[command(flatten)]
     pub(crate) node: DataDirArgs,

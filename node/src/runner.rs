@@ -219,6 +219,7 @@ impl Node {
                 }
                 match handle.stop(self.settings.stop_within).await {
                     ExitReason::Normal | ExitReason::Shutdown | ExitReason::Parked(_) => Ok(Ended::Drained),
+                    ExitReason::Failed(error) => Err(error.into()),
                     _ => Err(Failure::Interrupted),
                 }
             }

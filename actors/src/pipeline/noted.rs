@@ -1,7 +1,7 @@
 //! What a node notes of the tables it writes, and compares when it opens them: CKPT-1, a checkpoint never moves back.
 //!
 //! The dataset is the truth, so that a note which is lost or behind is only written anew. A dataset that is behind its note
-//! is another matter: rows that were durable, and that others have read, are gone. That stops the pipeline before anything
+//! is another matter: rows that were durable, and that others have read, are gone. That stops the pipeline before a ledger
 //! is written, though the same rows could be made again: a folder that is not mounted, another bucket or a restored copy
 //! look alike, and only a person knows which it is. The alarm is raised once; `resume` takes the dataset as it is.
 
@@ -112,8 +112,8 @@ fn went_back(
 ) -> String {
     let has = durable.map_or_else(|| "it has none".to_owned(), |durable| format!("it ends with {durable}"));
     format!(
-        "CKPT-1: {table}: every ledger up to {noted} was durable here and now {has}: the dataset has gone back, nothing \
-         was written; see whether it is the right disk, bucket or folder, or a copy that was restored; `orrery resume \
+        "CKPT-1: {table}: every ledger up to {noted} was durable here and now {has}: the dataset has gone back, no \
+         ledger was written; see whether it is the right disk, bucket or folder, or a copy that was restored; `orrery resume \
          {pipeline}` takes it as it is, to go on from ledger {next}"
     )
 }

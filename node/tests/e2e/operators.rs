@@ -127,6 +127,41 @@ fn a_dataset_that_went_back_ends_a_backfill_until_it_is_taken_as_it_is() {
 }
 
 #[test]
+fn a_running_node_tells_that_its_dataset_went_back_and_goes_on_when_it_is_resumed() {
+    let home = Home::new();
+    let (lake, dataset) = (home.synth("lake", LEDGERS), home.url("dataset"));
+    home.backfill(&lake, &dataset, &["--grid", "2:16", "--to", TO]).expect(0, "complete");
+    fs::remove_dir_all(home.path("dataset")).unwrap();
+    let arguments = [
+        "run",
+        "--source",
+        &lake,
+        "--dataset",
+        &dataset,
+        "--grid",
+        "2:16",
+        "--to",
+        TO,
+        "--http",
+        "127.0.0.1:0",
+    ];
+    let mut node = home.start(&arguments, &[]);
+    let http = node.http();
+    node.until("alarm", |_| get(&http, "/readyz").1.contains("CKPT-1").then_some(()));
+    let (_, metrics) = get(&http, "/metrics");
+    assert!(metrics.contains("orrery_sink_lost_checkpoints_total{pipeline=\"main\"} "), "{metrics}");
+    assert!(
+        node.log().contains("every ledger up to 61 was durable here and now it has none"),
+        "{}",
+        node.log()
+    );
+    node.until("parking", |node| (node.actor(&["pipelines", "main"])?["state"] == "parked").then_some(()));
+    home.run_here(&["resume"]).expect(0, "running");
+    assert_eq!(node.end().0, Some(0), "{}", node.log());
+    check_dataset(&home, "dataset");
+}
+
+#[test]
 fn restarts_are_shown_by_a_node_that_runs_and_of_one_that_does_not() {
     let home = Home::new();
     let (dataset, source) = (home.url("dataset"), "synthetic:?ledgers=100000&density=sparse&rate=100");
