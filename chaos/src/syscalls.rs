@@ -13,14 +13,7 @@ mod tracer;
 #[path = "syscalls/no_tracer.rs"]
 mod tracer;
 
-<<<<<<< HEAD
 use std::io::Write;
-=======
-use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
-use std::io::{self, ErrorKind, Write};
-use std::path::{Path, PathBuf};
->>>>>>> 33b737de4bc52173b962dd7b453f58d160eef04a
 use std::process::Command;
 
 use nix::errno::Errno;
@@ -28,13 +21,8 @@ use nix::errno::Errno;
 use crate::Random;
 use crate::experiment::ExperimentError;
 use crate::judges::dataset::Expected;
-<<<<<<< HEAD
 use crate::process::Ended;
 use crate::workload::{FIRST_LEDGER, Mode, Target, Workload, failed};
-=======
-use crate::process::{Ended, Running};
-use crate::workload::{FIRST_LEDGER, Mode, Target, Workload, failed, remove};
->>>>>>> 33b737de4bc52173b962dd7b453f58d160eef04a
 
 use point::Point;
 pub use report::{CallReport, SyscallsReport};
@@ -212,7 +200,6 @@ impl Sweep<'_> {
     /// A traced run into a fresh dataset.
     fn traced(&mut self, injection: Option<Injection<'_>>) -> Result<Traced, ExperimentError> {
         let workload = &self.settings.workload;
-<<<<<<< HEAD
         let target = self.target.insert(workload.fresh("traced")?);
         tracer::trace(&command(workload, target), &workload.folder, injection.as_ref())
     }
@@ -222,96 +209,5 @@ impl Sweep<'_> {
 fn command(workload: &Workload, target: &Target) -> Command {
     let mut command = workload.command(Mode::Backfill, target);
     command.env("ORRERY_NODE__BLOCKING_THREADS", "1").args(["--workers", "1"]);
-=======
-        let mut target = workload.fresh("traced")?;
-        if injection.is_some_and(|injection| injection.has_state) {
-            // A copy each time: a state that has seen this dataset rightly refuses one that was made anew (CKPT-1).
-            target.data = workload.folder.join("known-state");
-            copy_state(&workload.folder.join("undisturbed-state"), &target.data)?;
-        }
-        let log = workload.folder.join("strace.log");
-        // What an earlier run left would be taken for this one's.
-        let _ = fs::remove_file(&log);
-        let running = Running::start_group(under_strace(workload, &target, &log, injection))?;
-        let read = || {
-            match fs::read_to_string(&log) {
-                Ok(text) => Ok(trace::read(&text, &workload.folder)),
-                // strace has not begun.
-                Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
-                Err(error) => Err(ExperimentError::io("read", &log)(error)),
-            }
-        };
-        let clock = SystemClock::new();
-        let is_waited_for = |clock: SystemClock| clock.now().since(MonotonicTime::ORIGIN) < TRACED_MAX;
-        while !running.ends_within(LOOK_EVERY) && is_waited_for(clock) {
-            // A thread that was not woken may wait for ever: that says nothing about disks.
-            let is_foreign = read()?.iter().any(|traced| traced.is_injected && traced.point.is_none());
-            if is_foreign {
-                running.ends_within(FOREIGN_MAX);
-                break;
-            }
-        }
-        // What has ended by itself is not killed any more.
-        let ended = running.kill()?;
-        self.target = Some(target);
-        Ok((ended, read()?))
-    }
-}
-
-/// Puts a copy of a node's state in place of the one before.
-fn copy_state(from: &Path, to: &Path) -> Result<(), ExperimentError> {
-    remove(to)?;
-    copy_folder(from, to).map_err(ExperimentError::io("copy the state to", to))
-}
-
-/// Folders and files; a socket is of a process that has ended.
-fn copy_folder(from: &Path, to: &Path) -> io::Result<()> {
-    fs::create_dir_all(to)?;
-    for entry in fs::read_dir(from)? {
-        let (entry, path) = entry.map(|entry| (entry.file_type(), entry.path()))?;
-        let (kind, name) = (entry?, path.file_name().unwrap_or_default());
-        match (kind.is_dir(), kind.is_file()) {
-            (true, _) => copy_folder(&path, &to.join(name))?,
-            (_, true) => fs::copy(&path, to.join(name)).map(drop)?,
-            _ => {}
-        }
-    }
-    Ok(())
-}
-
-fn under_strace(
-    workload: &Workload,
-    target: &Target,
-    log: &PathBuf,
-    injection: Option<Injection<'_>>,
-) -> Command {
-    let node = workload.command(Mode::Backfill, target);
-    let mut command = Command::new("strace");
-    command.args(["-f", "-qq", "-y", "-s", "0", "-o"]).arg(log);
-    // Calls that this machine does not have are no error.
-    let calls: Vec<String> = CALLS.iter().map(|call| format!("?{call}")).collect();
-    command.args(["-e", &format!("trace={}", calls.join(","))]);
-    if let Some(Injection { fault, call, when, path, .. }) = injection {
-        command.args(
-            path.map(|path| workload.folder.join(path))
-                .iter()
-                .flat_map(|path| ["-P".as_ref(), path.as_os_str()]),
-        );
-        command.args(["-e", &format!("inject={call}:{}:when={when}", fault.action())]);
-    }
-    for (name, value) in node.get_envs() {
-        match value {
-            Some(value) => command.env(name, value),
-            None => command.env_remove(name),
-        };
-    }
-    // One thread does what waits for disks. Of the others there are so many that it seldom has to wake the one that waits
-    // for events, by writes that would be counted too.
-    command.env("TOKIO_WORKER_THREADS", "8").env("ORRERY_NODE__BLOCKING_THREADS", "1");
-    // A result of one line is one write, which a failing count seldom meets.
-    let words = ["--workers", "1", "--output", "json"];
-    command.arg("--").arg(node.get_program()).args(node.get_args()).args(words);
-    command.current_dir(&workload.folder);
->>>>>>> 33b737de4bc52173b962dd7b453f58d160eef04a
     command
 }
