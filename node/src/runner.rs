@@ -173,7 +173,10 @@ impl Node {
             .map_err(|error| Failure::Bug(error.to_string()))?;
         self.readiness.enter(Phase::Running);
         let control = Control::new(&self, &handle, &parked);
-        let assignee = Assignee::new(handle.clone(), self.pipeline.clone());
+        let places = self.cluster.as_ref().map(ClusterNode::places);
+        let assignee = Assignee::new(handle.clone(), self.pipeline.clone(), move |task| {
+            places.as_ref().map_or_else(|| Some(Places::default()), |places| places(task))
+        });
         let ended = tokio::select! {
             reason = handle.join() => Some(reason),
             () = interrupted => None,
@@ -287,7 +290,7 @@ impl Node {
         let pipelines = ChildSpec::supervisor(pipelines).restart(Restart::Transient);
         let node = SupervisorSpec::new("node", Strategy::OneForOne, intensity).end_when(ends);
         let Some(cluster) = &self.cluster else { return Ok(node.child(pipelines)) };
-        let node = node.child(cluster.child(intensity, &self.pipeline.dataset)).child(pipelines);
+        let node = node.child(cluster.child(intensity, &self.pipeline)).child(pipelines);
         Ok(cluster.coordinator(&self.pipeline, self.range.1).into_iter().fold(node, SupervisorSpec::child))
     }
 }

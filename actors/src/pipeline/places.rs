@@ -49,6 +49,7 @@ impl SupervisedPipeline {
             return Err(differs("network", &opening.network, &network));
         }
         let mut pipeline = Self {
+            from: opening.from.map(LedgerSequence),
             to: opening.to.map(LedgerSequence),
             state: None,
             places: Places::default(),
@@ -76,6 +77,7 @@ impl SupervisedPipeline {
         Opening {
             pipeline: self.name.clone(),
             network: hex::encode(self.network.id()),
+            from: self.from.map(|from| from.0),
             to: self.to.map(|to| to.0),
             window_bytes: node.limits.window_bytes(),
             wanted,

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use orrery_actors::coordinator::{Task, TaskId};
+use orrery_actors::pipeline::Places;
 use orrery_actors::pipeline::supervised::SupervisedPipeline;
 use orrery_supervisor::{ChildSpec, NodeState, Restart, SupervisorHandle};
 use tokio::sync::Mutex;
@@ -45,6 +46,8 @@ pub(crate) struct Assignee {
     handle: SupervisorHandle,
     /// What pipelines are made from; each gets its ledgers.
     template: SupervisedPipeline,
+    /// Where the stages of a task work; `None` if a node that has some is not there.
+    places: Box<dyn Fn(&Task) -> Option<Places> + Send + Sync>,
     assigned: Mutex<Assigned>,
 }
 
@@ -56,8 +59,12 @@ struct Assigned {
 }
 
 impl Assignee {
-    pub(crate) fn new(handle: SupervisorHandle, template: SupervisedPipeline) -> Self {
-        Self { handle, template, assigned: Mutex::default() }
+    pub(crate) fn new(
+        handle: SupervisorHandle,
+        template: SupervisedPipeline,
+        places: impl Fn(&Task) -> Option<Places> + Send + Sync + 'static,
+    ) -> Self {
+        Self { handle, template, places: Box::new(places), assigned: Mutex::default() }
     }
 
     /// Does what an assignment says, and tells how things are.
@@ -132,7 +139,10 @@ impl Assignee {
         match step {
             Step::Start(task) => {
                 let (id, from) = (task.id, task.from);
-                let spec = self.template.clone().for_task(&task).spec();
+                let Some(places) = (self.places)(&task) else {
+                    return tracing::debug!(task = %id, "task not started yet: a node of it is not there");
+                };
+                let spec = self.template.clone().for_task(&task, places).spec();
                 let child = match spec {
                     Ok(spec) => ChildSpec::supervisor(spec).restart(Restart::Transient),
                     Err(error) => return tracing::error!(%error, task = %id, "task cannot be started"),
