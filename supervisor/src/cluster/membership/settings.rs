@@ -60,7 +60,7 @@ pub struct Timings {
 
 impl Default for Timings {
     /// Suspected within 2 s, out within 3 s, also while others want the processors: see `examples/detection.rs`, which on a
-    /// machine with two of them and a load average of 27 found at most 1.92 s and 2.70 s, and no false alarm.
+    /// machine with two of them and a load average of 15 found at most 1.42 s and 2.42 s, and no false alarm.
     fn default() -> Self {
         Self {
             gossip_interval: Duration::from_millis(200),
