@@ -104,10 +104,10 @@ pub(crate) async fn channel(
     });
     // Only a name: the connector decides where it leads.
     let endpoint = tuned_endpoint(Endpoint::from_static("http://node"));
-    endpoint.connect_with_connector(connector).await.map_err(|error| DialError::Unfit {
-        address,
-        detail: error.to_string(),
-    })
+    endpoint
+        .connect_with_connector(connector)
+        .await
+        .map_err(|error| DialError::Unfit { address, detail: error.to_string() })
 }
 
 /// How stages reach a node.
@@ -116,7 +116,8 @@ pub(crate) fn connect(address: String, credentials: Credentials, name: NodeName)
         let (address, credentials, name) = (address.clone(), credentials.clone(), name.clone());
         async move {
             let channel = channel(address, credentials, Some(name)).await;
-            channel.map_err(|error| ExitError::new(ErrorClass::Unavailable, error.to_string()).caused_by(error))
+            channel
+                .map_err(|error| ExitError::new(ErrorClass::Unavailable, error.to_string()).caused_by(error))
         }
         .boxed()
     })

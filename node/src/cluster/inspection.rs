@@ -86,10 +86,15 @@ struct OfNode {
 impl Inspection {
     async fn act(&self, request: Request<Action>) -> Result<Value, Status> {
         let peer = request.extensions().get::<Peer>().map(|peer| peer.name.clone());
-        let Some(peer) = peer else { return Err(Status::unauthenticated("the connection has no certificate")) };
+        let Some(peer) = peer else {
+            return Err(Status::unauthenticated("the connection has no certificate"));
+        };
         let Action { r#type: action, body } = request.into_inner();
         if body.len() > BODY_BYTES_MAX {
-            return Err(Status::invalid_argument(format!("a body of {} bytes: {BODY_BYTES_MAX} at most", body.len())));
+            return Err(Status::invalid_argument(format!(
+                "a body of {} bytes: {BODY_BYTES_MAX} at most",
+                body.len()
+            )));
         }
         if matches!(action.as_str(), "park" | "resume" | "drain") {
             tracing::info!(%peer, action, "asked by an operator");
@@ -173,7 +178,8 @@ impl Inspection {
 }
 
 fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Status> {
-    serde_json::from_slice(body).map_err(|error| Status::invalid_argument(format!("the action's body: {error}")))
+    serde_json::from_slice(body)
+        .map_err(|error| Status::invalid_argument(format!("the action's body: {error}")))
 }
 
 fn value(told: Told) -> Value {

@@ -9,11 +9,12 @@ use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt};
 use orrery_actors::coordinator::Task;
 use orrery_actors::exchange::{
-    ExchangeLimits, ExchangeMeter, ExchangeService, ExchangeSettings, Opening, RemoteNode, TraceContext, Wanted,
+    ExchangeLimits, ExchangeMeter, ExchangeService, ExchangeSettings, Opening, RemoteNode, TraceContext,
+    Wanted,
 };
+use orrery_actors::pipeline::supervised::SupervisedPipeline;
 use orrery_actors::pipeline::{Place, Places};
 use orrery_actors::sink::OnCheckpoint;
-use orrery_actors::pipeline::supervised::SupervisedPipeline;
 use orrery_schemas::LedgerSequence;
 use orrery_supervisor::cluster::certificates::{Protocol, Purpose};
 use orrery_supervisor::cluster::control::{Call, ControlPlane, Handler, Refusal};
@@ -23,16 +24,18 @@ use orrery_supervisor::cluster::membership::{Members, Membership, MembershipSett
 use orrery_supervisor::cluster::role::Role;
 use orrery_supervisor::cluster::transport::{Acceptor, Connection, Limits};
 use orrery_supervisor::cluster::{NodeIdentity, NodeName};
-use orrery_supervisor::{ChildSpec, Clock, ErrorClass, ExitError, Restart, RestartIntensity, Strategy, SupervisorSpec};
+use orrery_supervisor::{
+    ChildSpec, Clock, ErrorClass, ExitError, Restart, RestartIntensity, Strategy, SupervisorSpec,
+};
 use serde_json::json;
 use tokio::sync::{Mutex, mpsc, oneshot, watch};
 use tonic::Extensions;
 
 use super::assignee::Assignee;
 use super::coordinator::{Coordinator, CoordinatorSettings};
+use super::flight::{self, Peer};
 use super::message::{Ask, Told};
 use super::peers::{KIND, Peers};
-use super::flight::{self, Peer};
 use super::{ClusterSettings, inspection, lease};
 use crate::control::{Control, Request};
 use crate::exit::Failure;
@@ -156,10 +159,11 @@ impl ClusterNode {
         let acceptor = self.acceptor.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
         let links = self.links.clone();
         if let Some(acceptor) = acceptor {
-            cluster = cluster.child(acceptor.child(move |connection: Connection| match connection.protocol {
-                Protocol::Control => links.offer(connection),
-                Protocol::Flight => offers.offer(connection),
-            }));
+            cluster =
+                cluster.child(acceptor.child(move |connection: Connection| match connection.protocol {
+                    Protocol::Control => links.offer(connection),
+                    Protocol::Flight => offers.offer(connection),
+                }));
         }
         if self.settings.roles.contains(Role::Coordinator) {
             cluster = cluster.child(lease::child(
