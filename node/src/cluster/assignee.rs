@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use orrery_actors::coordinator::{Task, TaskId};
+use orrery_actors::ledger::Network;
 use orrery_actors::pipeline::Places;
 use orrery_actors::pipeline::supervised::SupervisedPipeline;
 use orrery_supervisor::{ChildSpec, NodeState, Restart, SupervisorHandle};
@@ -93,7 +94,7 @@ impl Assignee {
         // Who is parked has nothing that could be started or ended.
         let steps = if parked.is_none() { reconcile(&assigned.tasks, wanted) } else { Vec::new() };
         for step in steps {
-            self.perform(step, &mut assigned.tasks).await;
+            self.perform(step, &assignment.network, &mut assigned.tasks).await;
         }
         Ok(report(states, parked, is_draining))
     }
@@ -134,7 +135,7 @@ impl Assignee {
         Some(named.filter_map(|(id, state)| Some((id.ok()?, state))).collect())
     }
 
-    async fn perform(&self, step: Step, tasks: &mut BTreeMap<TaskId, Task>) {
+    async fn perform(&self, step: Step, network: &str, tasks: &mut BTreeMap<TaskId, Task>) {
         let [pipelines, pipeline] = self.path();
         match step {
             Step::Start(task) => {
@@ -142,7 +143,16 @@ impl Assignee {
                 let Some(places) = (self.places)(&task) else {
                     return tracing::debug!(task = %id, "task not started yet: a node of it is not there");
                 };
-                let spec = self.template.clone().for_task(&task, places).spec();
+                let own = self.template.network.passphrase();
+                if !own.is_empty() && own != network {
+                    return tracing::error!(
+                        own,
+                        network,
+                        "the coordinator's network is another: see to source.network"
+                    );
+                }
+                let template = SupervisedPipeline { network: Network::new(network), ..self.template.clone() };
+                let spec = template.for_task(&task, places).spec();
                 let child = match spec {
                     Ok(spec) => ChildSpec::supervisor(spec).restart(Restart::Transient),
                     Err(error) => return tracing::error!(%error, task = %id, "task cannot be started"),

@@ -42,6 +42,8 @@ pub(crate) struct CoordinatorSettings {
     pub(crate) peers: Peers,
     /// Whether this node is the active one.
     pub(crate) coordination: watch::Receiver<Coordination>,
+    /// Passphrase of the ledgers' network.
+    pub(crate) network: String,
     /// In order of preference; the first that tells its newest ledger is believed.
     pub(crate) sources: Vec<Arc<dyn LedgerStore>>,
     pub(crate) dataset: Store,
@@ -242,7 +244,8 @@ impl Active {
         let asked = plan.into_iter().filter_map(|(node, tasks)| {
             let name: NodeName = node.parse().ok()?;
             let coordinator = me.as_str().to_owned();
-            let ask = Ask::Assign(Assignment { epoch: self.epoch, coordinator, tasks, is_complete });
+            let network = settings.network.clone();
+            let ask = Ask::Assign(Assignment { epoch: self.epoch, coordinator, network, tasks, is_complete });
             Some((name, ask))
         });
         // This node last: it may end as soon as it hears that all is done.

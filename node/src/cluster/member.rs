@@ -235,6 +235,7 @@ impl ClusterNode {
         let settings = CoordinatorSettings {
             peers: self.peers.clone(),
             coordination: self.coordination.subscribe(),
+            network: pipeline.network.passphrase().to_owned(),
             sources: pipeline.stores.clone(),
             dataset: pipeline.dataset.clone(),
             settings: pipeline.settings.clone(),
