@@ -6,14 +6,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt};
+use orrery_actors::dataset::TableKind;
 use orrery_actors::envelope::{
     Demand, EventBatch, LedgerBatch, Position, ProcessorMessage, SinkMessage, SourceMessage,
 };
 use orrery_actors::exchange::{
-    AtTipWire, DatasetWire, ExchangeLimits, FRAME_BYTES_TARGET, Opening, RemoteFetcher, RemoteFetcherSettings,
-    RemoteSink, RemoteSinkSettings, Wanted,
+    AtTipWire, DatasetWire, ExchangeLimits, FRAME_BYTES_TARGET, Opening, RemoteFetcher,
+    RemoteFetcherSettings, RemoteSink, RemoteSinkSettings, Wanted,
 };
-use orrery_actors::dataset::TableKind;
 use orrery_actors::metrics::PipelineMetrics;
 use orrery_actors::sink::{Output, Sink, SinkActorSettings};
 use orrery_actors::source::synthetic::{SyntheticLedgers, SyntheticSpec};
@@ -22,9 +22,7 @@ use orrery_schemas::{
     CloseTime, Hash32, Ledger, LedgerSequence, RowDigest, TokenTransfer, TokenTransferBatchBuilder,
     token_transfers_from_batch,
 };
-use orrery_supervisor::{
-    Backoff, ChildSpec, ExitError, Handle, Probe, SeededRandom, SystemClock,
-};
+use orrery_supervisor::{Backoff, ChildSpec, ExitError, Handle, Probe, SeededRandom, SystemClock};
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio::sync::{mpsc, watch};
 
@@ -109,8 +107,12 @@ pub(crate) fn fetcher(ledgers: Arc<Vec<Bytes>>) -> ChildSpec {
                 let chunks = (from.0..FIRST + ledgers.len() as u32).map(move |ledger| {
                     let bytes = ledgers[(ledger - FIRST) as usize].clone();
                     let range = LedgerSequence(ledger)..=LedgerSequence(ledger);
-                    let object =
-                        FetchedObject { file: format!("{ledger}").into(), named: range.clone(), range, bytes };
+                    let object = FetchedObject {
+                        file: format!("{ledger}").into(),
+                        named: range.clone(),
+                        range,
+                        bytes,
+                    };
                     Ok(LedgerChunk::new(object, 0, "lake".into(), None))
                 });
                 Ok(futures::stream::iter(chunks).boxed())
@@ -152,7 +154,8 @@ async fn ledgers_on_their_way_stay_inside_of_the_window() {
     };
     let (actor, ended) = Actor::spawn(None, RemoteFetcher, settings).await.unwrap();
     assert!(matches!(next(&mut hears).await, ProcessorMessage::SourceIs(_)));
-    let begin = Demand::Begin { run: 1, from: LedgerSequence(FIRST), avoid: None, attempt: 0, credits: LEDGERS };
+    let begin =
+        Demand::Begin { run: 1, from: LedgerSequence(FIRST), avoid: None, attempt: 0, credits: LEDGERS };
     actor.send_message(SourceMessage::Demand(begin)).unwrap();
 
     // Whoever has the bytes of a batch holds the window, even if the batch itself is gone.
@@ -174,7 +177,10 @@ async fn ledgers_on_their_way_stay_inside_of_the_window() {
             message => panic!("{message:?}"),
         }
     }
-    assert!(came.iter().zip(ledgers.iter()).all(|(came, ledger)| came == ledger), "ledgers changed on the way");
+    assert!(
+        came.iter().zip(ledgers.iter()).all(|(came, ledger)| came == ledger),
+        "ledgers changed on the way"
+    );
     assert!(matches!(next(&mut hears).await, ProcessorMessage::SourceEnded { run: 1 }));
     assert!(node.meter.counts().in_flight_bytes_max <= WINDOW);
     actor.send_message(SourceMessage::End).unwrap();
