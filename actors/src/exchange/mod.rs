@@ -50,3 +50,6 @@ pub use service::{
     Answer, DoAction, DoGet, ExchangeService, ExchangeSettings, FlightHandlers, ListActions, MakeStage,
     ServedStream, tuned_endpoint, tuned_server,
 };
+
+#[cfg(test)]
+mod tests;

@@ -117,11 +117,16 @@ fn gone() -> ExitError {
 }
 
 /// The stream, from its opening to its end.
-async fn fetch(
+async fn fetch(settings: RemoteFetcherSettings, demands: mpsc::Receiver<Demand>) -> Result<(), ExitError> {
+    let link = settings.node.open(settings.epoch, settings.opening.clone()).await?;
+    converse(settings, link, demands).await
+}
+
+async fn converse(
     settings: RemoteFetcherSettings,
+    mut link: Link,
     mut demands: mpsc::Receiver<Demand>,
 ) -> Result<(), ExitError> {
-    let mut link = settings.node.open(settings.epoch, settings.opening.clone()).await?;
     let mut hub = Hub::new(settings)?;
     loop {
         tokio::select! {
@@ -240,3 +245,6 @@ impl Hub {
         Ok(found..=LedgerSequence(last))
     }
 }
+
+#[cfg(test)]
+mod tests;
