@@ -109,17 +109,6 @@ impl Assignee {
         self.states().await.is_some_and(|states| states.is_empty())
     }
 
-    /// Starts the tasks again that a ledger has parked.
-    pub(crate) async fn resume(&self) {
-        let [pipelines, pipeline] = self.path();
-        let parked = self.states().await.unwrap_or_default().into_iter();
-        for (id, _) in parked.filter(|(_, state)| *state == NodeState::Parked) {
-            if let Err(error) = self.handle.resume(&[pipelines, pipeline, &id.to_string()]).await {
-                tracing::warn!(%error, task = %id, "parked task not resumed");
-            }
-        }
-    }
-
     fn path(&self) -> [&str; 2] {
         ["pipelines", &self.template.name]
     }

@@ -72,6 +72,7 @@ async fn ends_with(limits: ExchangeLimits) -> Ends {
         opening: Opening {
             pipeline: "main".to_owned(),
             network: String::new(),
+            from: None,
             to: None,
             window_bytes: limits.window_bytes(),
             wanted: Wanted::Fetch { at_tip: AtTipWire::Wait },
@@ -144,6 +145,7 @@ fn sample() -> Opening {
     Opening {
         pipeline: String::new(),
         network: String::new(),
+        from: None,
         to: None,
         window_bytes: 0,
         wanted: Wanted::Fetch { at_tip: AtTipWire::Fail },
