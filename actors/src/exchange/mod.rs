@@ -32,6 +32,7 @@ mod event_frames;
 mod meter;
 mod link;
 mod node_link;
+mod dial;
 mod remote_fetcher;
 mod remote_sink;
 mod relay;
@@ -39,11 +40,12 @@ mod served_fetcher;
 mod served_sink;
 mod service;
 
+pub use dial::{Dial, channel_over};
 pub use error::ExchangeError;
 pub use header_wire::{AtTipWire, DatasetWire, Opening, TableWire, VERSION, Wanted};
 pub use limits::{Compression, ExchangeLimits, FRAME_BYTES_MAX, FRAME_BYTES_TARGET, MESSAGE_BYTES_MAX};
 pub use meter::{ExchangeCounts, ExchangeMeter};
-pub use node_link::{Connect, RemoteNode, TraceContext};
+pub use node_link::{Connect, Extract, Inject, RemoteNode, TraceContext};
 pub use remote_fetcher::{RemoteFetcher, RemoteFetcherSettings, RemoteFetcherState};
 pub use remote_sink::{RemoteSink, RemoteSinkSettings, RemoteSinkState};
 pub use service::{

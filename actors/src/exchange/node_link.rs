@@ -23,13 +23,19 @@ use super::meter::ExchangeMeter;
 /// Gives a connection to the node, new or shared: whoever makes it has proven who the other end is.
 pub type Connect = Arc<dyn Fn() -> BoxFuture<'static, Result<Channel, ExitError>> + Send + Sync>;
 
+/// Gives the W3C `traceparent` of a span; `None` if it is not recorded.
+pub type Inject = Arc<dyn Fn(&Span) -> Option<String> + Send + Sync>;
+
+/// Gives a span that continues a `traceparent`.
+pub type Extract = Arc<dyn Fn(&str) -> Span + Send + Sync>;
+
 /// How trace context crosses: W3C `traceparent` of a span, and a span that goes on from one.
 #[derive(Clone)]
 pub struct TraceContext {
     /// The header of a span; `None` if it is not recorded.
-    pub inject: Arc<dyn Fn(&Span) -> Option<String> + Send + Sync>,
+    pub inject: Inject,
     /// A span that continues the header.
-    pub extract: Arc<dyn Fn(&str) -> Span + Send + Sync>,
+    pub extract: Extract,
 }
 
 impl TraceContext {

@@ -137,7 +137,7 @@ async fn converse(
             },
             bytes = hub.window.returned() => link.tell(Body::Credit { bytes })?,
             event = link.next() => match event? {
-                LinkEvent::Arrived(arrived) => hub.take(arrived, &mut link).await?,
+                LinkEvent::Arrived(arrived) => hub.take(*arrived, &mut link).await?,
                 LinkEvent::Idle => {}
                 LinkEvent::Ended => return Err(ended(&link)),
             },

@@ -15,7 +15,7 @@ use super::error::ExchangeError;
 use super::event_frames;
 use super::header_wire::{Body, Opening, hash};
 use super::ledger_frames::Frame;
-use super::link::{Arrived, Link, LinkEvent, LinkTask, blocking};
+use super::link::{Link, LinkEvent, LinkTask, blocking};
 use super::meter::StreamMeter;
 use super::node_link::RemoteNode;
 use super::part_credits::PartCredits;
@@ -187,7 +187,9 @@ impl Hub {
                     self.ready = Some(encoded?.map_err(|error| link.of(error))?);
                 },
                 event = link.next() => match event? {
-                    LinkEvent::Arrived(Arrived { body: Body::Finished, .. }) if self.end == End::Told => return Ok(()),
+                    LinkEvent::Arrived(arrived) if arrived.body == Body::Finished && self.end == End::Told => {
+                        return Ok(());
+                    }
                     LinkEvent::Arrived(arrived) => self.take(&arrived.body, &link)?,
                     LinkEvent::Idle => {}
                     LinkEvent::Ended => return Err(ended(&link)),

@@ -118,7 +118,9 @@ fn ledgers_of_an_object_arrive_as_they_were_found() {
     check_round_trip(&bytes, (7, 9), (2, last), Compression::None);
     check_round_trip(&made()[0].0, (2, 2), (2, 2), Compression::None);
     let packed = Bytes::from(zstd::encode_all(&bytes[..], 1).unwrap());
-    check_round_trip(&packed, (2, last), (2, last), Compression::None);
+    for compression in [Compression::None, Compression::Lz4, Compression::Zstd] {
+        check_round_trip(&packed, (2, last), (2, last), compression);
+    }
 }
 
 #[test]
@@ -294,13 +296,16 @@ fn read_all(message: &Message) {
     }
 }
 
-fn small() -> &'static [Message; 3] {
-    static SMALL: OnceLock<[Message; 3]> = OnceLock::new();
+fn small() -> &'static [Message] {
+    static SMALL: OnceLock<Vec<Message>> = OnceLock::new();
     SMALL.get_or_init(|| {
         let two = Bytes::from([&sparse()[0].0[..], &sparse()[1].0[..]].concat());
-        let ledgers = frames(chunk(two, (2, 3), (2, 3)), Compression::None).remove(0).message;
-        let [rows, transfers] = event_frames::encode(&events_of(sparse(), 0), Compression::None).unwrap();
-        [ledgers, rows.message, transfers.message]
+        let all = [Compression::None, Compression::Lz4, Compression::Zstd].map(|compression| {
+            let ledgers = frames(chunk(two.clone(), (2, 3), (2, 3)), compression).remove(0).message;
+            let [rows, transfers] = event_frames::encode(&events_of(sparse(), 0), compression).unwrap();
+            [ledgers, rows.message, transfers.message]
+        });
+        all.into_iter().flatten().collect()
     })
 }
 
@@ -309,7 +314,7 @@ proptest! {
 
     #[test]
     fn damaged_messages_are_errors_and_never_a_panic(
-        which in 0_usize..3,
+        which in 0_usize..9,
         flips in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
         in_header in proptest::bool::weighted(0.8),
         cut in proptest::option::weighted(0.2, any::<prop::sample::Index>()),
@@ -326,6 +331,41 @@ proptest! {
         }
         *part = bytes.into();
         read_all(&message);
+    }
+}
+
+#[test]
+fn compression_makes_messages_smaller_and_changes_nothing_else() {
+    for compressed in [3, 6] {
+        for kind in 0..3 {
+            let (plain, packed) = (&small()[kind], &small()[compressed + kind]);
+            // A few rows gain nothing, and buffers of plain messages are padded.
+            assert!(kind > 0 || packed.body.len() < plain.body.len(), "{compressed}");
+            assert!(packed.bytes >= plain.bytes * 9 / 10 || kind > 0, "the window counts what is unpacked");
+        }
+        let ledgers = events_of(sparse(), 0).ledgers;
+        let rows = |of: usize| event_frames::decode_rows(&ledgers, small()[of + 2].clone()).unwrap();
+        assert_eq!(rows(0), rows(compressed));
+    }
+}
+
+/// A buffer that says it has more bytes than were announced is not unpacked.
+#[test]
+fn a_compressed_buffer_cannot_claim_more_than_its_frame() {
+    for which in [3, 6] {
+        let mut message = small()[which].clone();
+        let mut body = message.body.to_vec();
+        body[..8].copy_from_slice(&(1_i64 << 60).to_le_bytes());
+        message.body = body.into();
+        let origin = super::header_wire::OriginWire {
+            source: 0,
+            lake: String::new(),
+            file: String::new(),
+            fingerprint: "00".repeat(32),
+        };
+        let received = Received { range: sequence(2)..=sequence(3), bytes: message.bytes, origin };
+        let error = ledger_frames::ledgers(received, message, permit()).unwrap_err().to_string();
+        assert!(error.contains("were announced"), "{error}");
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use orrery_actors::exchange::{ExchangeLimits, RemoteNode};
+use orrery_actors::exchange::{Compression, ExchangeLimits, RemoteNode};
 use orrery_actors::pipeline::supervised::SupervisedPipeline;
 use orrery_actors::pipeline::{Place, Places};
 use orrery_supervisor::SeededRandom;
@@ -77,6 +77,21 @@ async fn each_stage_may_be_elsewhere_alone_or_on_a_node_of_its_own() {
     hub.places.fetcher = there(&fetching);
     start(vec![hub]).await.end_normally().await;
     assert_eq!(objects.contents().await, expect);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn compression_changes_no_byte_of_the_dataset() {
+    let expect = local(7, 16).await;
+    for compression in [Compression::Lz4, Compression::Zstd] {
+        let mut limits = ExchangeLimits::default();
+        limits.compression = compression;
+        let objects = Objects::sound();
+        let serving = serve(pipeline("main", &[Source::sound(7)], &objects, 16, 1), limits).await;
+        let node = node_at(serving.address, limits);
+        let (hub, _) = processing(there(&node), there(&node), 16, LAST);
+        start(vec![hub]).await.end_normally().await;
+        assert_eq!(objects.contents().await, expect, "{compression:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
