@@ -233,7 +233,7 @@ async fn node(make_stage: MakeStage, compression: Compression) -> (Arc<RemoteNod
 
 fn opening(node: &RemoteNode, wanted: Wanted) -> Opening {
     let window_bytes = node.limits.window_bytes();
-    Opening { pipeline: "bench".into(), network: String::new(), to: None, window_bytes, wanted }
+    Opening { pipeline: "bench".into(), network: String::new(), from: None, to: None, window_bytes, wanted }
 }
 
 /// Hands on what a processor is told.

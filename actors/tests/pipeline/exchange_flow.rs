@@ -86,7 +86,14 @@ async fn settle() {
 }
 
 pub(crate) fn opening(wanted: Wanted) -> Opening {
-    Opening { pipeline: "main".into(), network: "00".repeat(32), to: None, window_bytes: WINDOW, wanted }
+    Opening {
+        pipeline: "main".into(),
+        network: "00".repeat(32),
+        from: None,
+        to: None,
+        window_bytes: WINDOW,
+        wanted,
+    }
 }
 
 pub(crate) fn fetch() -> Opening {

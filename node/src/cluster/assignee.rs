@@ -42,13 +42,16 @@ pub(crate) fn reconcile(has: &BTreeMap<TaskId, Task>, wanted: &[Task]) -> Vec<St
     steps
 }
 
+/// Finds the nodes of a task.
+type FindPlaces = Box<dyn Fn(&Task) -> Option<Places> + Send + Sync>;
+
 /// A node's tasks.
 pub(crate) struct Assignee {
     handle: SupervisorHandle,
     /// What pipelines are made from; each gets its ledgers.
     template: SupervisedPipeline,
     /// Where the stages of a task work; `None` if a node that has some is not there.
-    places: Box<dyn Fn(&Task) -> Option<Places> + Send + Sync>,
+    places: FindPlaces,
     assigned: Mutex<Assigned>,
 }
 
@@ -182,15 +185,16 @@ mod tests {
 
     #[test]
     fn what_is_wanted_is_started_once_and_what_is_not_is_removed() {
-        let check = |has: &[Task], wanted: &[Task], expect: &[Step]| {
-            let has = has.iter().map(|task| (task.id, task.clone())).collect();
-            assert_eq!(reconcile(&has, wanted), expect, "{has:?} {wanted:?}");
+        let check = |has: Vec<Task>, wanted: Vec<Task>, expect: Vec<Step>| {
+            let has = has.into_iter().map(|task| (task.id, task)).collect();
+            assert_eq!(reconcile(&has, &wanted), expect, "{has:?} {wanted:?}");
         };
-        let (first, second) = (task(10, 2, None), task(20, 11, None));
-        check(&[], &[first.clone()], &[Step::Start(first.clone())]);
-        check(&[first.clone()], &[second.clone()], &[Step::Remove(first.id), Step::Start(second)]);
-        check(&[first.clone()], &[task(10, 8, None)], &[]);
-        check(&[first.clone()], &[task(10, 2, Some("b"))], &[Step::Remove(first.id)]);
-        check(&[first.clone()], &[], &[Step::Remove(first.id)]);
+        let (first, second) = (|| task(10, 2, None), || task(20, 11, None));
+        let gone = || Step::Remove(first().id);
+        check(vec![], vec![first()], vec![Step::Start(first())]);
+        check(vec![first()], vec![second()], vec![gone(), Step::Start(second())]);
+        check(vec![first()], vec![task(10, 8, None)], vec![]);
+        check(vec![first()], vec![task(10, 2, Some("b"))], vec![gone()]);
+        check(vec![first()], vec![], vec![gone()]);
     }
 }
