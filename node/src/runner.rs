@@ -7,6 +7,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use orrery_actors::checkpoint::{NodeState, Quarantined, RestartRecord};
 use orrery_actors::dataset::{DatasetUrl, Retry, Store};
+use orrery_actors::exchange::ExchangeCounts;
 use orrery_actors::pipeline::Places;
 use orrery_actors::pipeline::supervised::{PipelineLimits, SupervisedPipeline};
 use orrery_actors::source::{AtTip, WORKER_STACK_BYTES};
@@ -157,6 +158,9 @@ impl Node {
             places: Places::default(),
             seed: seed(),
         };
+        if let Some(to) = range.1 {
+            pipeline.metrics.newest(to);
+        }
         let cluster = match &settings.cluster {
             Some(cluster) => Some(ClusterNode::start(cluster, pipeline.clock.clone()).await?),
             None => None,
@@ -257,6 +261,11 @@ impl Node {
         Assignee::new(handle.clone(), self.pipeline.clone(), move |task| {
             places.as_ref().map_or_else(|| Some(Places::default()), |places| places(task))
         })
+    }
+
+    /// What crosses to and from other nodes, if there are any.
+    pub(crate) fn exchange_counts(&self) -> Option<ExchangeCounts> {
+        self.cluster.as_ref().map(ClusterNode::exchange_counts)
     }
 
     /// Takes part in the cluster, if there is one.

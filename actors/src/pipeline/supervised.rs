@@ -156,7 +156,9 @@ impl SupervisedPipeline {
     pub fn for_task(self, task: &Task, places: Places) -> Self {
         let (from, to) = (Some(task.from()), task.to());
         // A span is given out when its ledgers are there; if they are not yet in the source that is asked, they will be.
-        Self { task: Some(task.id.to_string()), from, to, at_tip: AtTip::Wait, places, ..self.of_existing() }
+        let (id, at_tip) = (task.id.to_string(), AtTip::Wait);
+        let metrics = self.metrics.part(&id);
+        Self { task: Some(id), from, to, at_tip, places, metrics, ..self.of_existing() }
     }
 
     /// The tree. It ends by itself, normally, when every ledger up to `to` is durable.

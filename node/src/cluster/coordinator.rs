@@ -10,6 +10,7 @@ use std::time::Duration;
 use futures::future::join_all;
 use orrery_actors::coordinator::{CoordinatorCore, Plan, View, Worker, due_spans};
 use orrery_actors::dataset::{DatasetError, DatasetSettings, Store, Table, TableKind};
+use orrery_actors::metrics::PipelineMetrics;
 use orrery_actors::source::LedgerStore;
 use orrery_schemas::LedgerSequence;
 use orrery_supervisor::cluster::NodeName;
@@ -51,6 +52,8 @@ pub(crate) struct CoordinatorSettings {
     pub(crate) settings: DatasetSettings,
     /// The last ledger; `None` goes on for ever.
     pub(crate) to: Option<LedgerSequence>,
+    /// Where it notes the newest ledger, for whoever asks for the lag.
+    pub(crate) metrics: Arc<PipelineMetrics>,
     pub(crate) clock: Arc<dyn Clock>,
 }
 
@@ -202,6 +205,9 @@ impl Active {
         settings: &CoordinatorSettings,
         members: impl Iterator<Item = &'a Member>,
     ) -> Plan {
+        if let Some(newest) = self.newest.map(|(newest, _)| newest).or(settings.to) {
+            settings.metrics.newest(newest);
+        }
         let workers: Vec<Worker> = members.map(|member| self.worker(member)).collect();
         let capacities =
             workers.iter().filter(|worker| worker.is_ready).map(|worker| worker.capacity as usize);

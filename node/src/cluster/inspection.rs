@@ -3,7 +3,9 @@
 //! | action | body | answer |
 //! |---|---|---|
 //! | `nodes` | | who is there, and who coordinates |
-//! | `tree` | | the same, with the supervision tree of each node |
+//! | `tree` | | the same, with the supervision tree of each node, and what it counts |
+//! | `restarts` | `{"node": NAME, "last": COUNT}` | what the node's supervisors restarted, newest last |
+//! | `logs` | `{"node": NAME, "after": NUMBER}` | the node's log lines after this one, oldest first, or the first of them |
 //! | `park`, `resume` | `{"pipeline": NAME}` | what each node says |
 //! | `drain` | `{"node": NAME}` | what the node says |
 
@@ -32,9 +34,11 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 const BODY_BYTES_MAX: usize = 4096;
 
 /// What can be asked.
-const ACTIONS: [(&str, &str); 5] = [
+const ACTIONS: [(&str, &str); 7] = [
     ("nodes", "who is there, and who coordinates"),
     ("tree", "the supervision tree of every node"),
+    ("restarts", "what a node's supervisors restarted"),
+    ("logs", "the newest lines of a node's log"),
     ("park", "stop a pipeline on every node until it is resumed"),
     ("resume", "start a parked pipeline on every node"),
     ("drain", "have a node hand over its work and leave"),
@@ -83,6 +87,20 @@ struct OfNode {
     node: String,
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OfRestarts {
+    node: String,
+    last: usize,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OfLogs {
+    node: String,
+    after: u64,
+}
+
 impl Inspection {
     async fn act(&self, request: Request<Action>) -> Result<Value, Status> {
         let peer = request.extensions().get::<Peer>().map(|peer| peer.name.clone());
@@ -112,15 +130,27 @@ impl Inspection {
             }
             "drain" => {
                 let OfNode { node } = parse(&body)?;
-                let node = self.known(&node)?;
-                let told = self.peers.ask(&node, &Ask::Drain, ANSWER_WITHIN).await;
-                told.map(value).map_err(|error| Status::unavailable(error.to_string()))
+                self.ask_one(&node, &Ask::Drain).await
+            }
+            "restarts" => {
+                let OfRestarts { node, last } = parse(&body)?;
+                self.ask_one(&node, &Ask::Restarts { last }).await
+            }
+            "logs" => {
+                let OfLogs { node, after } = parse(&body)?;
+                self.ask_one(&node, &Ask::Logs { after }).await
             }
             other => {
                 let known = ACTIONS.map(|(name, _)| name).join(", ");
                 Err(Status::invalid_argument(format!("no action `{other}`; there is {known}")))
             }
         }
+    }
+
+    async fn ask_one(&self, node: &str, ask: &Ask) -> Result<Value, Status> {
+        let node = self.known(node)?;
+        let told = self.peers.ask(&node, ask, ANSWER_WITHIN).await;
+        told.map(value).map_err(|error| Status::unavailable(error.to_string()))
     }
 
     fn known(&self, node: &str) -> Result<NodeName, Status> {
@@ -151,12 +181,15 @@ impl Inspection {
         let asked = members.iter().map(|member| async {
             let mut node = described(member);
             let told = self.peers.ask(&member.identity.name, &Ask::Tree, ANSWER_WITHIN).await;
-            let (key, told) = match told {
-                Ok(told) => ("tree", value(told)),
-                Err(error) => ("error", json!(error.to_string())),
+            let told = match told.map(value) {
+                Ok(Value::Object(told)) => told,
+                Ok(other) => {
+                    [("error".to_owned(), json!(format!("not a status: {other}")))].into_iter().collect()
+                }
+                Err(error) => [("error".to_owned(), json!(error.to_string()))].into_iter().collect(),
             };
             if let Some(fields) = node.as_object_mut() {
-                fields.insert(key.to_owned(), told);
+                fields.extend(told);
             }
             node
         });

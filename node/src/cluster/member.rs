@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt};
 use orrery_actors::coordinator::Task;
 use orrery_actors::exchange::{
-    ExchangeLimits, ExchangeMeter, ExchangeService, ExchangeSettings, Opening, RemoteNode, TraceContext,
-    Wanted,
+    ExchangeCounts, ExchangeLimits, ExchangeMeter, ExchangeService, ExchangeSettings, Opening, RemoteNode,
+    TraceContext, Wanted,
 };
 use orrery_actors::pipeline::supervised::SupervisedPipeline;
 use orrery_actors::pipeline::{Place, Places};
@@ -39,7 +39,9 @@ use super::peers::{KIND, Peers};
 use super::{ClusterSettings, inspection, lease};
 use crate::control::{Control, Request};
 use crate::exit::Failure;
+use crate::logs;
 use crate::runner::seed;
+use crate::wall_clock;
 
 /// Of the messages in `message.rs`.
 const PROTOCOL: u32 = 1;
@@ -55,6 +57,9 @@ const HAND_OVER_WITHIN: Duration = Duration::from_secs(10);
 
 /// Between two looks whether they have.
 const HAND_OVER_LOOK: Duration = Duration::from_millis(50);
+
+/// Restarts that are told at once: their reasons are long.
+const RESTARTS_MAX: usize = 200;
 
 /// A node of a cluster, before and while its tree runs.
 pub(crate) struct ClusterNode {
@@ -100,7 +105,8 @@ impl ClusterNode {
         let unavailable =
             |error: &dyn std::fmt::Display| Failure::Unavailable(format!("cluster.listen: {error}"));
         let credentials = settings.credentials.clone();
-        let identity = NodeIdentity { name: settings.name().clone(), incarnation: milliseconds() };
+        let identity =
+            NodeIdentity { name: settings.name().clone(), incarnation: wall_clock::milliseconds() };
         let acceptor = Acceptor::bind(settings.listen, credentials.clone(), Limits::default()).await;
         let acceptor = acceptor.map_err(|error| unavailable(&error))?;
         let listen = acceptor.local_address();
@@ -207,6 +213,11 @@ impl ClusterNode {
         }
     }
 
+    /// What crosses to and from other nodes now.
+    pub(crate) fn exchange_counts(&self) -> ExchangeCounts {
+        self.meter.counts()
+    }
+
     /// Where the stages of a task work.
     pub(crate) fn places(&self) -> impl Fn(&Task) -> Option<Places> + Send + Sync + 'static {
         let (members, credentials) = (self.membership.members(), self.settings.credentials.clone());
@@ -240,6 +251,7 @@ impl ClusterNode {
             dataset: pipeline.dataset.clone(),
             settings: pipeline.settings.clone(),
             to,
+            metrics: pipeline.metrics.clone(),
             clock: self.clock.clone(),
         };
         let may = self.settings.roles.contains(Role::Coordinator);
@@ -320,7 +332,11 @@ impl ClusterNode {
                 Ok(Told::Report(report))
             }
             Ask::Report => Ok(Told::Report(assignee.report(control.parked_reason(), is_draining).await)),
-            Ask::Tree => control.perform(Request::Tree).await.map(Told::Value).map_err(Refusal::failed),
+            Ask::Tree => control.perform(Request::Status).await.map(Told::Value).map_err(Refusal::failed),
+            Ask::Restarts { last } => {
+                let restarts = control.perform(Request::Restarts { last: last.min(RESTARTS_MAX) }).await;
+                restarts.map(Told::Value).map_err(Refusal::failed)
+            }
             Ask::Park { pipeline } => {
                 let parked = control.perform(Request::Park { pipeline }).await;
                 parked.map(Told::Value).map_err(Refusal::failed)
@@ -333,7 +349,7 @@ impl ClusterNode {
                 self.draining.send_replace(true);
                 Ok(Told::Value(json!({ "node": self.settings.name().as_str(), "state": "draining" })))
             }
-            Ask::Logs { .. } => Err(Refusal::unknown_kind("logs", &[KIND])),
+            Ask::Logs { after } => Ok(Told::Value(logs::page(after))),
         }
     }
 }
@@ -377,14 +393,4 @@ fn handler(asked: mpsc::Sender<Question>) -> Handler {
         }
         .boxed()
     })
-}
-
-/// Since 1970: the incarnation of this life.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "a later life needs a larger number, over restarts of the machine"
-)]
-fn milliseconds() -> u64 {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    since.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }

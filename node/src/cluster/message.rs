@@ -12,8 +12,13 @@ pub(crate) enum Ask {
     Assign(Assignment),
     /// How the node is.
     Report,
-    /// Its supervision tree.
+    /// Its supervision tree, and what it counts.
     Tree,
+    /// What its supervisors restarted, newest last.
+    Restarts {
+        /// At most so many.
+        last: usize,
+    },
     /// Stop the pipeline on this node until it is resumed.
     Park {
         /// Its name.
