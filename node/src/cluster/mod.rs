@@ -16,5 +16,6 @@ mod inspection;
 mod member;
 
 pub(crate) use assignee::Assignee;
+pub(crate) use flight::channel;
 pub(crate) use member::{ClusterNode, Served};
 pub(crate) use settings::ClusterSettings;
