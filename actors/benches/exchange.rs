@@ -23,7 +23,7 @@ use orrery_actors::envelope::{
 };
 use orrery_actors::exchange::{
     AtTipWire, Compression, DatasetWire, ExchangeLimits, ExchangeMeter, ExchangeService, ExchangeSettings,
-    FlightHandlers, MakeStage, Opening, RemoteFetcher, RemoteFetcherSettings, RemoteNode, RemoteSink,
+    FlightHandlers, MakeStage, Opening, Reach, RemoteFetcher, RemoteFetcherSettings, RemoteNode, RemoteSink,
     RemoteSinkSettings, TraceContext, Wanted, channel_over, tuned_server,
 };
 use orrery_actors::metrics::PipelineMetrics;
@@ -302,6 +302,7 @@ async fn fetch_all(node: Arc<RemoteNode>) -> usize {
         opening: opening(&node, Wanted::Fetch { at_tip: AtTipWire::Fail }),
         node,
         epoch: 1,
+        reach: Reach::once(),
         processor,
         probe: Arc::new(Probe::default()),
         metrics: Arc::new(PipelineMetrics::new("bench")),
@@ -361,6 +362,7 @@ async fn send_all(node: Arc<RemoteNode>) -> u64 {
         opening: opening(&node, wanted),
         node: node.clone(),
         epoch: 1,
+        reach: Reach::once(),
         on_checkpoint: Arc::new(|_| ()),
     };
     let (actor, ended) = Actor::spawn(None, RemoteSink, settings).await.unwrap();

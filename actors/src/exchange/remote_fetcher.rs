@@ -13,7 +13,7 @@ use super::header_wire::{Body, Opening, OriginWire};
 use super::ledger_frames::{self, Received};
 use super::link::{Arrived, Link, LinkEvent, LinkTask, blocking};
 use super::meter::StreamMeter;
-use super::node_link::RemoteNode;
+use super::node_link::{Reach, RemoteNode};
 use super::window::ReceiveWindow;
 use crate::envelope::{Demand, LedgerBatch, ProcessorMessage, SourceMessage};
 use crate::flow::Credits;
@@ -32,6 +32,8 @@ pub struct RemoteFetcherSettings {
     pub opening: Opening,
     /// Incarnation of the pipeline.
     pub epoch: u64,
+    /// How long the node is waited for.
+    pub reach: Reach,
     /// Where ledgers go.
     pub processor: Handle<ProcessorMessage>,
     /// Counters of this life, for whoever sends to it.
@@ -118,7 +120,7 @@ fn gone() -> ExitError {
 
 /// The stream, from its opening to its end.
 async fn fetch(settings: RemoteFetcherSettings, demands: mpsc::Receiver<Demand>) -> Result<(), ExitError> {
-    let link = settings.node.open(settings.epoch, settings.opening.clone()).await?;
+    let link = settings.node.open(settings.epoch, &settings.opening, &settings.reach).await?;
     converse(settings, link, demands).await
 }
 

@@ -17,7 +17,7 @@ use super::header_wire::{Body, Opening, hash};
 use super::ledger_frames::Frame;
 use super::link::{Link, LinkEvent, LinkTask, blocking};
 use super::meter::StreamMeter;
-use super::node_link::RemoteNode;
+use super::node_link::{Reach, RemoteNode};
 use super::part_credits::PartCredits;
 use super::remote_fetcher::ended;
 use super::window::SendWindow;
@@ -36,6 +36,8 @@ pub struct RemoteSinkSettings {
     pub opening: Opening,
     /// Incarnation of the pipeline.
     pub epoch: u64,
+    /// How long the node is waited for.
+    pub reach: Reach,
     /// Told of checkpoints that the other node acknowledged.
     pub on_checkpoint: OnCheckpoint,
 }
@@ -172,7 +174,7 @@ impl Hub {
     /// The stream, from its opening to its end.
     async fn run(mut self, mut messages: mpsc::Receiver<Told>) -> Result<(), ExitError> {
         let settings = &self.settings;
-        let mut link = settings.node.open(settings.epoch, settings.opening.clone()).await?;
+        let mut link = settings.node.open(settings.epoch, &settings.opening, &settings.reach).await?;
         loop {
             self.advance(&mut link)?;
             tokio::select! {

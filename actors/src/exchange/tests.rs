@@ -232,7 +232,7 @@ proptest! {
 
     /// Parts are whole ledgers, in order, without a gap, small where they can be, and hold what the batch held.
     #[test]
-    fn parts_of_a_batch_of_events_are_the_batch(first in 0_usize..20, count in 1_usize..=4, times in 1_usize..=40) {
+    fn parts_of_a_batch_of_events_are_the_batch(first in 0_usize..20, count in 1_usize..=4, times in 1_usize..=30) {
         let mut batch = events(first, count.min(made().len() - first));
         // As many times the rows, so that some ledgers are large: each still has its own.
         let rows = std::iter::repeat_n(&batch.rows, times);

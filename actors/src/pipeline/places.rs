@@ -12,8 +12,8 @@ use super::supervised::{SINKS, SupervisedPipeline, backoff};
 use crate::dataset::{DatasetSettings, TableKind};
 use crate::envelope::ProcessorMessage;
 use crate::exchange::{
-    DatasetWire, Opening, RemoteFetcher, RemoteFetcherSettings, RemoteNode, RemoteSink, RemoteSinkSettings,
-    Wanted,
+    DatasetWire, Opening, Reach, RemoteFetcher, RemoteFetcherSettings, RemoteNode, RemoteSink,
+    RemoteSinkSettings, Wanted,
 };
 use crate::sink::OnCheckpoint;
 
@@ -85,6 +85,12 @@ impl SupervisedPipeline {
         }
     }
 
+    /// Another node is waited for as long as a store or a source.
+    fn reach(&self, context: &StartContext) -> Result<Reach, ExitError> {
+        let seed = self.seed ^ context.incarnation().rotate_left(32);
+        Ok(Reach { patience: self.patience, backoff: backoff()?, clock: self.clock.clone(), seed })
+    }
+
     pub(super) fn remote_fetcher(
         &self,
         node: &Arc<RemoteNode>,
@@ -94,6 +100,7 @@ impl SupervisedPipeline {
             opening: self.opening(node, Wanted::Fetch { at_tip: self.at_tip.into() }),
             node: node.clone(),
             epoch: context.incarnation(),
+            reach: self.reach(context)?,
             processor: context.sibling::<ProcessorMessage>("processor")?,
             probe: context.probe().clone(),
             metrics: self.metrics.clone(),
@@ -115,6 +122,7 @@ impl SupervisedPipeline {
             node: node.clone(),
             epoch: context.incarnation(),
             on_checkpoint: Arc::new(move |ledger| metrics.acknowledged(kind.as_str(), ledger)),
+            reach: self.reach(context)?,
         };
         Ok((RemoteSink, settings))
     }

@@ -78,6 +78,7 @@ async fn ends_with(limits: ExchangeLimits) -> Ends {
             wanted: Wanted::Fetch { at_tip: AtTipWire::Wait },
         },
         epoch: 4,
+        reach: Reach::once(),
         processor: Handle::new(processor, Arc::new(Probe::default())),
         probe: Arc::new(Probe::default()),
         metrics: Arc::new(PipelineMetrics::new("main")),
