@@ -2,14 +2,13 @@
 
 use std::time::Duration;
 
-use orrery_supervisor::cluster::certificates::Credentials;
 use orrery_supervisor::{Clock, SystemClock};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::cli::DrainArgs;
 use crate::console::Console;
 use crate::exit::Failure;
-use crate::inspect::{Operator, Snapshot, credentials};
+use crate::inspect::{Cluster, Snapshot};
 use crate::runner;
 
 /// Between two looks whether it has left.
@@ -20,8 +19,7 @@ const SAY_EVERY: Duration = Duration::from_secs(2);
 
 /// Asks it to, and waits until it has.
 pub(crate) fn run(args: &DrainArgs, console: &Console) -> Result<(), Failure> {
-    let credentials = credentials(&args.cluster.proof)?;
-    let taken = runner::runtime()?.block_on(drain(args, &credentials, console))?;
+    let taken = runner::runtime()?.block_on(drain(args, console))?;
     console.result(&[
         ("node", json!(args.name)),
         ("state", json!("left")),
@@ -29,47 +27,29 @@ pub(crate) fn run(args: &DrainArgs, console: &Console) -> Result<(), Failure> {
     ])
 }
 
-async fn drain(args: &DrainArgs, credentials: &Credentials, console: &Console) -> Result<Duration, Failure> {
-    let address = args.cluster.cluster.as_str();
-    let cluster = Operator::connect(address, credentials).await?;
-    let before = nodes(&cluster).await?;
+async fn drain(args: &DrainArgs, console: &Console) -> Result<Duration, Failure> {
+    let cluster = Cluster::new(&args.cluster.cluster, &args.cluster.proof).await?;
+    let before = cluster.look("nodes").await?;
     cluster.act("drain", &json!({ "node": args.name })).await?;
-    let named = |snapshot: &Snapshot| {
-        let node = snapshot.nodes.iter().find(|node| node.name == args.name);
-        node.map(|node| (node.incarnation, node.address.clone()))
-    };
-    let leaving = named(&before).map(|(incarnation, _)| incarnation);
-    // Whoever was asked may be the one that leaves: then another is asked whether it has.
-    let others = before.nodes.iter().filter(|node| node.name != args.name).map(|node| node.address.clone());
-    let mut others: Vec<String> = others.collect();
-    let mut cluster = Some(cluster);
+    let leaving = life(&before, &args.name);
     let (clock, deadline) = (SystemClock::new(), Duration::from_secs(args.within.into()));
     let began = clock.now();
     let mut said = began;
     loop {
-        let seen = match &cluster {
-            Some(cluster) => nodes(cluster).await,
-            None => Err(Failure::Unavailable("not connected".to_owned())),
-        };
+        let seen = cluster.look("nodes").await;
         let now = clock.now();
-        match seen {
-            Ok(seen) if named(&seen).map(|(incarnation, _)| incarnation) != leaving => {
-                return Ok(now.since(began));
-            }
-            Ok(_) => {}
-            Err(_) => match others.pop() {
-                Some(other) => cluster = Operator::connect(&other, credentials).await.ok(),
-                // The last node was alone, and nobody is left to ask: it has left when nobody listens.
-                None if before.nodes.len() == 1 => match Operator::connect(address, credentials).await {
-                    Ok(again) => cluster = Some(again),
-                    Err(_) => return Ok(now.since(began)),
-                },
-                None => cluster = Operator::connect(address, credentials).await.ok(),
-            },
+        let has_left = match &seen {
+            Ok(seen) => life(seen, &args.name) != leaving,
+            // It was alone, and nobody is left to ask: it has left when nobody answers.
+            Err(_) => before.nodes.len() == 1,
+        };
+        if has_left {
+            return Ok(now.since(began));
         }
         if now.since(began) > deadline {
+            let why = seen.err().map_or_else(|| "it still drains".to_owned(), |error| error.to_string());
             return Err(Failure::Unavailable(format!(
-                "{}: it has not left within {deadline:?}; it still drains: see orrery nodes",
+                "{}: it has not left within {deadline:?}: {why}; see orrery nodes",
                 args.name
             )));
         }
@@ -81,8 +61,7 @@ async fn drain(args: &DrainArgs, credentials: &Credentials, console: &Console) -
     }
 }
 
-async fn nodes(cluster: &Operator) -> Result<Snapshot, Failure> {
-    let answer = cluster.act("nodes", &Value::Null).await?;
-    serde_json::from_value(answer)
-        .map_err(|error| Failure::Unavailable(format!("the answer cannot be read: {error}")))
+/// Which life of a node is there.
+fn life(snapshot: &Snapshot, name: &str) -> Option<u64> {
+    snapshot.nodes.iter().find(|node| node.name == name).map(|node| node.incarnation)
 }

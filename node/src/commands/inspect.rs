@@ -33,6 +33,7 @@ pub(crate) fn run(args: &InspectArgs, console: &Console) -> Result<(), Failure> 
     // In the order of the row, which a map would not keep.
     let mut fields: Vec<(&str, Value)> =
         FIELDS.iter().filter_map(|name| Some((*name, actor.get(*name)?.clone()))).collect();
+    fields.retain(|(name, value)| !value.is_null() || ["mailbox_depth", "last_error"].contains(name));
     if restarts.is_empty() {
         fields.push(("restart_history", json!("none that this node remembers")));
     }
@@ -55,7 +56,7 @@ pub(crate) fn run(args: &InspectArgs, console: &Console) -> Result<(), Failure> 
 }
 
 /// What is shown of an actor, in this order.
-const FIELDS: [&str; 17] = [
+const FIELDS: [&str; 18] = [
     "path",
     "node",
     "kind",
@@ -72,6 +73,7 @@ const FIELDS: [&str; 17] = [
     "in_flight_bytes",
     "lag_ledgers",
     "lag_seconds",
+    "left_ledgers",
     "last_error",
 ];
 

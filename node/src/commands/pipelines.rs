@@ -11,7 +11,7 @@ use crate::config::PipelineConfig;
 use crate::console::Console;
 use crate::control::Request;
 use crate::exit::Failure;
-use crate::inspect::{Columns, Operator, credentials};
+use crate::inspect::{Cluster, Columns};
 use crate::runner;
 
 /// Stops a pipeline until it is resumed.
@@ -50,7 +50,7 @@ pub(crate) fn resume(args: &PipelineArgs, console: &Console) -> Result<(), Failu
 fn everywhere(action: &str, address: &str, args: &PipelineArgs, console: &Console) -> Result<(), Failure> {
     let pipeline = args.pipeline.clone().unwrap_or_else(|| PipelineConfig::default().name);
     let answer = runner::runtime()?.block_on(async {
-        let cluster = Operator::connect(address, &credentials(&args.target.cluster.proof)?).await?;
+        let cluster = Cluster::new(address, &args.target.cluster.proof).await?;
         cluster.act(action, &json!({ "pipeline": pipeline })).await
     })?;
     let nodes = answer["nodes"].as_array().cloned().unwrap_or_default();

@@ -8,8 +8,7 @@ use crate::cli::{NodesArgs, PsArgs, TargetArgs, TreeArgs};
 use crate::console::Console;
 use crate::exit::Failure;
 use crate::inspect::{
-    Columns, Operator, Snapshot, Target, bytes, credentials, draw_tree, number, remarks, restarts, rows,
-    seconds, sort,
+    Cluster, Columns, Snapshot, Target, bytes, draw_tree, number, remarks, restarts, rows, seconds, sort,
 };
 use crate::{runner, wall_clock};
 
@@ -51,18 +50,28 @@ pub(crate) fn ps(args: &PsArgs, console: &Console) -> Result<(), Failure> {
 
 /// Lists nodes.
 pub(crate) fn nodes(args: &NodesArgs, console: &Console) -> Result<(), Failure> {
-    let answer = runner::runtime()?.block_on(async {
-        let cluster = Operator::connect(&args.cluster, &credentials(&args.proof)?).await?;
-        cluster.act("nodes", &Value::Null).await
+    let snapshot = runner::runtime()?.block_on(async {
+        let cluster = Cluster::new(&args.cluster, &args.proof).await?;
+        cluster.look("nodes").await
     })?;
-    let snapshot: Snapshot = serde_json::from_value(answer.clone())
-        .map_err(|error| Failure::Unavailable(format!("the answer cannot be read: {error}")))?;
     let mut columns =
         Columns::new(["NODE", "STATE", "COORDINATOR", "TASKS", "LOAD", "VERSION", "ADDRESS", "ROLES"]);
-    let mut listed = answer["nodes"].as_array().cloned().unwrap_or_default();
-    for (node, fields) in snapshot.nodes.iter().zip(&mut listed) {
+    let mut listed = Vec::new();
+    for node in &snapshot.nodes {
         let is_coordinator = snapshot.is_coordinator(node);
-        fields["coordinator"] = json!(is_coordinator);
+        listed.push(json!({
+            "name": node.name,
+            "incarnation": node.incarnation,
+            "state": node.state,
+            "draining": node.draining,
+            "coordinator": is_coordinator,
+            "capacity": node.capacity,
+            "load": node.load,
+            "version": node.version,
+            "protocol": node.protocol,
+            "address": node.address,
+            "roles": node.roles,
+        }));
         columns.add([
             node.identity(),
             if node.draining { "draining".to_owned() } else { node.state.clone() },

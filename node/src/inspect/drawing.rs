@@ -101,8 +101,9 @@ pub(crate) fn remarks(measures: Option<&Measures>, error: Option<&str>) -> Strin
             parts.push(format!("{} in flight", bytes(measures.in_flight_bytes)));
         }
         parts.extend(measures.processed.map(|ledger| format!("at {}", thousands(ledger))));
+        parts.extend(measures.left_ledgers.map(|left| format!("{} left", thousands(left))));
         parts.extend(measures.lag_ledgers.map(|lag| format!("lag {} ledgers", thousands(lag))));
-        parts.extend(measures.lag_seconds.map(|lag| format!("{} old", seconds(lag as f64))));
+        parts.extend(measures.lag_seconds.map(|lag| format!("durable ledger {} old", seconds(lag as f64))));
     }
     parts.extend(error.map(|error| format!("last error: {}", shortened(error))));
     parts.join(", ")
@@ -129,10 +130,10 @@ mod tests {
 ACTOR                     STATE       LIFE  RESTARTS  MAILBOX  AGE
 a.17  alive  * coordinator  fetcher,processor  v0.1.0  127.0.0.1:7101
 └─ pipelines              running     1     0         -        12s
-   └─ main                running     1     0         -        12s  150 ledgers/s, 3.0 MiB in flight, at 401, lag 15,001 ledgers, 1m00s old
+   └─ main                running     1     0         -        12s  150 ledgers/s, 3.0 MiB in flight, at 401, lag 15,001 ledgers, durable ledger 1m00s old
       ├─ until-2047       restarting  3     2/2       -        12s  last error: lake: object is torn
       │  └─ fetcher       ended       1     0         3        12s
-      └─ live             running     1     0         0        12s  75 ledgers/s, 3.0 MiB in flight, at 201, lag 15,001 ledgers, 1m00s old
+      └─ live             running     1     0         0        12s  75 ledgers/s, 3.0 MiB in flight, at 201, lag 15,001 ledgers, durable ledger 1m00s old
          └─ sink/ledgers  running     1     0         7        12s
 b.18  suspect  127.0.0.1:7102
 └─ node `b` did not answer within 2s";

@@ -17,7 +17,6 @@ pub(crate) mod top;
 pub(crate) use columns::{Columns, bytes, number, seconds};
 pub(crate) use drawing::{draw_tree, remarks, restarts};
 pub(crate) use lines::{LogLine, Tail};
-pub(crate) use operator::{Operator, credentials};
 pub(crate) use rows::{Row, rows, sort};
 pub(crate) use snapshot::Snapshot;
-pub(crate) use target::Target;
+pub(crate) use target::{Cluster, Target};

@@ -73,10 +73,10 @@ impl Operator {
     /// # Errors
     ///
     /// What the node refuses, or that it does not answer.
-    pub(crate) async fn act(&self, action: &str, body: &Value) -> Result<Value, Failure> {
+    pub(crate) async fn act(&self, action: &str, body: &Value) -> Result<Value, ActError> {
         let body = match body {
             Value::Null => Vec::new(),
-            body => serde_json::to_vec(body).map_err(|error| Failure::Bug(error.to_string()))?,
+            body => serde_json::to_vec(body).map_err(|error| said(Failure::Bug(error.to_string())))?,
         };
         let asked = Action { r#type: action.to_owned(), body: body.into() };
         let mut client = self.client.clone();
@@ -84,31 +84,56 @@ impl Operator {
             let mut answers = client.do_action(asked).await?.into_inner();
             answers.try_next().await?.ok_or_else(|| Status::internal("it answers nothing"))
         };
-        let answer = tokio::time::timeout(ANSWER_WITHIN, answered).await.map_err(|_| {
-            Failure::Unavailable(format!("{}: no answer within {ANSWER_WITHIN:?}", self.address))
+        let answer = tokio::time::timeout(ANSWER_WITHIN, answered).await.map_err(|_| ActError {
+            failure: Failure::Unavailable(format!("{}: no answer within {ANSWER_WITHIN:?}", self.address)),
+            is_lost: true,
         })?;
         let answer = answer.map_err(|status| self.refused(&status))?;
         let value = serde_json::from_slice(&answer.body);
         value.map(plain_value).map_err(|error| {
-            Failure::Unavailable(format!("{}: the answer cannot be read: {error}", self.address))
+            said(Failure::Unavailable(format!("{}: the answer cannot be read: {error}", self.address)))
         })
     }
 
-    fn refused(&self, status: &Status) -> Failure {
-        let (address, said) = (&self.address, plain(status.message()));
+    fn refused(&self, status: &Status) -> ActError {
+        let (address, message) = (&self.address, plain(status.message()));
         match status.code() {
-            Code::NotFound | Code::InvalidArgument | Code::FailedPrecondition => Failure::CheckFailed(said),
+            Code::NotFound | Code::InvalidArgument | Code::FailedPrecondition => {
+                said(Failure::CheckFailed(message))
+            }
             Code::Unauthenticated | Code::PermissionDenied => {
-                Failure::Configuration(format!("{address}: refused: {said}"))
+                said(Failure::Configuration(format!("{address}: refused: {message}")))
             }
             _ => match ended_by(status) {
-                Some(alert) => Failure::Configuration(format!(
+                Some(alert) => said(Failure::Configuration(format!(
                     "{address}: the node refuses the certificate: {alert}; is it of this cluster's authority, and still valid?"
-                )),
-                None => Failure::Unavailable(format!("{address}: no answer: {said}")),
+                ))),
+                // What a node says itself has no cause on this side.
+                None if status.source().is_none() => said(Failure::Unavailable(message)),
+                None => ActError {
+                    failure: Failure::Unavailable(format!("{address}: the connection ended: {message}")),
+                    is_lost: true,
+                },
             },
         }
     }
+}
+
+/// Why there is no answer.
+pub(crate) struct ActError {
+    failure: Failure,
+    /// The connection is of no more use; another may be.
+    pub(super) is_lost: bool,
+}
+
+impl From<ActError> for Failure {
+    fn from(error: ActError) -> Self {
+        error.failure
+    }
+}
+
+fn said(failure: Failure) -> ActError {
+    ActError { failure, is_lost: false }
 }
 
 /// What the node said about the certificate when it closed the connection: TLS 1.3 lets a client speak before that.

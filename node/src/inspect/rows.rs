@@ -45,7 +45,7 @@ fn add(rows: &mut Vec<Row>, node: &NodeView, above: &str, actor: &ActorView) {
         restarts_in_window: actor.restarts_in_window,
         restarts_total: actor.restarts_total,
         mailbox_depth: actor.mailbox_depth,
-        age_seconds: actor.age_seconds,
+        age_seconds: (actor.age_seconds * 10.0).round() / 10.0,
         last_error: actor.last_error.clone(),
         measures: actor.measures.clone(),
     });

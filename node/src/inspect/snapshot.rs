@@ -19,6 +19,12 @@ pub(crate) struct Snapshot {
     /// The last ledger that is known to be durable.
     #[serde(skip_deserializing)]
     pub(crate) checkpoint: Option<u64>,
+    /// How far that is behind the newest.
+    #[serde(skip_deserializing)]
+    pub(crate) lag_ledgers: Option<u64>,
+    /// Since it closed, by this machine's calendar.
+    #[serde(skip_deserializing)]
+    pub(crate) lag_seconds: Option<u64>,
     /// Of all nodes.
     #[serde(skip_deserializing)]
     pub(crate) ledgers_per_second: Option<f64>,
@@ -44,6 +50,7 @@ pub(crate) struct NodeView {
     pub(crate) address: String,
     pub(crate) roles: Vec<String>,
     pub(crate) version: String,
+    pub(crate) protocol: u32,
     pub(crate) capacity: u32,
     pub(crate) load: f64,
     /// Why the rest is missing.
@@ -124,26 +131,32 @@ pub(crate) struct Measures {
     pub(crate) checkpoint: Option<u64>,
     pub(crate) in_flight_batches: u64,
     pub(crate) in_flight_bytes: u64,
-    /// Behind the newest ledger.
+    /// Of a pipeline and of a live task: as of the whole cluster, since a dataset is durable up to one ledger.
     pub(crate) lag_ledgers: Option<u64>,
-    /// Since the last durable ledger closed, by this machine's calendar.
     pub(crate) lag_seconds: Option<u64>,
+    /// Of a task with an end: ledgers up to it that are not proven.
+    pub(crate) left_ledgers: Option<u64>,
 }
 
 impl Snapshot {
     /// Works out rates since an earlier look, and lags at `unix_seconds`.
     #[must_use]
     pub(crate) fn measured(mut self, before: Option<&Self>, unix_seconds: u64) -> Self {
-        let known = |count: fn(&Counts) -> u64| {
-            let counts = self.nodes.iter().filter_map(|node| node.pipeline.as_ref());
-            counts.map(|pipeline| count(&pipeline.counts)).max().filter(|&ledger| ledger > 0)
-        };
-        self.newest = known(|counts| counts.newest);
-        self.checkpoint = known(|counts| counts.checkpoint);
-        let newest = self.newest;
+        let counts = || self.nodes.iter().filter_map(|node| Some(&node.pipeline.as_ref()?.counts));
+        let newest = counts().map(|counts| counts.newest).max().filter(|&ledger| ledger > 0);
+        let durable = counts().map(|counts| (counts.checkpoint, counts.checkpoint_closed_at)).max();
+        let durable = durable.filter(|(checkpoint, _)| *checkpoint > 0);
+        self.newest = newest;
+        self.checkpoint = durable.map(|(checkpoint, _)| checkpoint);
+        self.lag_ledgers =
+            newest.zip(self.checkpoint).map(|(newest, durable)| newest.saturating_sub(durable));
+        // A node that writes through another does not know when a ledger closed.
+        let closed_at = durable.and_then(|(_, closed_at)| u64::try_from(closed_at).ok()).filter(|&at| at > 0);
+        self.lag_seconds = closed_at.map(|closed_at| unix_seconds.saturating_sub(closed_at));
+        let lags = (self.lag_ledgers, self.lag_seconds);
         for node in &mut self.nodes {
             let before = before.and_then(|before| before.life_of(node));
-            node.measure(before, newest, unix_seconds);
+            node.measure(before, lags);
         }
         let rates = self.nodes.iter().filter_map(|node| node.measures()?.ledgers_per_second);
         self.ledgers_per_second = rates.fold(None, |sum, rate| Some(sum.unwrap_or(0.0) + rate));
@@ -180,33 +193,40 @@ impl NodeView {
         pipelines.child(name)?.measures.as_ref()
     }
 
-    fn measure(&mut self, before: Option<&Self>, newest: Option<u64>, unix_seconds: u64) {
+    fn measure(&mut self, before: Option<&Self>, lags: (Option<u64>, Option<u64>)) {
         let (Some(pipeline), Some(tree)) = (&self.pipeline, &mut self.tree) else { return };
         let earlier = before.and_then(|before| before.pipeline.as_ref());
         let milliseconds = before.map_or(0, |before| self.now_ms.saturating_sub(before.now_ms));
-        let measures = |now: &Counts, before: Option<&Counts>| Measures {
-            ledgers_per_second: before
-                .and_then(|before| rate(before.sent_ledgers, now.sent_ledgers, milliseconds)),
-            processed: Some(now.processed).filter(|&ledger| ledger > 0),
-            checkpoint: Some(now.checkpoint).filter(|&ledger| ledger > 0),
-            in_flight_batches: now.in_flight_batches,
-            in_flight_bytes: now.in_flight_bytes,
-            lag_ledgers: newest
-                .filter(|_| now.checkpoint > 0)
-                .map(|newest| newest.saturating_sub(now.checkpoint)),
-            lag_seconds: u64::try_from(now.checkpoint_closed_at)
-                .ok()
-                .filter(|&closed_at| closed_at > 0)
-                .map(|closed_at| unix_seconds.saturating_sub(closed_at)),
-        };
         let pipelines = tree.children.iter_mut().find(|child| child.id == "pipelines");
         let actor = pipelines.and_then(|all| all.children.iter_mut().find(|child| child.id == pipeline.name));
         let Some(actor) = actor else { return };
-        actor.measures = Some(measures(&pipeline.counts, earlier.map(|earlier| &earlier.counts)));
+        let (lag_ledgers, lag_seconds) = lags;
+        let whole = pipeline.counts.measures(earlier.map(|earlier| &earlier.counts), milliseconds);
+        actor.measures = Some(Measures { lag_ledgers, lag_seconds, ..whole });
         for task in &mut actor.children {
-            let counts = pipeline.tasks.get(&task.id);
+            let Some(counts) = pipeline.tasks.get(&task.id) else { continue };
             let earlier = earlier.and_then(|earlier| earlier.tasks.get(&task.id));
-            task.measures = counts.map(|counts| measures(counts, earlier));
+            let measures = counts.measures(earlier, milliseconds);
+            let last = task.id.strip_prefix("until-").and_then(|last| last.parse::<u64>().ok());
+            let left_ledgers = last.zip(measures.processed).map(|(last, at)| last.saturating_sub(at));
+            task.measures = Some(match last {
+                Some(_) => Measures { left_ledgers, ..measures },
+                None => Measures { lag_ledgers, lag_seconds, ..measures },
+            });
+        }
+    }
+}
+
+impl Counts {
+    fn measures(&self, before: Option<&Self>, milliseconds: u64) -> Measures {
+        Measures {
+            ledgers_per_second: before
+                .and_then(|before| rate(before.sent_ledgers, self.sent_ledgers, milliseconds)),
+            processed: Some(self.processed).filter(|&ledger| ledger > 0),
+            checkpoint: Some(self.checkpoint).filter(|&ledger| ledger > 0),
+            in_flight_batches: self.in_flight_batches,
+            in_flight_bytes: self.in_flight_bytes,
+            ..Measures::default()
         }
     }
 }
@@ -217,10 +237,10 @@ impl ActorView {
     }
 }
 
-/// A second; `None` if no time has passed, or if it was counted from the beginning again.
+/// A second, to a tenth; `None` if no time has passed, or if it was counted from the beginning again.
 fn rate(before: u64, now: u64, milliseconds: u64) -> Option<f64> {
     let more = now.checked_sub(before)?;
-    (milliseconds > 0).then(|| more as f64 * 1000.0 / milliseconds as f64)
+    (milliseconds > 0).then(|| (more as f64 * 10_000.0 / milliseconds as f64).round() / 10.0)
 }
 
 #[cfg(test)]

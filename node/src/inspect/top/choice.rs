@@ -40,7 +40,7 @@ impl Order {
         match self {
             Self::Path => "path",
             Self::Rate => "ledgers/s",
-            Self::Lag => "lag",
+            Self::Lag => "ledgers to go",
             Self::Restarts => "restarts",
         }
     }
@@ -112,6 +112,9 @@ mod tests {
             seen.push(choice.order.as_str());
             choice.obey(Wish::Sort, 1);
         }
-        assert_eq!((seen, choice.order), (vec!["path", "ledgers/s", "lag", "restarts"], Order::Path));
+        assert_eq!(
+            (seen, choice.order),
+            (vec!["path", "ledgers/s", "ledgers to go", "restarts"], Order::Path)
+        );
     }
 }

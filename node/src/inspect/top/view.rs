@@ -57,7 +57,10 @@ pub(super) fn tasks(snapshot: &Snapshot, order: Order) -> Vec<Row> {
             let rate = |row| measure(row).ledgers_per_second.unwrap_or(-1.0);
             rate(b).total_cmp(&rate(a))
         }),
-        Order::Lag => tasks.sort_by_key(|row| Reverse(measure(row).lag_ledgers)),
+        Order::Lag => tasks.sort_by_key(|row| {
+            let measures = measure(row);
+            Reverse(measures.left_ledgers.or(measures.lag_ledgers))
+        }),
         Order::Restarts => tasks.sort_by_key(|row| Reverse(row.restarts_total)),
     }
     tasks
@@ -110,7 +113,7 @@ fn draw_tasks(frame: &mut Frame<'_>, area: Rect, tasks: &[Row], selected: usize,
             restarts(row.restarts_in_window, row.restarts_total),
             measures.ledgers_per_second.map_or_else(|| "-".to_owned(), |rate| format!("{rate:.0}")),
             number(measures.processed),
-            number(measures.lag_ledgers),
+            number(measures.left_ledgers.or(measures.lag_ledgers)),
             measures.lag_seconds.map_or_else(|| "-".to_owned(), |lag| seconds(lag as f64)),
             bytes(measures.in_flight_bytes),
             seconds(row.age_seconds),
@@ -129,7 +132,7 @@ fn draw_tasks(frame: &mut Frame<'_>, area: Rect, tasks: &[Row], selected: usize,
         Constraint::Length(10),
         Constraint::Length(7),
     ];
-    let heading = ["TASK", "STATE", "RESTARTS", "LEDGERS/S", "LEDGER", "LAG", "OLD", "IN FLIGHT", "AGE"];
+    let heading = ["TASK", "STATE", "RESTARTS", "LEDGERS/S", "LEDGER", "TO GO", "OLD", "IN FLIGHT", "AGE"];
     let table = Table::new(lines, widths)
         .header(Cells::new(heading).style(bold()))
         .row_highlight_style(Style::new().add_modifier(Modifier::REVERSED))
@@ -187,7 +190,7 @@ a.17                 alive     active       1.00  150        3.0 MiB    127.0.0.
 b.18                 suspect   -            0.00  -          0 B        127.0.0.1:7102        node `b` did not answer within 2s
 
 by path
-  TASK                         STATE      RESTARTS LEDGERS/S LEDGER       LAG          OLD      IN FLIGHT  AGE";
+  TASK                         STATE      RESTARTS LEDGERS/S LEDGER       TO GO        OLD      IN FLIGHT  AGE";
         assert_eq!(lines[..7].join("\n"), expect);
         let text = lines.join("\n");
         assert!(lines[8].starts_with("> a/pipelines/main/until-2047"), "{text}");
