@@ -4,8 +4,8 @@
 //! Labels are `pipeline` and, for sinks, `output`; never an account, a contract or a hash.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use metrics::{counter, gauge, histogram};
 use orrery_schemas::{CloseTime, LedgerSequence};
@@ -102,9 +102,15 @@ const fn declare(name: &'static str, kind: MetricKind, help: &'static str) -> Me
 }
 
 /// The counts of one pipeline, over all its incarnations. Its actors write; status lines and tests read.
+///
+/// A pipeline whose ledgers several tasks share has the counts of each, which are a part of its own.
 #[derive(Debug)]
 pub struct PipelineMetrics {
     pipeline: Arc<str>,
+    /// What this is a part of.
+    whole: Option<Arc<PipelineMetrics>>,
+    /// By task; those that are over are gone.
+    parts: Mutex<BTreeMap<String, Weak<PipelineMetrics>>>,
     received_ledgers: AtomicU64,
     received_bytes: AtomicU64,
     fetched: AtomicU64,
@@ -114,6 +120,12 @@ pub struct PipelineMetrics {
     refused: AtomicU64,
     /// Of the tables of events and of ledgers.
     checkpoints: [AtomicU64; 2],
+    /// When those ledgers closed; 0 where nobody said.
+    closed_at: [AtomicI64; 2],
+    /// The newest ledger of the network that is known of.
+    newest: AtomicU64,
+    in_flight_batches: AtomicU64,
+    in_flight_bytes: AtomicU64,
     /// Since when sources and outputs are away.
     away: Mutex<BTreeMap<Peer, MonotonicTime>>,
 }
@@ -155,13 +167,27 @@ pub struct PipelineCounts {
     pub refused: u64,
     /// Last ledger that every output has; 0 until each is open and has one.
     pub checkpoint: u64,
+    /// When it closed, in seconds since 1970 (UTC); 0 if that is not known.
+    pub checkpoint_closed_at: i64,
+    /// The newest ledger that is wanted and is there, as far as this node knows; 0 if it does not.
+    pub newest: u64,
+    /// Batches that came to the processor and were not sent to the sinks.
+    pub in_flight_batches: u64,
+    /// Bytes of the objects of these.
+    pub in_flight_bytes: u64,
 }
 
 impl PipelineMetrics {
     /// Of a pipeline with this name.
     pub fn new(pipeline: impl Into<Arc<str>>) -> Self {
+        Self::below(pipeline.into(), None)
+    }
+
+    fn below(pipeline: Arc<str>, whole: Option<Arc<Self>>) -> Self {
         Self {
-            pipeline: pipeline.into(),
+            pipeline,
+            whole,
+            parts: Mutex::default(),
             received_ledgers: AtomicU64::default(),
             received_bytes: AtomicU64::default(),
             fetched: AtomicU64::default(),
@@ -170,20 +196,52 @@ impl PipelineMetrics {
             processed: AtomicU64::default(),
             refused: AtomicU64::default(),
             checkpoints: Default::default(),
+            closed_at: Default::default(),
+            newest: AtomicU64::default(),
+            in_flight_batches: AtomicU64::default(),
+            in_flight_bytes: AtomicU64::default(),
             away: Mutex::default(),
         }
+    }
+
+    /// The counts of a task of this pipeline, from now until it is dropped. What it counts, this counts too.
+    #[must_use]
+    pub fn part(self: &Arc<Self>, task: &str) -> Arc<Self> {
+        let part = Arc::new(Self::below(self.pipeline.clone(), Some(self.clone())));
+        let mut parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
+        parts.retain(|_, part| part.strong_count() > 0);
+        parts.insert(task.to_owned(), Arc::downgrade(&part));
+        part
+    }
+
+    /// The counts of each task now, if tasks share the pipeline's ledgers.
+    pub fn parts(&self) -> BTreeMap<String, PipelineCounts> {
+        let parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
+        let alive = parts.iter().filter_map(|(task, part)| Some((task.clone(), part.upgrade()?)));
+        alive.map(|(task, part)| (task, part.counts())).collect()
+    }
+
+    /// The newest ledger that is wanted and is there.
+    pub fn newest(&self, ledger: LedgerSequence) {
+        self.newest.store(ledger.0.into(), Ordering::Relaxed);
     }
 
     /// `peer` is away since `since`, or since it was away before: a restart of the pipeline does not begin it anew.
     pub fn away(&self, peer: Peer, since: MonotonicTime) {
         self.away.lock().unwrap_or_else(PoisonError::into_inner).entry(peer).or_insert(since);
-        self.show_outage(peer, 1.0);
+        match &self.whole {
+            Some(whole) => whole.away(peer, since),
+            None => self.show_outage(peer, 1.0),
+        }
     }
 
     /// `peer` did what it was asked for.
     pub fn reached(&self, peer: Peer) {
         self.away.lock().unwrap_or_else(PoisonError::into_inner).remove(&peer);
-        self.show_outage(peer, 0.0);
+        match &self.whole {
+            Some(whole) => whole.reached(peer),
+            None => self.show_outage(peer, 0.0),
+        }
     }
 
     fn show_outage(&self, peer: Peer, is_away: f64) {
@@ -206,6 +264,9 @@ impl PipelineMetrics {
     /// The counts now.
     pub fn counts(&self) -> PipelineCounts {
         let load = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        let [events, ledgers] = &self.checkpoints;
+        let furthest_behind = usize::from(load(events) > load(ledgers));
+        let closed_at = self.closed_at.get(furthest_behind);
         PipelineCounts {
             received_ledgers: load(&self.received_ledgers),
             received_bytes: load(&self.received_bytes),
@@ -215,6 +276,10 @@ impl PipelineMetrics {
             processed: load(&self.processed),
             refused: load(&self.refused),
             checkpoint: self.checkpoints.iter().map(load).min().unwrap_or(0),
+            checkpoint_closed_at: closed_at.map_or(0, |closed_at| closed_at.load(Ordering::Relaxed)),
+            newest: load(&self.newest),
+            in_flight_batches: load(&self.in_flight_batches),
+            in_flight_bytes: load(&self.in_flight_bytes),
         }
     }
 
@@ -223,6 +288,9 @@ impl PipelineMetrics {
         self.received_ledgers.fetch_add(ledgers, Ordering::Relaxed);
         self.received_bytes.fetch_add(bytes, Ordering::Relaxed);
         self.fetched.store(last.0.into(), Ordering::Relaxed);
+        if let Some(whole) = &self.whole {
+            return whole.received(ledgers, bytes, last);
+        }
         self.reached(Peer::Sources);
         counter!(RECEIVED_LEDGERS, "pipeline" => self.pipeline.clone()).increment(ledgers);
         counter!(RECEIVED_BYTES, "pipeline" => self.pipeline.clone()).increment(bytes);
@@ -239,19 +307,44 @@ impl PipelineMetrics {
         self.sent_ledgers.fetch_add(ledgers, Ordering::Relaxed);
         self.sent_events.fetch_add(events, Ordering::Relaxed);
         self.processed.store(last.0.into(), Ordering::Relaxed);
+        if let Some(whole) = &self.whole {
+            return whole.sent(ledgers, events, last);
+        }
         counter!(PROCESSED_LEDGERS, "pipeline" => self.pipeline.clone()).increment(ledgers);
         counter!(SENT_EVENTS, "pipeline" => self.pipeline.clone()).increment(events);
         gauge!(PROCESS_WATERMARK, "pipeline" => self.pipeline.clone()).set(f64::from(last.0));
     }
 
-    /// So many batches are between fetcher and sinks.
-    pub fn in_flight(&self, batches: usize) {
+    /// So many batches are between fetcher and sinks, with so many bytes of objects.
+    pub fn in_flight(&self, batches: usize, bytes: usize) {
+        let before = self.in_flight_batches.swap(batches as u64, Ordering::Relaxed);
+        let bytes_before = self.in_flight_bytes.swap(bytes as u64, Ordering::Relaxed);
+        match &self.whole {
+            Some(whole) => whole.shift_in_flight((before, batches as u64), (bytes_before, bytes as u64)),
+            None => self.show_in_flight(batches as u64),
+        }
+    }
+
+    /// A part has other numbers than before. Wraps both ways: only the sum over all parts counts.
+    fn shift_in_flight(&self, batches: (u64, u64), bytes: (u64, u64)) {
+        let shift = |total: &AtomicU64, (before, now): (u64, u64)| {
+            let by = now.wrapping_sub(before);
+            total.fetch_add(by, Ordering::Relaxed).wrapping_add(by)
+        };
+        shift(&self.in_flight_bytes, bytes);
+        self.show_in_flight(shift(&self.in_flight_batches, batches));
+    }
+
+    fn show_in_flight(&self, batches: u64) {
         gauge!(IN_FLIGHT, "pipeline" => self.pipeline.clone()).set(batches as f64);
     }
 
     /// A ledger failed.
     pub fn refused(&self) {
         self.refused.fetch_add(1, Ordering::Relaxed);
+        if let Some(whole) = &self.whole {
+            return whole.refused();
+        }
         counter!(REFUSED_LEDGERS, "pipeline" => self.pipeline.clone()).increment(1);
     }
 
@@ -270,6 +363,9 @@ impl PipelineMetrics {
         let [events, ledgers] = &self.checkpoints;
         let noted = if output == LEDGERS_OUTPUT { ledgers } else { events };
         noted.store(checkpoint.0.into(), Ordering::Relaxed);
+        if let Some(whole) = &self.whole {
+            return whole.acknowledged(output, checkpoint);
+        }
         let labels = [("pipeline", self.pipeline.to_string()), ("output", output.to_owned())];
         gauge!(CHECKPOINT, &labels).set(f64::from(checkpoint.0));
     }
@@ -293,14 +389,28 @@ impl PipelineMetrics {
         checkpoint: LedgerSequence,
         closed_at: CloseTime,
     ) -> [(&'static str, String); 2] {
-        let [events, ledgers] = &self.checkpoints;
-        let noted = if output == LEDGERS_OUTPUT { ledgers } else { events };
+        if let Some(whole) = &self.whole {
+            whole.durable(output, checkpoint, closed_at);
+        }
+        let ([events, ledgers], [events_closed, ledgers_closed]) = (&self.checkpoints, &self.closed_at);
+        let is_ledgers = output == LEDGERS_OUTPUT;
+        let (noted, closed) = if is_ledgers { (ledgers, ledgers_closed) } else { (events, events_closed) };
         noted.store(checkpoint.0.into(), Ordering::Relaxed);
+        closed.store(closed_at.unix_seconds(), Ordering::Relaxed);
         self.reached(Peer::Output(output));
         let labels = [("pipeline", self.pipeline.to_string()), ("output", output.to_owned())];
         gauge!(CHECKPOINT, &labels).set(f64::from(checkpoint.0));
         gauge!(CHECKPOINT_CLOSED_AT, &labels).set(closed_at.unix_seconds() as f64);
         labels
+    }
+}
+
+impl Drop for PipelineMetrics {
+    /// What a task has in flight ends with it.
+    fn drop(&mut self) {
+        if self.whole.is_some() {
+            self.in_flight(0, 0);
+        }
     }
 }
 
@@ -360,6 +470,31 @@ mod tests {
         check(None, Some(7));
         metrics.opened("ledgers", LedgerSequence(2), CloseTime::MAX);
         check(None, None);
+    }
+
+    #[test]
+    fn what_a_task_counts_its_pipeline_counts_too_until_the_task_is_over() {
+        let whole = Arc::new(PipelineMetrics::new("main"));
+        let (one, other) = (whole.part("until-9"), whole.part("live"));
+        one.received(4, 400, LedgerSequence(5));
+        one.sent(3, 30, LedgerSequence(4));
+        other.sent(2, 20, LedgerSequence(12));
+        one.in_flight(2, 200);
+        other.in_flight(5, 500);
+        one.in_flight(1, 100);
+        other.opened("ledgers", LedgerSequence(9), CloseTime::from_unix_seconds(77).unwrap());
+        other.opened("token_transfers", LedgerSequence(11), CloseTime::from_unix_seconds(88).unwrap());
+        let counts = whole.counts();
+        assert_eq!((counts.sent_ledgers, counts.sent_events, counts.received_bytes), (5, 50, 400));
+        assert_eq!((counts.in_flight_batches, counts.in_flight_bytes), (6, 600));
+        assert_eq!((counts.checkpoint, counts.checkpoint_closed_at), (9, 77));
+        let parts = whole.parts();
+        assert_eq!(parts.keys().collect::<Vec<_>>(), ["live", "until-9"]);
+        assert_eq!((parts["until-9"].sent_ledgers, parts["until-9"].processed), (3, 4));
+        assert_eq!((parts["live"].checkpoint, parts["live"].in_flight_bytes), (9, 500));
+        drop(other);
+        assert_eq!((whole.counts().in_flight_batches, whole.parts().len()), (1, 1));
+        assert_eq!(whole.counts().sent_ledgers, 5);
     }
 
     #[test]

@@ -1,5 +1,8 @@
 //! The command line, as data.
 
+mod certs;
+mod inspection;
+
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 
@@ -7,7 +10,12 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use orrery_actors::dataset::DatasetUrl;
 use orrery_actors::processor::ttp::Mode;
 use orrery_actors::source::{LedgerBound, LedgerRange, SourceUrl};
-use orrery_supervisor::cluster::{ClusterName, NodeName};
+
+pub(crate) use certs::{CertsAction, CertsArgs};
+pub(crate) use inspection::{
+    DrainArgs, InspectArgs, LogsArgs, NodesArgs, PipelineArgs, ProofOfWho, PsArgs, PsOrder, TargetArgs,
+    TopArgs, TreeArgs,
+};
 
 /// Stellar ledgers into exact token-transfer events.
 #[derive(Debug, Parser)]
@@ -57,6 +65,20 @@ pub(crate) enum Command {
     Park(PipelineArgs),
     /// Start a parked pipeline.
     Resume(PipelineArgs),
+    /// Draw the supervision tree of a whole cluster, or of the node on this machine.
+    Tree(TreeArgs),
+    /// List actors, one line each.
+    Ps(PsArgs),
+    /// Tell everything that is known of one actor.
+    Inspect(InspectArgs),
+    /// Print the newest log lines of nodes.
+    Logs(LogsArgs),
+    /// List the nodes of a cluster.
+    Nodes(NodesArgs),
+    /// Have a node hand over its work and leave the cluster.
+    Drain(DrainArgs),
+    /// Watch nodes and tasks, until q.
+    Top(TopArgs),
     /// Make certificates for a cluster: a private authority, and one for each node and operator.
     Certs(CertsArgs),
     /// Check or print the configuration.
@@ -374,53 +396,6 @@ pub(crate) enum QuarantineAction {
     Retry {
         /// The ledger.
         ledger: u32,
-    },
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct PipelineArgs {
-    /// The pipeline [default: main, or as configured].
-    pub(crate) pipeline: Option<String>,
-    #[command(flatten)]
-    pub(crate) node: DataDirArgs,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct CertsArgs {
-    #[command(subcommand)]
-    pub(crate) action: CertsAction,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum CertsAction {
-    /// Make an authority: ca.pem, ca.key and cluster.key in a folder.
-    Init {
-        /// The authority's folder. Keep it away from the nodes.
-        #[arg(long, value_name = "DIR")]
-        dir: PathBuf,
-        /// Name of the cluster; nodes of others are refused.
-        #[arg(long, value_name = "NAME")]
-        cluster: ClusterName,
-        /// Days until every certificate of it must be replaced.
-        #[arg(long, value_name = "N", default_value_t = 3650, value_parser = clap::value_parser!(u32).range(1..=36_500))]
-        days: u32,
-    },
-    /// Make the certificate of one node: everything that belongs on it, in a folder to copy there.
-    Issue {
-        /// Name of the node: 1 to 63 of a-z, 0-9 and -.
-        name: NodeName,
-        /// The authority's folder.
-        #[arg(long, value_name = "DIR")]
-        dir: PathBuf,
-        /// Write there [default: a folder of this name in the authority's].
-        #[arg(long, value_name = "DIR")]
-        out: Option<PathBuf>,
-        /// Days until it must be replaced; there is no revocation, so keep it short.
-        #[arg(long, value_name = "N", default_value_t = 90, value_parser = clap::value_parser!(u32).range(1..=36_500))]
-        days: u32,
-        /// For a person or program that asks the cluster and is no node of it.
-        #[arg(long)]
-        operator: bool,
     },
 }
 

@@ -19,6 +19,11 @@ impl Console {
         Self { output }
     }
 
+    /// Whether results are for programs.
+    pub(crate) fn is_json(&self) -> bool {
+        self.output == Output::Json
+    }
+
     /// A result: one line a field, or one JSON object.
     pub(crate) fn result(&self, fields: &[(&str, Value)]) -> Result<(), Failure> {
         let mut stdout = io::stdout().lock();
@@ -101,6 +106,11 @@ impl Console {
     /// Something that a person should know and that stops nothing.
     pub(crate) fn warn(&self, text: impl Display) {
         self.note("warning", text);
+    }
+
+    /// How far it is, for a person who waits.
+    pub(crate) fn progress(&self, text: impl Display) {
+        let _ = writeln!(io::stderr().lock(), "{text}");
     }
 
     /// The end of a command that failed.

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
-use orrery_supervisor::{SupervisorHandle, TreeNode};
+use orrery_supervisor::{NodeKind, NodeState, SupervisorHandle, TreeNode};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -18,8 +18,8 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Mutex;
 
 use crate::exit::Failure;
-use crate::quarantine;
 use crate::runner::{Node, Parked};
+use crate::{logs, quarantine, status};
 
 /// A client that says nothing for so long is left.
 const CLIENT_WITHIN: Duration = Duration::from_secs(10);
@@ -29,6 +29,9 @@ const CLIENTS_MAX: usize = 8;
 
 /// Before another look for clients when the system gave none, as without a free descriptor.
 const ACCEPT_AGAIN: Duration = Duration::from_secs(1);
+
+/// The tree is read in less, unless the machine is starved.
+const TREE_WITHIN: Duration = Duration::from_secs(1);
 
 /// A request has some hundred bytes.
 const REQUEST_BYTES_MAX: u64 = 64 << 10;
@@ -42,6 +45,13 @@ const ANSWER_BYTES_MAX: u64 = 512 << 20;
 pub(crate) enum Request {
     /// The supervision tree.
     Tree,
+    /// The supervision tree, and what the node counts.
+    Status,
+    /// The newest lines of the log.
+    Logs {
+        /// Those after this number.
+        after: u64,
+    },
     /// Stop a pipeline until it is resumed, also over restarts of the node.
     Park {
         /// Its name.
@@ -188,11 +198,9 @@ impl<'a> Control<'a> {
     /// Why not, for whoever asked.
     pub(crate) async fn perform(&self, request: Request) -> Result<Value, String> {
         match request {
-            Request::Tree => {
-                let tree =
-                    self.handle.tree(Duration::from_secs(1)).await.map_err(|error| error.to_string())?;
-                Ok(tree_json(&tree))
-            }
+            Request::Tree => self.tree().await,
+            Request::Status => Ok(status::status(self.node, self.parked_reason(), self.tree().await?)),
+            Request::Logs { after } => Ok(logs::page(after)),
             Request::Park { pipeline } => {
                 self.known(&pipeline)?;
                 let _change = self.change.lock().await;
@@ -234,9 +242,21 @@ impl<'a> Control<'a> {
         }
     }
 
+    async fn tree(&self) -> Result<Value, String> {
+        let tree = self.handle.tree(TREE_WITHIN).await.map_err(|error| error.to_string())?;
+        Ok(tree_json(&tree))
+    }
+
     async fn resume(&self, pipeline: &str) -> Result<Value, String> {
         self.known(pipeline)?;
-        self.node.state.parked.resume(pipeline).map_err(|error| error.to_string())?;
+        let parked = &self.node.state.parked;
+        // With it, each of its tasks that a ledger parked.
+        let tasks = format!("{pipeline}/");
+        for name in parked.pipelines().map_err(|error| error.to_string())? {
+            if name == pipeline || name.starts_with(&tasks) {
+                parked.resume(&name).map_err(|error| error.to_string())?;
+            }
+        }
         // Before it starts: it may be parked again at once.
         let before = self.parked.set(None);
         if let Err(refused) = self.start(pipeline).await {
@@ -247,7 +267,19 @@ impl<'a> Control<'a> {
     }
 
     async fn start(&self, pipeline: &str) -> Result<(), String> {
-        self.handle.resume(&["pipelines", pipeline]).await.map_err(|error| error.to_string())
+        let path = ["pipelines", pipeline];
+        let tree = self.handle.tree(TREE_WITHIN).await.map_err(|error| error.to_string())?;
+        let tasks = tree.find(&path).filter(|found| found.state == NodeState::Running);
+        let tasks: Vec<_> = tasks.into_iter().flat_map(|found| &found.children).collect();
+        let parked: Vec<_> = tasks.into_iter().filter(|task| task.state == NodeState::Parked).collect();
+        if parked.is_empty() {
+            return self.handle.resume(&path).await.map_err(|error| error.to_string());
+        }
+        for task in parked {
+            let task = task.id.as_str();
+            self.handle.resume(&[path[0], path[1], task]).await.map_err(|error| error.to_string())?;
+        }
+        Ok(())
     }
 
     fn known(&self, pipeline: &str) -> Result<(), String> {
@@ -262,6 +294,7 @@ impl<'a> Control<'a> {
 fn tree_json(node: &TreeNode) -> Value {
     json!({
         "id": node.id.as_str(),
+        "kind": match node.kind { NodeKind::Worker => "worker", NodeKind::Supervisor => "supervisor" },
         "state": node.state.as_str(),
         "incarnation": node.incarnation,
         "restarts_total": node.restarts_total,
@@ -269,6 +302,7 @@ fn tree_json(node: &TreeNode) -> Value {
         "age_seconds": node.age.as_secs_f64(),
         "mailbox_depth": node.mailbox_depth,
         "last_error": node.last_error,
+        "answered": node.answered,
         "children": node.children.iter().map(tree_json).collect::<Vec<_>>(),
     })
 }

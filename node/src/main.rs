@@ -8,15 +8,19 @@ mod opening;
 mod runner;
 mod cluster;
 mod telemetry;
+mod logs;
 mod collector;
 mod readiness;
 mod http;
 mod control;
+mod status;
+mod inspect;
 mod quarantine;
 mod console;
 mod environment;
 mod exit;
 mod interrupt;
+mod wall_clock;
 mod network;
 mod progress;
 
@@ -49,6 +53,13 @@ fn run(cli: Cli, console: &Console) -> Result<(), Failure> {
         Command::Restarts(args) => commands::restarts::run(&args, console),
         Command::Park(args) => commands::pipelines::park(&args, console),
         Command::Resume(args) => commands::pipelines::resume(&args, console),
+        Command::Tree(args) => commands::tree::tree(&args, console),
+        Command::Ps(args) => commands::tree::ps(&args, console),
+        Command::Nodes(args) => commands::tree::nodes(&args, console),
+        Command::Inspect(args) => commands::inspect::run(&args, console),
+        Command::Logs(args) => commands::logs::run(&args, console),
+        Command::Drain(args) => commands::drain::run(&args, console),
+        Command::Top(args) => commands::top::run(&args, console),
         Command::Certs(args) => commands::certs::run(&args, console),
         Command::Config(args) => commands::config::run(&args, console),
         #[cfg(debug_assertions)]

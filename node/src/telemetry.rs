@@ -18,10 +18,11 @@ use tracing_subscriber::{EnvFilter, Layer, fmt};
 use crate::collector::{LOST_SPANS, Losses, Watched};
 use crate::config::TelemetryConfig;
 use crate::exit::Failure;
+use crate::logs::Keeper;
 
 /// Ractor opens one span for the life of each actor: as parents of everything they would never end. The cluster's own
-/// debug lines print whole messages.
-const QUIET: [&str; 2] = ["ractor=warn", "ractor_cluster=info"];
+/// debug lines print whole messages; what becomes of links is logged by those who keep them.
+const QUIET: [&str; 3] = ["ractor=warn", "ractor_cluster=error", "sled=warn"];
 
 /// Spans that go to a collector.
 const TRACED: &str = "info";
@@ -70,7 +71,7 @@ impl Telemetry {
     ///
     /// A setting makes no sense, or something was installed before.
     pub(crate) fn start(config: &TelemetryConfig, node: &str) -> Result<Self, Failure> {
-        let logged = check(config)?;
+        let (logged, kept) = (check(config)?, check(config)?);
         // Whatever is logged: who wants few lines may want all traces.
         let traced = filter(TRACED).map_err(|error| Failure::Bug(format!("filter spans: {error}")))?;
         let colours = std::io::stderr().is_terminal();
@@ -92,6 +93,7 @@ impl Telemetry {
             .map(|provider| tracing_opentelemetry::layer().with_tracer(provider.tracer("orrery")));
         tracing_subscriber::registry()
             .with(lines.with_filter(logged.and(filter_fn(|metadata| !metadata.is_span()))))
+            .with(Keeper.with_filter(kept.and(filter_fn(|metadata| !metadata.is_span()))))
             .with(spans.map(|spans| spans.with_filter(traced)))
             .try_init()
             .map_err(|error| Failure::Bug(format!("install the log: {error}")))?;

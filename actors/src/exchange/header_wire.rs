@@ -131,6 +131,8 @@ pub struct Opening {
     pub pipeline: String,
     /// SHA-256 of the network's passphrase, hexadecimal.
     pub network: String,
+    /// The first ledger, where others work on those before it.
+    pub from: Option<u32>,
     /// The last ledger; `None` goes on for ever.
     pub to: Option<u32>,
     /// Bytes that may be on the way to the node that opens the stream.
@@ -288,6 +290,7 @@ mod tests {
         let opening = |wanted| Opening {
             pipeline: "main".into(),
             network: "ab".repeat(32),
+            from: Some(2),
             to: Some(9),
             window_bytes: 1 << 25,
             wanted,

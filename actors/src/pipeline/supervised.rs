@@ -144,13 +144,21 @@ fn invalid(error: impl std::fmt::Display) -> ExitError {
 }
 
 impl SupervisedPipeline {
+    /// The same on a dataset that is there, whatever it is.
+    #[must_use]
+    pub fn of_existing(self) -> Self {
+        let settings = DatasetSettings { start_ledger: None, grid: None, ..self.settings };
+        Self { settings, ..self }
+    }
+
     /// The same on the ledgers of a task, of a dataset that is there.
     #[must_use]
-    pub fn for_task(self, task: &Task) -> Self {
-        let settings = DatasetSettings { start_ledger: None, grid: None, ..self.settings };
+    pub fn for_task(self, task: &Task, places: Places) -> Self {
         let (from, to) = (Some(task.from()), task.to());
         // A span is given out when its ledgers are there; if they are not yet in the source that is asked, they will be.
-        Self { task: Some(task.id.to_string()), settings, from, to, at_tip: AtTip::Wait, ..self }
+        let (id, at_tip) = (task.id.to_string(), AtTip::Wait);
+        let metrics = self.metrics.part(&id);
+        Self { task: Some(id), from, to, at_tip, places, metrics, ..self.of_existing() }
     }
 
     /// The tree. It ends by itself, normally, when every ledger up to `to` is durable.

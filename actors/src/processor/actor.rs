@@ -1,8 +1,10 @@
 //! The processor as an actor: carries out what its core decides, and has the work done by threads.
 
+use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use orrery_schemas::LedgerSequence;
 use orrery_supervisor::{ErrorClass, ExitError, Handle, Probe};
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 
@@ -46,6 +48,15 @@ pub struct ProcessorState {
     source: Option<Handle<SourceMessage>>,
     /// Asked for before the source was known.
     unsent: Vec<Demand>,
+    /// Batches that came and were not sent: as many as there are credits.
+    in_flight: VecDeque<InFlight>,
+}
+
+/// What is known of a batch in work.
+struct InFlight {
+    run: u64,
+    last: LedgerSequence,
+    bytes: usize,
 }
 
 impl Actor for Processor {
@@ -59,7 +70,7 @@ impl Actor for Processor {
         settings: ProcessorSettings,
     ) -> Result<ProcessorState, ActorProcessingErr> {
         let core = Core::new(settings.limits, settings.sinks.len());
-        Ok(ProcessorState { settings, core, source: None, unsent: Vec::new() })
+        Ok(ProcessorState { settings, core, source: None, unsent: Vec::new(), in_flight: VecDeque::new() })
     }
 
     /// The sinks are there: they open, and say where they stand.
@@ -92,7 +103,10 @@ impl Actor for Processor {
             }
             ProcessorMessage::SinkReady { sink, position } => Event::SinkReady { sink, position },
             ProcessorMessage::SinkGranted { sink, credits } => Event::SinkGranted { sink, credits },
-            ProcessorMessage::Ledgers(batch) => Event::Arrived { run: batch.run, work: batch },
+            ProcessorMessage::Ledgers(batch) => {
+                state.arrived(&batch);
+                Event::Arrived { run: batch.run, work: batch }
+            }
             ProcessorMessage::SourceEnded { run } => Event::SourceEnded { run },
             ProcessorMessage::Worked { run, ticket, worked } => Event::Done { run, ticket, worked: *worked },
         };
@@ -100,12 +114,24 @@ impl Actor for Processor {
             .core
             .step(event)
             .map_err(|error| ExitError::new(ErrorClass::Internal, error.to_string()))?;
-        state.settings.metrics.in_flight(state.core.in_flight());
-        actions.into_iter().try_for_each(|action| state.perform(action, &myself))
+        actions.into_iter().try_for_each(|action| state.perform(action, &myself))?;
+        let bytes = state.in_flight.iter().map(|batch| batch.bytes).sum();
+        state.settings.metrics.in_flight(state.core.in_flight(), bytes);
+        Ok(())
     }
 }
 
 impl ProcessorState {
+    /// Notes what came. A new run begins without what was left of the one before.
+    fn arrived(&mut self, batch: &LedgerBatch) {
+        let chunk = &batch.chunk;
+        if self.in_flight.back().is_some_and(|before| before.run != batch.run) {
+            self.in_flight.clear();
+        }
+        let last = *chunk.range.end();
+        self.in_flight.push_back(InFlight { run: batch.run, last, bytes: chunk.bytes.len() });
+    }
+
     fn perform(
         &mut self,
         action: Action<LedgerBatch, EventBatch>,
@@ -131,6 +157,9 @@ impl ProcessorState {
                 if let Some(range) = batch.range() {
                     let events = batch.rows.num_rows() as u64;
                     self.settings.metrics.sent(batch.ledgers.len() as u64, events, *range.end());
+                    while self.in_flight.front().is_some_and(|batch| batch.last <= *range.end()) {
+                        self.in_flight.pop_front();
+                    }
                 }
                 let batch = Arc::new(batch);
                 for sink in &self.settings.sinks {

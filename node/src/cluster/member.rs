@@ -3,14 +3,20 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt};
-use orrery_actors::dataset::Store;
+use orrery_actors::coordinator::Task;
+use orrery_actors::exchange::{
+    ExchangeCounts, ExchangeLimits, ExchangeMeter, ExchangeService, ExchangeSettings, Opening, RemoteNode,
+    TraceContext, Wanted,
+};
 use orrery_actors::pipeline::supervised::SupervisedPipeline;
+use orrery_actors::pipeline::{Place, Places};
+use orrery_actors::sink::OnCheckpoint;
 use orrery_schemas::LedgerSequence;
-use orrery_supervisor::cluster::certificates::Protocol;
+use orrery_supervisor::cluster::certificates::{Protocol, Purpose};
 use orrery_supervisor::cluster::control::{Call, ControlPlane, Handler, Refusal};
 use orrery_supervisor::cluster::lease::Coordination;
 use orrery_supervisor::cluster::links::{LinkSettings, Links};
@@ -18,21 +24,30 @@ use orrery_supervisor::cluster::membership::{Members, Membership, MembershipSett
 use orrery_supervisor::cluster::role::Role;
 use orrery_supervisor::cluster::transport::{Acceptor, Connection, Limits};
 use orrery_supervisor::cluster::{NodeIdentity, NodeName};
-use orrery_supervisor::{ChildSpec, Clock, Restart, RestartIntensity, Strategy, SupervisorSpec};
+use orrery_supervisor::{
+    ChildSpec, Clock, ErrorClass, ExitError, Restart, RestartIntensity, Strategy, SupervisorSpec,
+};
 use serde_json::json;
 use tokio::sync::{Mutex, mpsc, oneshot, watch};
+use tonic::Extensions;
 
 use super::assignee::Assignee;
 use super::coordinator::{Coordinator, CoordinatorSettings};
+use super::flight::{self, Peer};
 use super::message::{Ask, Told};
 use super::peers::{KIND, Peers};
-use super::{ClusterSettings, lease};
+use super::{ClusterSettings, inspection, lease};
 use crate::control::{Control, Request};
 use crate::exit::Failure;
+use crate::logs;
 use crate::runner::seed;
+use crate::wall_clock;
 
 /// Of the messages in `message.rs`.
 const PROTOCOL: u32 = 1;
+
+/// Stages of other nodes at a time: three of each of their tasks.
+const STREAMS_MAX: usize = 48;
 
 /// Questions that wait to be taken up: as many as the gateway has in work.
 const QUESTIONS_MAX: usize = 64;
@@ -43,6 +58,9 @@ const HAND_OVER_WITHIN: Duration = Duration::from_secs(10);
 /// Between two looks whether they have.
 const HAND_OVER_LOOK: Duration = Duration::from_millis(50);
 
+/// Restarts that are told at once: their reasons are long.
+const RESTARTS_MAX: usize = 200;
+
 /// A node of a cluster, before and while its tree runs.
 pub(crate) struct ClusterNode {
     pub(crate) peers: Peers,
@@ -50,6 +68,8 @@ pub(crate) struct ClusterNode {
     clock: Arc<dyn Clock>,
     /// Who coordinates.
     coordination: watch::Sender<Coordination>,
+    /// What crosses to and from other nodes.
+    meter: Arc<ExchangeMeter>,
     membership: Membership,
     links: Links,
     control: ControlPlane,
@@ -85,7 +105,8 @@ impl ClusterNode {
         let unavailable =
             |error: &dyn std::fmt::Display| Failure::Unavailable(format!("cluster.listen: {error}"));
         let credentials = settings.credentials.clone();
-        let identity = NodeIdentity { name: settings.name().clone(), incarnation: milliseconds() };
+        let identity =
+            NodeIdentity { name: settings.name().clone(), incarnation: wall_clock::milliseconds() };
         let acceptor = Acceptor::bind(settings.listen, credentials.clone(), Limits::default()).await;
         let acceptor = acceptor.map_err(|error| unavailable(&error))?;
         let listen = acceptor.local_address();
@@ -121,6 +142,7 @@ impl ClusterNode {
             settings: settings.clone(),
             clock: clock.clone(),
             coordination: watch::Sender::default(),
+            meter: Arc::default(),
             membership,
             links,
             control,
@@ -131,32 +153,88 @@ impl ClusterNode {
         })
     }
 
-    /// What keeps it connected, as a part of the node's tree; once. Leases are in `dataset`.
-    pub(crate) fn child(&self, intensity: RestartIntensity, dataset: &Store) -> ChildSpec {
-        let cluster = SupervisorSpec::new("cluster", Strategy::OneForOne, intensity)
+    /// What keeps it connected, as a part of the node's tree; once. Stages for others are those of `pipeline`, and leases
+    /// are in its dataset.
+    pub(crate) fn child(&self, intensity: RestartIntensity, pipeline: &SupervisedPipeline) -> ChildSpec {
+        let handlers = inspection::handlers(self.peers.clone(), self.coordination.subscribe());
+        let (flight, offers) = flight::server(ExchangeService::new(self.exchange(pipeline), handlers));
+        let mut cluster = SupervisorSpec::new("cluster", Strategy::OneForOne, intensity)
             .child(self.control.child())
-            .child(self.links.child());
+            .child(self.links.child())
+            .child(flight);
         let acceptor = self.acceptor.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
         let links = self.links.clone();
-        let route = move |connection: Connection| match connection.protocol {
-            Protocol::Control => links.offer(connection),
-            Protocol::Flight => drop(connection),
-        };
-        let cluster = match acceptor {
-            Some(acceptor) => cluster.child(acceptor.child(route)),
-            None => cluster,
-        };
-        let cluster = match self.settings.roles.contains(Role::Coordinator) {
-            true => cluster.child(lease::child(
+        if let Some(acceptor) = acceptor {
+            cluster =
+                cluster.child(acceptor.child(move |connection: Connection| match connection.protocol {
+                    Protocol::Control => links.offer(connection),
+                    Protocol::Flight => offers.offer(connection),
+                }));
+        }
+        if self.settings.roles.contains(Role::Coordinator) {
+            cluster = cluster.child(lease::child(
                 self.links.identity().clone(),
-                dataset.clone(),
+                pipeline.dataset.clone(),
                 self.membership.members(),
                 self.clock.clone(),
                 self.coordination.clone(),
-            )),
-            false => cluster,
-        };
+            ));
+        }
         ChildSpec::supervisor(cluster).restart(Restart::Permanent)
+    }
+
+    /// What is served to nodes that process and do not fetch, or do not write.
+    fn exchange(&self, pipeline: &SupervisedPipeline) -> ExchangeSettings {
+        let (template, roles) = (pipeline.clone().of_existing(), self.settings.roles.clone());
+        let make_stage = move |opening: &Opening, extensions: &Extensions, on_durable: OnCheckpoint| {
+            let peer = extensions.get::<Peer>();
+            if peer.is_none_or(|peer| peer.purpose != Purpose::Node) {
+                let reason = "only nodes of the cluster may ask for a stage";
+                return Err(ExitError::new(ErrorClass::Invalid, reason));
+            }
+            let (role, is_mine) = match opening.wanted {
+                Wanted::Fetch { .. } => (Role::Fetcher, roles.contains(Role::Fetcher)),
+                Wanted::Sink { .. } => (Role::Sink, roles.contains(Role::Sink)),
+            };
+            if !is_mine {
+                let reason = format!("this node has not the role {}", role.as_str());
+                return Err(ExitError::new(ErrorClass::Unavailable, reason));
+            }
+            template.stage(opening, on_durable)
+        };
+        ExchangeSettings {
+            make_stage: Arc::new(make_stage),
+            limits: ExchangeLimits::default(),
+            streams_max: STREAMS_MAX,
+            traces: TraceContext::none(),
+            meter: self.meter.clone(),
+            clock: self.clock.clone(),
+            seed: seed(),
+        }
+    }
+
+    /// What crosses to and from other nodes now.
+    pub(crate) fn exchange_counts(&self) -> ExchangeCounts {
+        self.meter.counts()
+    }
+
+    /// Where the stages of a task work.
+    pub(crate) fn places(&self) -> impl Fn(&Task) -> Option<Places> + Send + Sync + 'static {
+        let (members, credentials) = (self.membership.members(), self.settings.credentials.clone());
+        let meter = self.meter.clone();
+        let place = move |name: &Option<String>| {
+            let Some(name) = name else { return Some(Place::Here) };
+            let name: NodeName = name.parse().ok()?;
+            let address = members.borrow().get(&name)?.profile.address.to_string();
+            Some(Place::Node(Arc::new(RemoteNode {
+                name: name.as_str().to_owned(),
+                connect: flight::connect(address, credentials.clone(), name),
+                limits: ExchangeLimits::default(),
+                traces: TraceContext::none(),
+                meter: meter.clone(),
+            })))
+        };
+        move |task| Some(Places { fetcher: place(&task.fetcher)?, sinks: place(&task.sink)? })
     }
 
     /// The coordinator, if this node may be one; it goes up to ledger `to`.
@@ -168,10 +246,12 @@ impl ClusterNode {
         let settings = CoordinatorSettings {
             peers: self.peers.clone(),
             coordination: self.coordination.subscribe(),
+            network: pipeline.network.passphrase().to_owned(),
             sources: pipeline.stores.clone(),
             dataset: pipeline.dataset.clone(),
             settings: pipeline.settings.clone(),
             to,
+            metrics: pipeline.metrics.clone(),
             clock: self.clock.clone(),
         };
         let may = self.settings.roles.contains(Role::Coordinator);
@@ -252,7 +332,11 @@ impl ClusterNode {
                 Ok(Told::Report(report))
             }
             Ask::Report => Ok(Told::Report(assignee.report(control.parked_reason(), is_draining).await)),
-            Ask::Tree => control.perform(Request::Tree).await.map(Told::Value).map_err(Refusal::failed),
+            Ask::Tree => control.perform(Request::Status).await.map(Told::Value).map_err(Refusal::failed),
+            Ask::Restarts { last } => {
+                let restarts = control.perform(Request::Restarts { last: last.min(RESTARTS_MAX) }).await;
+                restarts.map(Told::Value).map_err(Refusal::failed)
+            }
             Ask::Park { pipeline } => {
                 let parked = control.perform(Request::Park { pipeline }).await;
                 parked.map(Told::Value).map_err(Refusal::failed)
@@ -265,7 +349,7 @@ impl ClusterNode {
                 self.draining.send_replace(true);
                 Ok(Told::Value(json!({ "node": self.settings.name().as_str(), "state": "draining" })))
             }
-            Ask::Logs { .. } => Err(Refusal::unknown_kind("logs", &[KIND])),
+            Ask::Logs { after } => Ok(Told::Value(logs::page(after))),
         }
     }
 }
@@ -309,14 +393,4 @@ fn handler(asked: mpsc::Sender<Question>) -> Handler {
         }
         .boxed()
     })
-}
-
-/// Since 1970: the incarnation of this life.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "a later life needs a larger number, over restarts of the machine"
-)]
-fn milliseconds() -> u64 {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    since.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }

@@ -12,8 +12,13 @@ pub(crate) enum Ask {
     Assign(Assignment),
     /// How the node is.
     Report,
-    /// Its supervision tree.
+    /// Its supervision tree, and what it counts.
     Tree,
+    /// What its supervisors restarted, newest last.
+    Restarts {
+        /// At most so many.
+        last: usize,
+    },
     /// Stop the pipeline on this node until it is resumed.
     Park {
         /// Its name.
@@ -40,6 +45,8 @@ pub(crate) struct Assignment {
     pub(crate) epoch: u64,
     /// Who says so.
     pub(crate) coordinator: String,
+    /// Passphrase of the ledgers' network.
+    pub(crate) network: String,
     /// What to do.
     pub(crate) tasks: Vec<Task>,
     /// Every ledger that was wanted is durable: the node may end.

@@ -11,9 +11,11 @@ mod peers;
 mod assignee;
 mod lease;
 mod coordinator;
+mod flight;
+mod inspection;
 mod member;
 
 pub(crate) use assignee::Assignee;
-pub(crate) use coordinator::{Coordinator, CoordinatorSettings};
+pub(crate) use flight::channel;
 pub(crate) use member::{ClusterNode, Served};
 pub(crate) use settings::ClusterSettings;

@@ -1,6 +1,6 @@
 //! The node that a command is about: one that runs is asked, the state of one that does not is opened.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use figment::value::Value as Setting;
 use orrery_actors::checkpoint::NodeState;
@@ -28,6 +28,11 @@ impl Asked {
         let config = layers.config()?;
         let is_said = layers.origin("pipeline.name") != "default";
         Ok(Self { data_dir: config.node.data_dir, pipeline: (config.pipeline.name, is_said) })
+    }
+
+    /// Where the node keeps its state.
+    pub(crate) fn data_dir(&self) -> &Path {
+        &self.data_dir
     }
 
     /// The pipeline that is meant if none is named.

@@ -82,12 +82,12 @@ fn issue_said(authority: &Authority, issued: &Issued, out: &Path, console: &Cons
     match issued.purpose {
         Purpose::Node => console.text(format_args!(
             "\nCopy this folder to the node, readable by its user alone, and start it:\n  \
-             scp -rp {out} HOST:certs\n  orrery run --name {name} --certs certs --listen ADDRESS:PORT ...\n\
+             scp -rp {out} HOST:certs\n  orrery run --name {name} --certificates certs --listen ADDRESS:PORT ...\n\
              Then delete node.key here: it belongs on that node alone."
         )),
         Purpose::Operator => console.text(format_args!(
             "\nCopy this folder to whoever asks the cluster:\n  scp -rp {out} HOST:certs\n  \
-             orrery tree --cluster HOST:PORT --certs certs"
+             orrery tree --cluster HOST:PORT --certificates certs"
         )),
     }
 }

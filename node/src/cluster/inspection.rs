@@ -1,0 +1,239 @@
+//! What operators ask of a cluster, through any of its nodes: `DoAction` of Arrow Flight, JSON each way.
+//!
+//! | action | body | answer |
+//! |---|---|---|
+//! | `nodes` | | who is there, and who coordinates |
+//! | `tree` | | the same, with the supervision tree of each node, and what it counts |
+//! | `restarts` | `{"node": NAME, "last": COUNT}` | what the node's supervisors restarted, newest last |
+//! | `logs` | `{"node": NAME, "after": NUMBER}` | the node's log lines after this one, oldest first, or the first of them |
+//! | `park`, `resume` | `{"pipeline": NAME}` | what each node says |
+//! | `drain` | `{"node": NAME}` | what the node says |
+
+use std::time::Duration;
+
+use arrow_flight::{Action, ActionType};
+use futures::future::join_all;
+use futures::{FutureExt, StreamExt};
+use orrery_actors::exchange::FlightHandlers;
+use orrery_supervisor::cluster::NodeName;
+use orrery_supervisor::cluster::lease::Coordination;
+use orrery_supervisor::cluster::membership::Member;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::sync::watch;
+use tonic::{Request, Response, Status};
+
+use super::flight::Peer;
+use super::message::{Ask, Told};
+use super::peers::Peers;
+
+/// A node that does not answer sooner is shown without its answer.
+const ANSWER_WITHIN: Duration = Duration::from_secs(2);
+
+/// An action's body has some dozen bytes.
+const BODY_BYTES_MAX: usize = 4096;
+
+/// What can be asked.
+const ACTIONS: [(&str, &str); 7] = [
+    ("nodes", "who is there, and who coordinates"),
+    ("tree", "the supervision tree of every node"),
+    ("restarts", "what a node's supervisors restarted"),
+    ("logs", "the newest lines of a node's log"),
+    ("park", "stop a pipeline on every node until it is resumed"),
+    ("resume", "start a parked pipeline on every node"),
+    ("drain", "have a node hand over its work and leave"),
+];
+
+/// Serves it.
+pub(super) fn handlers(peers: Peers, coordination: watch::Receiver<Coordination>) -> FlightHandlers {
+    let inspection = Inspection { peers, coordination };
+    FlightHandlers {
+        do_action: Some(std::sync::Arc::new(move |request| {
+            let inspection = inspection.clone();
+            async move {
+                let body = serde_json::to_vec(&inspection.act(request).await?)
+                    .map_err(|error| Status::internal(error.to_string()))?;
+                let result = arrow_flight::Result { body: body.into() };
+                Ok(Response::new(futures::stream::iter([Ok(result)]).boxed()))
+            }
+            .boxed()
+        })),
+        list_actions: Some(std::sync::Arc::new(|_| {
+            let named = |(name, description): (&str, &str)| {
+                Ok(ActionType { r#type: name.to_owned(), description: description.to_owned() })
+            };
+            let listed = futures::stream::iter(ACTIONS.map(named)).boxed();
+            async move { Ok(Response::new(listed)) }.boxed()
+        })),
+        do_get: None,
+    }
+}
+
+#[derive(Clone)]
+struct Inspection {
+    peers: Peers,
+    coordination: watch::Receiver<Coordination>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OfPipeline {
+    pipeline: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OfNode {
+    node: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OfRestarts {
+    node: String,
+    last: usize,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OfLogs {
+    node: String,
+    after: u64,
+}
+
+impl Inspection {
+    async fn act(&self, request: Request<Action>) -> Result<Value, Status> {
+        let peer = request.extensions().get::<Peer>().map(|peer| peer.name.clone());
+        let Some(peer) = peer else {
+            return Err(Status::unauthenticated("the connection has no certificate"));
+        };
+        let Action { r#type: action, body } = request.into_inner();
+        if body.len() > BODY_BYTES_MAX {
+            return Err(Status::invalid_argument(format!(
+                "a body of {} bytes: {BODY_BYTES_MAX} at most",
+                body.len()
+            )));
+        }
+        if matches!(action.as_str(), "park" | "resume" | "drain") {
+            tracing::info!(%peer, action, "asked by an operator");
+        }
+        match action.as_str() {
+            "nodes" => Ok(self.nodes().await),
+            "tree" => Ok(self.tree().await),
+            "park" => {
+                let OfPipeline { pipeline } = parse(&body)?;
+                Ok(self.ask_all(&Ask::Park { pipeline }).await)
+            }
+            "resume" => {
+                let OfPipeline { pipeline } = parse(&body)?;
+                Ok(self.ask_all(&Ask::Resume { pipeline }).await)
+            }
+            "drain" => {
+                let OfNode { node } = parse(&body)?;
+                self.ask_one(&node, &Ask::Drain).await
+            }
+            "restarts" => {
+                let OfRestarts { node, last } = parse(&body)?;
+                self.ask_one(&node, &Ask::Restarts { last }).await
+            }
+            "logs" => {
+                let OfLogs { node, after } = parse(&body)?;
+                self.ask_one(&node, &Ask::Logs { after }).await
+            }
+            other => {
+                let known = ACTIONS.map(|(name, _)| name).join(", ");
+                Err(Status::invalid_argument(format!("no action `{other}`; there is {known}")))
+            }
+        }
+    }
+
+    async fn ask_one(&self, node: &str, ask: &Ask) -> Result<Value, Status> {
+        let node = self.known(node)?;
+        let told = self.peers.ask(&node, ask, ANSWER_WITHIN).await;
+        told.map(value).map_err(|error| Status::unavailable(error.to_string()))
+    }
+
+    fn known(&self, node: &str) -> Result<NodeName, Status> {
+        let members = self.peers.members();
+        if let Some(member) = members.iter().find(|member| member.identity.name.as_str() == node) {
+            return Ok(member.identity.name.clone());
+        }
+        let names: Vec<_> = members.iter().map(|member| member.identity.name.as_str().to_owned()).collect();
+        Err(Status::not_found(format!("no node `{node}` is there; there are {}", names.join(", "))))
+    }
+
+    async fn nodes(&self) -> Value {
+        let members = self.peers.members();
+        let nodes: Vec<Value> = members.iter().map(described).collect();
+        json!({ "coordinator": self.coordinator(), "nodes": nodes })
+    }
+
+    /// The newest lease that this node has seen.
+    fn coordinator(&self) -> Value {
+        let newest = self.coordination.borrow().newest.clone();
+        newest.map_or(Value::Null, |lease| {
+            json!({ "node": lease.holder.name.as_str(), "incarnation": lease.holder.incarnation, "epoch": lease.epoch.get() })
+        })
+    }
+
+    async fn tree(&self) -> Value {
+        let members = self.peers.members();
+        let asked = members.iter().map(|member| async {
+            let mut node = described(member);
+            let told = self.peers.ask(&member.identity.name, &Ask::Tree, ANSWER_WITHIN).await;
+            let told = match told.map(value) {
+                Ok(Value::Object(told)) => told,
+                Ok(other) => {
+                    [("error".to_owned(), json!(format!("not a status: {other}")))].into_iter().collect()
+                }
+                Err(error) => [("error".to_owned(), json!(error.to_string()))].into_iter().collect(),
+            };
+            if let Some(fields) = node.as_object_mut() {
+                fields.extend(told);
+            }
+            node
+        });
+        json!({ "coordinator": self.coordinator(), "nodes": join_all(asked).await })
+    }
+
+    async fn ask_all(&self, ask: &Ask) -> Value {
+        let members = self.peers.members();
+        let asked = members.iter().map(|member| async {
+            let name = &member.identity.name;
+            let told = self.peers.ask(name, ask, ANSWER_WITHIN).await;
+            match told {
+                Ok(told) => json!({ "node": name.as_str(), "answer": value(told) }),
+                Err(error) => json!({ "node": name.as_str(), "error": error.to_string() }),
+            }
+        });
+        json!({ "nodes": join_all(asked).await })
+    }
+}
+
+fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Status> {
+    serde_json::from_slice(body)
+        .map_err(|error| Status::invalid_argument(format!("the action's body: {error}")))
+}
+
+fn value(told: Told) -> Value {
+    match told {
+        Told::Value(value) => value,
+        Told::Report(report) => json!(report),
+    }
+}
+
+fn described(member: &Member) -> Value {
+    let roles: Vec<_> = member.profile.roles.iter().map(|role| role.as_str()).collect();
+    json!({
+        "name": member.identity.name.as_str(),
+        "incarnation": member.identity.incarnation,
+        "state": member.state.as_str(),
+        "draining": member.draining,
+        "address": member.profile.address.to_string(),
+        "roles": roles,
+        "version": member.profile.version,
+        "protocol": member.profile.protocol,
+        "capacity": member.profile.capacity,
+        "load": member.load,
+    })
+}

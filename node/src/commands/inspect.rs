@@ -1,0 +1,147 @@
+//! `orrery inspect`: one actor with everything that is known of it.
+
+use serde_json::{Value, json};
+
+use super::tree::{look_twice, value};
+use crate::cli::InspectArgs;
+use crate::console::Console;
+use crate::exit::Failure;
+use crate::inspect::{Row, Snapshot, Target, rows};
+use crate::runner;
+
+/// Restarts that are looked through.
+const RESTARTS_MAX: usize = 200;
+
+/// Names of actors that are like one that is not there.
+const LIKE_MAX: usize = 5;
+
+/// Tells it.
+pub(crate) fn run(args: &InspectArgs, console: &Console) -> Result<(), Failure> {
+    let (row, restarts) = runner::runtime()?.block_on(async {
+        let (target, snapshot) = look_twice(&args.target).await?;
+        let row = found(&snapshot, &args.actor, matches!(target, Target::Node(_)))?;
+        let restarts = target.restarts(&row.node, RESTARTS_MAX).await?;
+        Ok::<_, Failure>((row, restarts))
+    })?;
+    let restarts: Vec<Value> =
+        restarts.as_array().into_iter().flatten().filter(|record| is_of(record, &row)).cloned().collect();
+    let mut actor = value(&row)?;
+    if console.is_json() {
+        actor["restarts"] = Value::Array(restarts);
+        return console.json(&actor);
+    }
+    // In the order of the row, which a map would not keep.
+    let mut fields: Vec<(&str, Value)> =
+        FIELDS.iter().filter_map(|name| Some((*name, actor.get(*name)?.clone()))).collect();
+    if restarts.is_empty() {
+        fields.push(("restart_history", json!("none that this node remembers")));
+    }
+    console.result(&fields)?;
+    if !restarts.is_empty() {
+        console.text("\nrestart history, newest last:")?;
+    }
+    for record in &restarts {
+        let text = |name: &str| record[name].as_str().unwrap_or_default().to_owned();
+        console.text(format_args!(
+            "  {}/{} life {}, restart {} in the window: {}",
+            text("supervisor"),
+            text("child"),
+            record["incarnation"],
+            record["restarts_in_window"],
+            text("reason")
+        ))?;
+    }
+    Ok(())
+}
+
+/// What is shown of an actor, in this order.
+const FIELDS: [&str; 17] = [
+    "path",
+    "node",
+    "kind",
+    "state",
+    "age_seconds",
+    "incarnation",
+    "restarts_in_window",
+    "restarts_total",
+    "mailbox_depth",
+    "ledgers_per_second",
+    "processed",
+    "checkpoint",
+    "in_flight_batches",
+    "in_flight_bytes",
+    "lag_ledgers",
+    "lag_seconds",
+    "last_error",
+];
+
+/// The actor at a path; of a node alone its name may be left out.
+fn found(snapshot: &Snapshot, path: &str, is_alone: bool) -> Result<Row, Failure> {
+    let all = rows(snapshot);
+    let is_meant = |row: &&Row| {
+        let below = row.path.strip_prefix(&row.node).and_then(|below| below.strip_prefix('/'));
+        row.path == path || is_alone && below == Some(path)
+    };
+    if let Some(row) = all.iter().find(is_meant) {
+        return Ok(row.clone());
+    }
+    let last = path.rsplit('/').next().unwrap_or(path);
+    let like = all.iter().map(|row| row.path.as_str()).filter(|path| path.ends_with(last)).take(LIKE_MAX);
+    let like: Vec<&str> = like.collect();
+    let silent = snapshot
+        .nodes
+        .iter()
+        .find(|node| path.split('/').next() == Some(&node.name))
+        .and_then(|node| node.error.clone());
+    let hint = match (silent, like.is_empty()) {
+        (Some(error), _) => error,
+        (None, true) => "`orrery ps` lists all".to_owned(),
+        (None, false) => format!("did you mean {}?", like.join(" or ")),
+    };
+    Err(Failure::CheckFailed(format!("no actor `{path}`: {hint}")))
+}
+
+/// Whether a restart was of this actor, or of the group that it restarts with. Supervisors are named from the root on.
+fn is_of(record: &Value, row: &Row) -> bool {
+    let (Some(supervisor), Some(child)) = (record["supervisor"].as_str(), record["child"].as_str()) else {
+        return false;
+    };
+    let below_root = supervisor.split_once('/').map_or("", |(_, below)| below);
+    let ended = [row.node.as_str(), below_root, child].into_iter().filter(|part| !part.is_empty());
+    ended.collect::<Vec<_>>().join("/") == row.path
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(path: &str) -> Row {
+        let node = path.split('/').next().unwrap().to_owned();
+        Row {
+            node,
+            path: path.to_owned(),
+            kind: "worker".to_owned(),
+            state: "running".to_owned(),
+            incarnation: 1,
+            restarts_in_window: 0,
+            restarts_total: 0,
+            mailbox_depth: None,
+            age_seconds: 1.0,
+            last_error: None,
+            measures: None,
+        }
+    }
+
+    #[test]
+    fn restarts_are_those_of_the_actor_itself() {
+        let check = |supervisor: &str, child: &str, path: &str, expect: bool| {
+            let record = json!({ "supervisor": supervisor, "child": child });
+            assert_eq!(is_of(&record, &row(path)), expect, "{supervisor} {child} {path}");
+        };
+        check("node/pipelines/main", "fetcher", "a/pipelines/main/fetcher", true);
+        check("node/pipelines/main", "sink/ledgers", "a/pipelines/main/sink/ledgers", true);
+        check("node", "pipelines", "a/pipelines", true);
+        check("node/pipelines/main", "fetcher", "a/pipelines/main/processor", false);
+        check("node/pipelines/main/live", "fetcher", "a/pipelines/main/fetcher", false);
+    }
+}

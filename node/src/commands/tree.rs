@@ -1,0 +1,92 @@
+//! `orrery tree`, `ps` and `nodes`: what runs where.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::cli::{NodesArgs, PsArgs, TargetArgs, TreeArgs};
+use crate::console::Console;
+use crate::exit::Failure;
+use crate::inspect::{
+    Columns, Operator, Snapshot, Target, bytes, credentials, draw_tree, number, remarks, restarts, rows,
+    seconds, sort,
+};
+use crate::{runner, wall_clock};
+
+/// Between the two looks that give rates: objects come in bursts.
+const LOOK_FOR: Duration = Duration::from_millis(700);
+
+/// Draws the tree.
+pub(crate) fn tree(args: &TreeArgs, console: &Console) -> Result<(), Failure> {
+    let (_, snapshot) = runner::runtime()?.block_on(look_twice(&args.target))?;
+    console.text(draw_tree(&snapshot).join("\n"))?;
+    console.json(&value(&snapshot)?)
+}
+
+/// Lists actors.
+pub(crate) fn ps(args: &PsArgs, console: &Console) -> Result<(), Failure> {
+    let (_, snapshot) = runner::runtime()?.block_on(look_twice(&args.target))?;
+    let mut listed = rows(&snapshot);
+    if let Some(order) = args.sort {
+        sort(&mut listed, order);
+    }
+    let mut columns = Columns::new(["STATE", "LIFE", "RESTARTS", "MAILBOX", "AGE", "IN FLIGHT", "ACTOR"]);
+    for row in &listed {
+        columns.add([
+            row.state.clone(),
+            row.incarnation.to_string(),
+            restarts(row.restarts_in_window, row.restarts_total),
+            number(row.mailbox_depth),
+            seconds(row.age_seconds),
+            row.measures.as_ref().map_or_else(|| "-".to_owned(), |measures| bytes(measures.in_flight_bytes)),
+            match remarks(None, row.last_error.as_deref()) {
+                error if error.is_empty() => row.path.clone(),
+                error => format!("{}  ({error})", row.path),
+            },
+        ]);
+    }
+    console.text(columns.lines().join("\n"))?;
+    console.json(&value(&listed)?)
+}
+
+/// Lists nodes.
+pub(crate) fn nodes(args: &NodesArgs, console: &Console) -> Result<(), Failure> {
+    let answer = runner::runtime()?.block_on(async {
+        let cluster = Operator::connect(&args.cluster, &credentials(&args.proof)?).await?;
+        cluster.act("nodes", &Value::Null).await
+    })?;
+    let snapshot: Snapshot = serde_json::from_value(answer.clone())
+        .map_err(|error| Failure::Unavailable(format!("the answer cannot be read: {error}")))?;
+    let mut columns =
+        Columns::new(["NODE", "STATE", "COORDINATOR", "TASKS", "LOAD", "VERSION", "ADDRESS", "ROLES"]);
+    let mut listed = answer["nodes"].as_array().cloned().unwrap_or_default();
+    for (node, fields) in snapshot.nodes.iter().zip(&mut listed) {
+        let is_coordinator = snapshot.is_coordinator(node);
+        fields["coordinator"] = json!(is_coordinator);
+        columns.add([
+            node.identity(),
+            if node.draining { "draining".to_owned() } else { node.state.clone() },
+            if is_coordinator { "active".to_owned() } else { "-".to_owned() },
+            format!("up to {}", node.capacity),
+            format!("{:.2}", node.load),
+            node.version.clone(),
+            node.address.clone(),
+            node.roles.join(","),
+        ]);
+    }
+    console.text(columns.lines().join("\n"))?;
+    console.json(&Value::Array(listed))
+}
+
+/// Asks twice, so that what is counted gives rates.
+pub(super) async fn look_twice(args: &TargetArgs) -> Result<(Target, Snapshot), Failure> {
+    let target = Target::new(args).await?;
+    let before = target.look().await?;
+    tokio::time::sleep(LOOK_FOR).await;
+    let now = target.look().await?.measured(Some(&before), wall_clock::milliseconds() / 1000);
+    Ok((target, now))
+}
+
+pub(super) fn value(value: &impl serde::Serialize) -> Result<Value, Failure> {
+    serde_json::to_value(value).map_err(|error| Failure::Bug(error.to_string()))
+}

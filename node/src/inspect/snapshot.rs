@@ -1,0 +1,308 @@
+//! What was seen of a cluster at one moment, and what two such looks measure.
+//!
+//! Every field may be missing: another version of a node may say less.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// A cluster, or a node alone.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Snapshot {
+    /// The newest lease that is known of.
+    pub(crate) coordinator: Option<Lease>,
+    pub(crate) nodes: Vec<NodeView>,
+    /// The newest ledger that is wanted and is there.
+    #[serde(skip_deserializing)]
+    pub(crate) newest: Option<u64>,
+    /// The last ledger that is known to be durable.
+    #[serde(skip_deserializing)]
+    pub(crate) checkpoint: Option<u64>,
+    /// Of all nodes.
+    #[serde(skip_deserializing)]
+    pub(crate) ledgers_per_second: Option<f64>,
+}
+
+/// Who coordinates.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Lease {
+    pub(crate) node: String,
+    pub(crate) incarnation: u64,
+    pub(crate) epoch: u64,
+}
+
+/// One node.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct NodeView {
+    pub(crate) name: String,
+    pub(crate) incarnation: u64,
+    pub(crate) state: String,
+    pub(crate) draining: bool,
+    pub(crate) address: String,
+    pub(crate) roles: Vec<String>,
+    pub(crate) version: String,
+    pub(crate) capacity: u32,
+    pub(crate) load: f64,
+    /// Why the rest is missing.
+    pub(crate) error: Option<String>,
+    /// Its own monotonic time.
+    pub(crate) now_ms: u64,
+    pub(crate) pipeline: Option<PipelineView>,
+    pub(crate) exchange: Option<Exchange>,
+    pub(crate) tree: Option<ActorView>,
+}
+
+/// A node's pipeline.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct PipelineView {
+    pub(crate) name: String,
+    /// Why it is parked as a whole.
+    pub(crate) parked: Option<String>,
+    pub(crate) counts: Counts,
+    pub(crate) tasks: BTreeMap<String, Counts>,
+}
+
+/// Of `PipelineCounts`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Counts {
+    pub(crate) received_ledgers: u64,
+    pub(crate) received_bytes: u64,
+    pub(crate) fetched: u64,
+    pub(crate) sent_ledgers: u64,
+    pub(crate) sent_events: u64,
+    pub(crate) processed: u64,
+    pub(crate) refused: u64,
+    pub(crate) checkpoint: u64,
+    pub(crate) checkpoint_closed_at: i64,
+    pub(crate) newest: u64,
+    pub(crate) in_flight_batches: u64,
+    pub(crate) in_flight_bytes: u64,
+}
+
+/// Of `ExchangeCounts`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Exchange {
+    pub(crate) streams: u64,
+    pub(crate) sent_bytes: u64,
+    pub(crate) received_bytes: u64,
+    pub(crate) in_flight_bytes: u64,
+    pub(crate) in_flight_bytes_max: u64,
+    pub(crate) durable: u64,
+}
+
+/// An actor, and what is below it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct ActorView {
+    pub(crate) id: String,
+    pub(crate) kind: String,
+    pub(crate) state: String,
+    pub(crate) incarnation: u64,
+    pub(crate) restarts_in_window: u64,
+    pub(crate) restarts_total: u64,
+    pub(crate) mailbox_depth: Option<u64>,
+    pub(crate) age_seconds: f64,
+    pub(crate) last_error: Option<String>,
+    /// Of pipelines and tasks.
+    #[serde(skip_deserializing, skip_serializing_if = "Option::is_none")]
+    pub(crate) measures: Option<Measures>,
+    pub(crate) children: Vec<ActorView>,
+}
+
+/// What a pipeline or task does.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub(crate) struct Measures {
+    /// Proven and sent to the sinks; `None` at the first look.
+    pub(crate) ledgers_per_second: Option<f64>,
+    pub(crate) processed: Option<u64>,
+    pub(crate) checkpoint: Option<u64>,
+    pub(crate) in_flight_batches: u64,
+    pub(crate) in_flight_bytes: u64,
+    /// Behind the newest ledger.
+    pub(crate) lag_ledgers: Option<u64>,
+    /// Since the last durable ledger closed, by this machine's calendar.
+    pub(crate) lag_seconds: Option<u64>,
+}
+
+impl Snapshot {
+    /// Works out rates since an earlier look, and lags at `unix_seconds`.
+    #[must_use]
+    pub(crate) fn measured(mut self, before: Option<&Self>, unix_seconds: u64) -> Self {
+        let known = |count: fn(&Counts) -> u64| {
+            let counts = self.nodes.iter().filter_map(|node| node.pipeline.as_ref());
+            counts.map(|pipeline| count(&pipeline.counts)).max().filter(|&ledger| ledger > 0)
+        };
+        self.newest = known(|counts| counts.newest);
+        self.checkpoint = known(|counts| counts.checkpoint);
+        let newest = self.newest;
+        for node in &mut self.nodes {
+            let before = before.and_then(|before| before.life_of(node));
+            node.measure(before, newest, unix_seconds);
+        }
+        let rates = self.nodes.iter().filter_map(|node| node.measures()?.ledgers_per_second);
+        self.ledgers_per_second = rates.fold(None, |sum, rate| Some(sum.unwrap_or(0.0) + rate));
+        self
+    }
+
+    /// Whether this node coordinates.
+    pub(crate) fn is_coordinator(&self, node: &NodeView) -> bool {
+        let lease = self.coordinator.as_ref();
+        lease.is_some_and(|lease| lease.node == node.name && lease.incarnation == node.incarnation)
+    }
+
+    /// The same life of a node, as it was seen here.
+    fn life_of(&self, node: &NodeView) -> Option<&NodeView> {
+        self.nodes.iter().find(|before| {
+            before.name == node.name && before.incarnation == node.incarnation && before.now_ms <= node.now_ms
+        })
+    }
+}
+
+impl NodeView {
+    /// Name and life, as in a cluster; a node alone has no number of its life.
+    pub(crate) fn identity(&self) -> String {
+        match self.incarnation {
+            0 => self.name.clone(),
+            incarnation => format!("{}.{incarnation}", self.name),
+        }
+    }
+
+    /// Of its pipeline as a whole.
+    pub(crate) fn measures(&self) -> Option<&Measures> {
+        let name = &self.pipeline.as_ref()?.name;
+        let pipelines = self.tree.as_ref()?.child("pipelines")?;
+        pipelines.child(name)?.measures.as_ref()
+    }
+
+    fn measure(&mut self, before: Option<&Self>, newest: Option<u64>, unix_seconds: u64) {
+        let (Some(pipeline), Some(tree)) = (&self.pipeline, &mut self.tree) else { return };
+        let earlier = before.and_then(|before| before.pipeline.as_ref());
+        let milliseconds = before.map_or(0, |before| self.now_ms.saturating_sub(before.now_ms));
+        let measures = |now: &Counts, before: Option<&Counts>| Measures {
+            ledgers_per_second: before
+                .and_then(|before| rate(before.sent_ledgers, now.sent_ledgers, milliseconds)),
+            processed: Some(now.processed).filter(|&ledger| ledger > 0),
+            checkpoint: Some(now.checkpoint).filter(|&ledger| ledger > 0),
+            in_flight_batches: now.in_flight_batches,
+            in_flight_bytes: now.in_flight_bytes,
+            lag_ledgers: newest
+                .filter(|_| now.checkpoint > 0)
+                .map(|newest| newest.saturating_sub(now.checkpoint)),
+            lag_seconds: u64::try_from(now.checkpoint_closed_at)
+                .ok()
+                .filter(|&closed_at| closed_at > 0)
+                .map(|closed_at| unix_seconds.saturating_sub(closed_at)),
+        };
+        let pipelines = tree.children.iter_mut().find(|child| child.id == "pipelines");
+        let actor = pipelines.and_then(|all| all.children.iter_mut().find(|child| child.id == pipeline.name));
+        let Some(actor) = actor else { return };
+        actor.measures = Some(measures(&pipeline.counts, earlier.map(|earlier| &earlier.counts)));
+        for task in &mut actor.children {
+            let counts = pipeline.tasks.get(&task.id);
+            let earlier = earlier.and_then(|earlier| earlier.tasks.get(&task.id));
+            task.measures = counts.map(|counts| measures(counts, earlier));
+        }
+    }
+}
+
+impl ActorView {
+    pub(crate) fn child(&self, id: &str) -> Option<&Self> {
+        self.children.iter().find(|child| child.id == id)
+    }
+}
+
+/// A second; `None` if no time has passed, or if it was counted from the beginning again.
+fn rate(before: u64, now: u64, milliseconds: u64) -> Option<f64> {
+    let more = now.checked_sub(before)?;
+    (milliseconds > 0).then(|| more as f64 * 1000.0 / milliseconds as f64)
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    /// A cluster of two: `a` coordinates and has two tasks, one of which has failed; `b` does not answer.
+    pub(in super::super) fn seen(now_ms: u64, sent: u64) -> Snapshot {
+        let actor = |id: &str, state: &str, mailbox: Value, children: Value| {
+            json!({ "id": id, "kind": "worker", "state": state, "incarnation": 1, "restarts_total": 0,
+                    "restarts_in_window": 0, "age_seconds": 12.5, "mailbox_depth": mailbox, "last_error": null,
+                    "children": children })
+        };
+        let mut failed = actor(
+            "until-2047",
+            "restarting",
+            json!(null),
+            json!([actor("fetcher", "ended", json!(3), json!([]))]),
+        );
+        failed["last_error"] = json!("lake: object is torn");
+        failed["incarnation"] = json!(3);
+        failed["restarts_in_window"] = json!(2);
+        failed["restarts_total"] = json!(2);
+        let live = actor(
+            "live",
+            "running",
+            json!(0),
+            json!([actor("sink/ledgers", "running", json!(7), json!([]))]),
+        );
+        let main = actor("main", "running", json!(null), json!([failed, live]));
+        let tree = actor(
+            "node",
+            "running",
+            json!(null),
+            json!([actor("pipelines", "running", json!(null), json!([main]))]),
+        );
+        let counts = |sent: u64| {
+            json!({ "sent_ledgers": sent, "processed": sent + 1, "checkpoint": 5000, "newest": 20_001,
+                    "checkpoint_closed_at": 1_700_000_000, "in_flight_batches": 4, "in_flight_bytes": 3_145_728 })
+        };
+        let a = json!({ "name": "a", "incarnation": 17, "state": "alive", "address": "127.0.0.1:7101", "load": 1.0,
+                        "roles": ["fetcher", "processor"], "version": "0.1.0", "capacity": 2, "now_ms": now_ms, "tree": tree,
+                        "pipeline": { "name": "main", "counts": counts(sent), "tasks": { "live": counts(sent / 2) } } });
+        let b = json!({ "name": "b", "incarnation": 18, "state": "suspect", "address": "127.0.0.1:7102",
+                        "error": "node `b` did not answer within 2s" });
+        let coordinator = json!({ "node": "a", "incarnation": 17, "epoch": 3 });
+        serde_json::from_value(json!({ "coordinator": coordinator, "nodes": [a, b] })).unwrap()
+    }
+
+    #[test]
+    fn two_looks_give_rates_and_lags() {
+        let first = seen(1_000, 100).measured(None, 1_700_000_060);
+        assert_eq!(
+            (first.newest, first.checkpoint, first.ledgers_per_second),
+            (Some(20_001), Some(5000), None)
+        );
+        let second = seen(3_000, 400).measured(Some(&first), 1_700_000_060);
+        assert_eq!(second.ledgers_per_second, Some(150.0));
+        let node = &second.nodes[0];
+        assert!(second.is_coordinator(node) && !second.is_coordinator(&second.nodes[1]));
+        let whole = node.measures().unwrap();
+        assert_eq!(
+            (whole.lag_ledgers, whole.lag_seconds, whole.in_flight_batches),
+            (Some(15_001), Some(60), 4)
+        );
+        let main = node.tree.as_ref().unwrap().child("pipelines").unwrap().child("main").unwrap();
+        let rate =
+            |task| main.child(task).unwrap().measures.as_ref().map(|measures| measures.ledgers_per_second);
+        assert_eq!((rate("live"), rate("until-2047")), (Some(Some(75.0)), None));
+    }
+
+    #[test]
+    fn a_node_that_began_again_has_no_rate_yet() {
+        let check = |before: u64, now: u64, milliseconds: u64, expect: Option<f64>| {
+            assert_eq!(rate(before, now, milliseconds), expect);
+        };
+        check(10, 30, 500, Some(40.0));
+        check(10, 30, 0, None);
+        check(30, 10, 500, None);
+        let later = seen(500, 400).measured(Some(&seen(1_000, 100)), 0);
+        assert_eq!(later.ledgers_per_second, None);
+    }
+}
