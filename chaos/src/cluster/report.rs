@@ -44,6 +44,8 @@ pub struct RoundReport {
 /// What became of all.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct ClusterReport {
+    /// Number of the process that ran it: its namespaces are called after it.
+    pub process: u32,
     /// Of the random choices.
     pub seed: u64,
     /// How many.
@@ -79,6 +81,7 @@ pub struct ClusterReport {
 impl ClusterReport {
     pub(super) fn new(settings: &ClusterSettings, undisturbed: Duration) -> Self {
         Self {
+            process: std::process::id(),
             seed: settings.seed,
             nodes: settings.nodes,
             ledgers: settings.workload.ledgers,

@@ -203,7 +203,7 @@ impl Experiment<'_> {
                 self.report.problems.push(problem);
             }
             if let Some(returned) = watched.returned
-                && now - returned > STUCK_AFTER
+                && now.saturating_sub(returned) > STUCK_AFTER
                 && (watched.joined.is_none() || watched.works.is_none())
             {
                 let (joined, works) = (watched.joined, watched.works);
