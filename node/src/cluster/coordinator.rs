@@ -25,8 +25,9 @@ use tokio::sync::watch;
 use super::message::{Ask, Assignment, Report, Told};
 use super::peers::Peers;
 
-/// Between two decisions: what a node that has nothing to do waits for more, on average half of it.
-const ROUND_EVERY: Duration = Duration::from_millis(100);
+/// Between two decisions: what a node that has nothing to do waits for more, on average half of it. Each costs two requests to
+/// the store of the dataset.
+const ROUND_EVERY: Duration = Duration::from_millis(200);
 
 /// A node that does not answer sooner gets nothing new in this round.
 const ANSWER_WITHIN: Duration = Duration::from_millis(1500);
