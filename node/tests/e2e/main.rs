@@ -23,6 +23,7 @@ mod process;
 
 mod configuration;
 mod golden;
+mod inspection;
 mod interrupts;
 mod kills;
 mod operators;
