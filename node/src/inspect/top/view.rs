@@ -190,7 +190,7 @@ a.17                 alive     active       1.00  150        3.0 MiB    127.0.0.
 b.18                 suspect   -            0.00  -          0 B        127.0.0.1:7102        node `b` did not answer within 2s
 
 by path
-  TASK                         STATE      RESTARTS LEDGERS/S LEDGER       TO GO        OLD      IN FLIGHT  AGE";
+  TASK                                         STATE      RESTARTS LEDGERS/S LEDGER       TO GO        OLD      IN FLIGHT  AGE";
         assert_eq!(lines[..7].join("\n"), expect);
         let text = lines.join("\n");
         assert!(lines[8].starts_with("> a/pipelines/main/until-2047"), "{text}");
