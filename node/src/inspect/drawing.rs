@@ -1,5 +1,7 @@
 //! The supervision tree of a whole cluster as text.
 
+use orrery_supervisor::cluster::role::Roles;
+
 use super::columns::{Columns, bytes, number, seconds};
 use super::snapshot::{ActorView, Measures, NodeView, Snapshot};
 use crate::console::thousands;
@@ -54,7 +56,7 @@ fn heading(snapshot: &Snapshot, node: &NodeView) -> String {
         parts.push("* coordinator".to_owned());
     }
     if !node.roles.is_empty() {
-        parts.push(node.roles.join(","));
+        parts.push(roles(node));
     }
     parts.extend(
         Some(&node.version).filter(|version| !version.is_empty()).map(|version| format!("v{version}")),
@@ -64,6 +66,14 @@ fn heading(snapshot: &Snapshot, node: &NodeView) -> String {
         parts.push(format!("{} streams, {} in flight", exchange.streams, bytes(exchange.in_flight_bytes)));
     }
     parts.join("  ")
+}
+
+/// In a word, if it has all that there are.
+pub(crate) fn roles(node: &NodeView) -> String {
+    match node.roles.len() == Roles::all().iter().count() {
+        true => "all roles".to_owned(),
+        false => node.roles.join(","),
+    }
 }
 
 pub(super) fn node_state(node: &NodeView) -> String {

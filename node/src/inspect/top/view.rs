@@ -10,7 +10,7 @@ use ratatui::widgets::{Block, Paragraph, Row as Cells, Table, TableState};
 
 use super::choice::{Choice, Order};
 use crate::inspect::columns::{bytes, number, seconds};
-use crate::inspect::drawing::{node_state, restarts, summary};
+use crate::inspect::drawing::{node_state, restarts, roles, summary};
 use crate::inspect::rows::{Row, rows};
 use crate::inspect::snapshot::{NodeView, Snapshot};
 
@@ -100,7 +100,7 @@ fn node_cells(snapshot: &Snapshot, node: &NodeView) -> [String; 8] {
             .map_or_else(|| "-".to_owned(), |rate| format!("{rate:.0}")),
         bytes(held.saturating_add(crossing)),
         node.address.clone(),
-        node.error.clone().unwrap_or_else(|| node.roles.join(",")),
+        node.error.clone().unwrap_or_else(|| roles(node)),
     ]
 }
 
