@@ -189,7 +189,9 @@ impl Inspection {
                 Err(error) => [("error".to_owned(), json!(error.to_string()))].into_iter().collect(),
             };
             if let Some(fields) = node.as_object_mut() {
-                fields.extend(told);
+                // Who a node is, the membership says.
+                let own = std::mem::replace(fields, told);
+                fields.extend(own);
             }
             node
         });

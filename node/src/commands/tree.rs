@@ -8,7 +8,8 @@ use crate::cli::{NodesArgs, PsArgs, TargetArgs, TreeArgs};
 use crate::console::Console;
 use crate::exit::Failure;
 use crate::inspect::{
-    Cluster, Columns, Snapshot, Target, bytes, draw_tree, number, remarks, restarts, rows, seconds, sort,
+    Cluster, Columns, Snapshot, Target, bytes, draw_tree, number, remarks, restarts, roles, rows, seconds,
+    sort,
 };
 use crate::{runner, wall_clock};
 
@@ -80,7 +81,7 @@ pub(crate) fn nodes(args: &NodesArgs, console: &Console) -> Result<(), Failure> 
             format!("{:.2}", node.load),
             node.version.clone(),
             node.address.clone(),
-            node.roles.join(","),
+            roles(node),
         ]);
     }
     console.text(columns.lines().join("\n"))?;

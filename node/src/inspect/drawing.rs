@@ -1,5 +1,7 @@
 //! The supervision tree of a whole cluster as text.
 
+use orrery_supervisor::cluster::role::Roles;
+
 use super::columns::{Columns, bytes, number, seconds};
 use super::snapshot::{ActorView, Measures, NodeView, Snapshot};
 use crate::console::thousands;
@@ -54,7 +56,7 @@ fn heading(snapshot: &Snapshot, node: &NodeView) -> String {
         parts.push("* coordinator".to_owned());
     }
     if !node.roles.is_empty() {
-        parts.push(node.roles.join(","));
+        parts.push(roles(node));
     }
     parts.extend(
         Some(&node.version).filter(|version| !version.is_empty()).map(|version| format!("v{version}")),
@@ -64,6 +66,14 @@ fn heading(snapshot: &Snapshot, node: &NodeView) -> String {
         parts.push(format!("{} streams, {} in flight", exchange.streams, bytes(exchange.in_flight_bytes)));
     }
     parts.join("  ")
+}
+
+/// In a word, if it has all that there are.
+pub(crate) fn roles(node: &NodeView) -> String {
+    match node.roles.len() == Roles::all().iter().count() {
+        true => "all roles".to_owned(),
+        false => node.roles.join(","),
+    }
 }
 
 pub(super) fn node_state(node: &NodeView) -> String {
@@ -119,6 +129,7 @@ fn shortened(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::inspect::plain::plain_value;
     use crate::inspect::snapshot::tests::seen;
 
     #[test]
@@ -138,6 +149,20 @@ a.17  alive  * coordinator  fetcher,processor  v0.1.0  127.0.0.1:7101
 b.18  suspect  127.0.0.1:7102
 └─ node `b` did not answer within 2s";
         assert_eq!(lines.join("\n"), expect);
+    }
+
+    #[test]
+    fn nothing_that_a_node_says_reaches_the_terminal_as_a_command() {
+        let mut said = serde_json::to_value(seen(1_000, 100)).unwrap();
+        said["nodes"][1]["error"] = "\u{1b}]0;title\u{7}\r\nforged line".into();
+        said["nodes"][0]["tree"]["children"][0]["id"] = "\u{9b}2J".into();
+        let snapshot: Snapshot = serde_json::from_value(plain_value(said)).unwrap();
+        let lines = draw_tree(&snapshot);
+        assert!(lines.iter().all(|line| !line.chars().any(char::is_control)), "{lines:?}");
+        assert!(
+            lines.iter().any(|line| line.contains("forged line") && line.starts_with("└─ ")),
+            "{lines:?}"
+        );
     }
 
     #[test]

@@ -15,7 +15,7 @@ mod lines;
 pub(crate) mod top;
 
 pub(crate) use columns::{Columns, bytes, number, seconds};
-pub(crate) use drawing::{draw_tree, remarks, restarts};
+pub(crate) use drawing::{draw_tree, remarks, restarts, roles};
 pub(crate) use lines::{LogLine, Tail};
 pub(crate) use rows::{Row, rows, sort};
 pub(crate) use snapshot::Snapshot;

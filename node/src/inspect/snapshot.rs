@@ -252,7 +252,8 @@ pub(super) mod tests {
     /// A cluster of two: `a` coordinates and has two tasks, one of which has failed; `b` does not answer.
     pub(in super::super) fn seen(now_ms: u64, sent: u64) -> Snapshot {
         let actor = |id: &str, state: &str, mailbox: Value, children: Value| {
-            json!({ "id": id, "kind": "worker", "state": state, "incarnation": 1, "restarts_total": 0,
+            let kind = if children == json!([]) { "worker" } else { "supervisor" };
+            json!({ "id": id, "kind": kind, "state": state, "incarnation": 1, "restarts_total": 0,
                     "restarts_in_window": 0, "age_seconds": 12.5, "mailbox_depth": mailbox, "last_error": null,
                     "children": children })
         };

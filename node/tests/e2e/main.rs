@@ -24,6 +24,7 @@ mod process;
 mod cluster;
 mod configuration;
 mod golden;
+mod inspection;
 mod interrupts;
 mod kills;
 mod operators;

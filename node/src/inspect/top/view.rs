@@ -10,7 +10,7 @@ use ratatui::widgets::{Block, Paragraph, Row as Cells, Table, TableState};
 
 use super::choice::{Choice, Order};
 use crate::inspect::columns::{bytes, number, seconds};
-use crate::inspect::drawing::{node_state, restarts, summary};
+use crate::inspect::drawing::{node_state, restarts, roles, summary};
 use crate::inspect::rows::{Row, rows};
 use crate::inspect::snapshot::{NodeView, Snapshot};
 
@@ -100,7 +100,7 @@ fn node_cells(snapshot: &Snapshot, node: &NodeView) -> [String; 8] {
             .map_or_else(|| "-".to_owned(), |rate| format!("{rate:.0}")),
         bytes(held.saturating_add(crossing)),
         node.address.clone(),
-        node.error.clone().unwrap_or_else(|| node.roles.join(",")),
+        node.error.clone().unwrap_or_else(|| roles(node)),
     ]
 }
 
@@ -190,7 +190,7 @@ a.17                 alive     active       1.00  150        3.0 MiB    127.0.0.
 b.18                 suspect   -            0.00  -          0 B        127.0.0.1:7102        node `b` did not answer within 2s
 
 by path
-  TASK                         STATE      RESTARTS LEDGERS/S LEDGER       TO GO        OLD      IN FLIGHT  AGE";
+  TASK                                         STATE      RESTARTS LEDGERS/S LEDGER       TO GO        OLD      IN FLIGHT  AGE";
         assert_eq!(lines[..7].join("\n"), expect);
         let text = lines.join("\n");
         assert!(lines[8].starts_with("> a/pipelines/main/until-2047"), "{text}");
