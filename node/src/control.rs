@@ -173,9 +173,10 @@ impl<'a> Control<'a> {
         Self { node, handle, parked, change: Mutex::new(()) }
     }
 
-    /// Why the whole pipeline is parked, if it is.
+    /// Why the whole pipeline is parked, if it is. One of its tasks may have parked it, which no supervisor reports of it.
     pub(crate) fn parked_reason(&self) -> Option<String> {
-        self.parked.reason()
+        let noted = || self.node.state.parked.reason(&self.node.settings.pipeline).ok().flatten();
+        self.parked.reason().or_else(noted)
     }
 
     async fn answer(&self, client: UnixStream) -> io::Result<()> {

@@ -115,7 +115,8 @@ fn an_output_that_has_less_than_was_noted_went_back_and_any_other_is_noted() {
     let directory = tempfile::tempdir().unwrap();
     let state = state(directory.path());
     let check = |output: &OutputKey, durable: Option<u32>, expect| {
-        let opened = state.checkpoints.open(output, durable.map(LedgerSequence)).unwrap();
+        let noted = state.checkpoints.get(output).unwrap();
+        let opened = state.checkpoints.open(output, noted, durable.map(LedgerSequence)).unwrap();
         assert_eq!(opened, expect, "{output} {durable:?}");
     };
     let one = output("a", "ledgers", "1");
@@ -133,6 +134,19 @@ fn an_output_that_has_less_than_was_noted_went_back_and_any_other_is_noted() {
     assert_eq!(state.checkpoints.of_dataset(&one).unwrap().len(), 2);
     state.checkpoints.forget_dataset(&one).unwrap();
     assert_eq!(state.checkpoints.list().unwrap(), [(output("a b", "ledgers", "1"), LedgerSequence(5))]);
+}
+
+#[test]
+fn what_is_noted_while_an_output_is_opened_is_no_sign_that_it_went_back() {
+    let directory = tempfile::tempdir().unwrap();
+    let state = state(directory.path());
+    let (output, ledger) = (output("a", "ledgers", "1"), LedgerSequence);
+    state.checkpoints.advance(&output, ledger(10)).unwrap();
+    let noted = state.checkpoints.get(&output).unwrap();
+    let seen = Some(ledger(11));
+    state.checkpoints.advance(&output, ledger(12)).unwrap();
+    assert_eq!(state.checkpoints.open(&output, noted, seen).unwrap(), Opened::Sound);
+    assert_eq!(state.checkpoints.get(&output).unwrap(), Some(ledger(12)), "a checkpoint never moves back");
 }
 
 #[test]

@@ -32,15 +32,30 @@ impl Notes {
         Some(Self { state: state.clone(), pipeline: pipeline.to_owned(), dataset, output: Arc::default() })
     }
 
-    /// Compares an open table with what was noted of it, and notes what it has.
+    /// All that is noted, to be read before a table is opened: what another pipeline of this node notes while it is being
+    /// opened says nothing about it. Nothing, if the state cannot be read.
+    pub(super) fn read(&self) -> Vec<(OutputKey, LedgerSequence)> {
+        self.state.checkpoints.list().unwrap_or_else(|error| {
+            tracing::warn!(%error, "cannot tell whether the dataset has gone back, it is taken as it is");
+            Vec::new()
+        })
+    }
+
+    /// Compares an open table with what was noted `before` it was opened, and notes what it has.
     ///
     /// # Errors
     ///
     /// It has gone back. That the state cannot be read is none: it is not the truth.
-    pub(super) fn open(&self, table: &Table, metrics: &PipelineMetrics) -> Result<(), ExitError> {
+    pub(super) fn open(
+        &self,
+        table: &Table,
+        before: &[(OutputKey, LedgerSequence)],
+        metrics: &PipelineMetrics,
+    ) -> Result<(), ExitError> {
         let (output, next) = (self.output(table), table.tip().next_ledger);
         let durable = table.tip().last_ledger_hash.map(|_| LedgerSequence(next.0.saturating_sub(1)));
-        match self.state.checkpoints.open(&output, durable) {
+        let noted = before.iter().find(|(key, _)| *key == output).map(|(_, ledger)| *ledger);
+        match self.state.checkpoints.open(&output, noted, durable) {
             Ok(Opened::Sound) => {}
             Ok(Opened::MadeAnew(before)) => {
                 let (table, id) = (table.name(), &output.id);

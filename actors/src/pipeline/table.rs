@@ -92,18 +92,19 @@ impl TableOutput {
 
     async fn open_table(&mut self) -> Result<Position, ExitError> {
         let mut outage = Outage::default();
-        let table = loop {
+        let (table, noted) = loop {
+            let noted = self.settings.notes.as_ref().map(Notes::read).unwrap_or_default();
             let TableSettings { store, kind, dataset, .. } = &self.settings;
             match Table::open(store, *kind, dataset).await {
                 Ok(table) => {
                     self.settings.metrics.reached(Peer::Output(kind.as_str()));
-                    break table;
+                    break (table, noted);
                 }
                 Err(error) => self.wait("open", error, &mut outage).await?,
             }
         };
         if let Some(notes) = &self.settings.notes {
-            notes.open(&table, &self.settings.metrics)?;
+            notes.open(&table, &noted, &self.settings.metrics)?;
         }
         let tip = table.tip();
         if let Some(closed_at) = tip.closed_at {

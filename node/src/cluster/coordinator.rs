@@ -3,7 +3,7 @@
 //! One node's coordinator is active, as its lease says; those of the others stand by. It keeps nothing that it could not
 //! find out again: what nodes are at they say themselves.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,6 +22,7 @@ use orrery_supervisor::{Clock, ErrorClass, ExitError, MonotonicTime};
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio::sync::watch;
 
+use super::hearing::Hearing;
 use super::message::{Ask, Assignment, Report, Told};
 use super::peers::Peers;
 
@@ -34,9 +35,6 @@ const ANSWER_WITHIN: Duration = Duration::from_millis(1500);
 
 /// Between two looks at the newest ledger of the sources.
 const TIP_EVERY: Duration = Duration::from_secs(2);
-
-/// Rounds without an answer after which a node's tasks are given to others, though the membership has it.
-const SILENT_ROUNDS_MAX: u32 = 3;
 
 /// What it is made from.
 #[derive(Clone)]
@@ -78,8 +76,7 @@ struct Active {
     epoch: u64,
     tables: Vec<Table>,
     core: CoordinatorCore,
-    /// What nodes said last, and how often they have not answered since.
-    heard: BTreeMap<NodeName, (Report, u32)>,
+    hearing: Hearing,
     /// The newest ledger of the sources, and when it was asked for.
     newest: Option<(LedgerSequence, MonotonicTime)>,
 }
@@ -131,6 +128,10 @@ impl CoordinatorState {
             }
         }
         active.look_at_sources(&self.settings).await;
+        if !active.hearing.is_enough(&members, self.settings.clock.now()) {
+            active.listen(&self.settings).await;
+            return Ok(());
+        }
         let plan = active.decide(&self.settings, members.iter());
         let stale = active.tell(&self.settings, plan).await;
         if let Some(newer) = stale {
@@ -150,8 +151,8 @@ impl CoordinatorState {
                 Err(error) => return passing(error, "open the dataset").map(|()| None),
             }
         }
-        let (core, heard) = (CoordinatorCore::default(), BTreeMap::new());
-        let mut active = Active { epoch, tables, core, heard, newest: None };
+        let hearing = Hearing::new(self.settings.clock.now(), epoch == Epoch::FIRST.get());
+        let mut active = Active { epoch, tables, core: CoordinatorCore::default(), hearing, newest: None };
         active.listen(&self.settings).await;
         tracing::info!(epoch, next = active.next().map(|next| next.0), "coordinator is active");
         Ok(Some(active))
@@ -164,16 +165,16 @@ impl Active {
         self.tables.iter().map(|table| table.tip().next_ledger).min()
     }
 
-    /// Asks every node how it is, once: a new coordinator must not give away what somebody is at.
+    /// Asks every node how it is that has not said so yet.
     async fn listen(&mut self, settings: &CoordinatorSettings) {
-        let members = settings.peers.members();
-        let asked = members.iter().map(|member| async move {
-            let name = &member.identity.name;
-            (name.clone(), settings.peers.ask(name, &Ask::Report, ANSWER_WITHIN).await)
+        let unheard = self.hearing.unheard(&settings.peers.members());
+        let asked = unheard.into_iter().map(|name| async move {
+            let told = settings.peers.ask(&name, &Ask::Report, ANSWER_WITHIN).await;
+            (name, told)
         });
         for (name, told) in join_all(asked).await {
             if let Ok(Told::Report(report)) = told {
-                self.heard.insert(name, (report, 0));
+                self.hearing.note(name, report);
             }
         }
     }
@@ -225,10 +226,9 @@ impl Active {
 
     fn worker(&self, member: &Member) -> Worker {
         let name = &member.identity.name;
-        let heard = self.heard.get(name);
-        let answers = heard.is_some_and(|(_, silent)| *silent < SILENT_ROUNDS_MAX);
-        let is_parked = heard.is_some_and(|(report, _)| report.parked.is_some() || report.is_draining);
-        let running = |(report, _): &(Report, u32)| report.tasks.iter().map(|task| task.id).collect();
+        let heard = self.hearing.of(name);
+        let is_parked = heard.is_some_and(|report| report.parked.is_some() || report.is_draining);
+        let running = |report: &Report| report.tasks.iter().map(|task| task.id).collect();
         let roles = &member.profile.roles;
         Worker {
             name: name.clone(),
@@ -238,7 +238,7 @@ impl Active {
             capacity: member.profile.capacity,
             load: member.load,
             // A suspect keeps what it has: it may be back before others have caught up.
-            is_ready: answers && !member.draining && !is_parked,
+            is_ready: self.hearing.answers(name) && !member.draining && !is_parked,
             takes_more: member.state == MemberState::Alive,
             running: heard.map(running).unwrap_or_default(),
         }
@@ -252,6 +252,9 @@ impl Active {
         };
         let me = settings.peers.members().me().name.clone();
         let asked = plan.into_iter().map(|(name, tasks)| {
+            if !is_complete && !self.hearing.has_heard(&name) {
+                return (name, Ask::Report);
+            }
             let coordinator = me.as_str().to_owned();
             let network = settings.network.clone();
             let ask = Ask::Assign(Assignment { epoch: self.epoch, coordinator, network, tasks, is_complete });
@@ -268,12 +271,12 @@ impl Active {
             answers.extend(join_all(asked).await);
         }
         let present: BTreeSet<NodeName> = answers.iter().map(|(name, _)| name.clone()).collect();
-        self.heard.retain(|name, _| present.contains(name));
+        self.hearing.keep(&present);
         let mut newer = None;
         for (name, told) in answers {
             match told {
                 Ok(Told::Report(report)) => {
-                    self.heard.insert(name, (report, 0));
+                    self.hearing.note(name, report);
                 }
                 Err(CallError::Refused { refusal: Refusal::Stale { current, .. }, .. }) => {
                     newer = newer.max(Some(current));
@@ -281,9 +284,7 @@ impl Active {
                 Ok(other) => tracing::warn!(node = %name, ?other, "no report from the node"),
                 Err(error) => {
                     tracing::debug!(node = %name, %error, "the node does not answer");
-                    if let Some((_, silent)) = self.heard.get_mut(&name) {
-                        *silent += 1;
-                    }
+                    self.hearing.note_silence(&name);
                 }
             }
         }

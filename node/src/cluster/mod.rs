@@ -9,6 +9,7 @@ mod settings;
 mod message;
 mod peers;
 mod assignee;
+mod hearing;
 mod lease;
 mod coordinator;
 mod flight;

@@ -86,6 +86,27 @@ fn nodes_with_one_role_each_make_the_dataset_of_one() {
     assert!(commits(&nodes[2]) >= 24, "{}", nodes[2].log());
 }
 
+/// The dataset is another than this node once wrote, and only a person can say whether that is as it should be.
+#[test]
+fn what_a_node_will_not_do_others_do() {
+    let home = Home::new();
+    let lake = undisturbed(&home);
+    let (dataset, state) = (home.url("three"), home.path("state-alarmed"));
+    let work = ["--source", &lake, "--dataset", &dataset, "--from", "genesis", "--grid", GRID];
+    let before = ["--to", "1023", "--data-dir", state.to_str().unwrap()];
+    home.run(&[&["backfill"], &work[..], &before].concat()).expect(0, "complete");
+    std::fs::remove_dir_all(home.path("three")).unwrap();
+    let more = ["--to", "3001", "--insecure-loopback"];
+    let mut first = start(&home, "alarmed", &[&work[..], &more].concat());
+    first.until("alarm", |node| node.log().contains("CKPT-1").then_some(()));
+    let joined = address(&mut first);
+    let second = start(&home, "works", &[&work[..], &more, &["--join", &joined]].concat());
+    let mut nodes = [first, second];
+    check_end(&home, &mut nodes);
+    let commits = |node: &Node| node.log().matches("slot committed").count();
+    assert_eq!((commits(&nodes[0]), commits(&nodes[1])), (0, 24));
+}
+
 #[test]
 fn a_node_that_cannot_take_part_says_why() {
     let home = Home::new();

@@ -64,14 +64,19 @@ impl Checkpoints {
         Self(tree)
     }
 
-    /// Compares what `output` has, every ledger up to `durable` or none, with what is noted. What it has is noted, but for
-    /// one that went back: after lost state, checkpoints are rebuilt here.
+    /// Compares what `output` has, every ledger up to `durable` or none, with what was `noted` of it before it was looked at:
+    /// others of this process may have noted more since. What it has is noted, but for one that went back: after lost
+    /// state, checkpoints are rebuilt here.
     ///
     /// # Errors
     ///
     /// [`StateError`] of the disk.
-    pub fn open(&self, output: &OutputKey, durable: Option<LedgerSequence>) -> Result<Opened, StateError> {
-        let noted = self.get(output)?;
+    pub fn open(
+        &self,
+        output: &OutputKey,
+        noted: Option<LedgerSequence>,
+        durable: Option<LedgerSequence>,
+    ) -> Result<Opened, StateError> {
         if let Some(noted) = noted.filter(|noted| durable.is_none_or(|durable| durable < *noted)) {
             return Ok(Opened::WentBack(noted));
         }
