@@ -3,6 +3,7 @@
 //! Exit codes: 0 every fault was found or survived, 1 one was not, 2 usage, 65 bad data, 69 unavailable, 70 a bug,
 //! 77 skipped because the machine does not allow the fault.
 
+mod cluster;
 mod survival;
 
 use std::io::{self, Write};
@@ -23,6 +24,7 @@ use crate::ledgers::{LoadError, LoadedLedger, load};
 use crate::table::{self, Reproduction};
 use crate::tamper;
 
+use cluster::ClusterArgs;
 use survival::{CrashArgs, DiskFullArgs, SyscallsArgs};
 
 /// Does faults to Orrery on purpose, and judges whether it noticed.
@@ -54,6 +56,12 @@ enum Command {
     ///
     /// Exits 1 if an object is torn, or if the dataset is another one in the end; 77 if nothing can be mounted.
     DiskFull(DiskFullArgs),
+    /// Kill, pause, cut off or stop nodes of a cluster and see that the others go on, and that nothing is lost or repeated
+    ///
+    /// Exits 1 if one byte of the dataset is not that of an undisturbed process, if a node ends badly or does not come
+    /// back, or if the cluster commits nothing for more than 10 s at the 99th percentile; 77 if a node is to be cut off and
+    /// no network namespaces can be made.
+    Cluster(ClusterArgs),
 }
 
 #[derive(Debug, Args)]
@@ -164,6 +172,7 @@ pub fn run(cli: &Cli) -> ExitCode {
         Command::Crash(args) => survival::run_crash(args),
         Command::Syscalls(args) => survival::run_syscalls(args),
         Command::DiskFull(args) => survival::run_disk_full(args),
+        Command::Cluster(args) => cluster::run_cluster(args),
     };
     match survived {
         Ok(true) => ExitCode::SUCCESS,

@@ -16,7 +16,7 @@ use serde::Serialize;
 use crate::Random;
 use crate::experiment::ExperimentError;
 use crate::faults::{StateDamage, damage_state};
-use crate::judges::dataset::{Comparison, Expected};
+use crate::judges::dataset::{Accelerators, Comparison, Expected};
 use crate::process::{Ended, Running};
 use crate::workload::{FIRST_LEDGER, Mode, Target, Workload};
 
@@ -155,7 +155,7 @@ impl Killer<'_> {
             if let Err(error) = workload.complete(*mode, &target, "the run after the last kill") {
                 self.report.problems.push(error.to_string());
             }
-            self.report.comparison = expected.compare(&target.dataset, ledgers)?;
+            self.report.comparison = expected.compare(&target.dataset, ledgers, Accelerators::Exact)?;
             barren = if kills == 0 { barren + 1 } else { 0 };
             if barren == BARREN_MAX {
                 let problem = "datasets were complete before any kill: use more ledgers";

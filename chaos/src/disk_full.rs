@@ -15,7 +15,7 @@ use orrery_supervisor::{Clock, MonotonicTime, SystemClock};
 use serde::Serialize;
 
 use crate::experiment::ExperimentError;
-use crate::judges::dataset::{Comparison, Expected};
+use crate::judges::dataset::{Accelerators, Comparison, Expected};
 use crate::process::{Ended, Running};
 use crate::workload::{FIRST_LEDGER, Mode, Target, UNDISTURBED_MAX, Workload};
 
@@ -131,7 +131,7 @@ impl Experiment<'_> {
         let problem = (!is_good).then(|| format!("after there was room: {}\n{}", ended.status, ended.output));
         self.problems(mode, fill, problem.into_iter().collect());
         let ledgers = (FIRST_LEDGER, workload.last_ledger());
-        let comparison = self.expected.compare(&target.dataset, ledgers)?;
+        let comparison = self.expected.compare(&target.dataset, ledgers, Accelerators::Exact)?;
         self.problems(mode, fill, comparison.problems.clone());
         Ok(FullDisk { fill, mode, slots_before, message, seconds_to_end, started_full, comparison })
     }

@@ -8,8 +8,9 @@
 //! | [`crash`] | SIGKILL at random moments, a node's own state lost or damaged | the dataset is that of an undisturbed node, byte for byte ([`judges::dataset`]) |
 //! | [`syscalls`] | SIGKILL at every call that changes a disk, and calls that fail | as above, and nothing is ever torn |
 //! | [`disk_full`] | no bytes or no inodes are left | as above, and the node goes on by itself |
+//! | [`cluster`] | one of several nodes is killed, paused, cut off or told to stop | as above; the others go on in seconds, and the node takes part again |
 //!
-//! The last three run the `orrery` program as a [`Workload`]. A kill counts if the system says that SIGKILL ended the process;
+//! All but the first run the `orrery` program as a [`Workload`]. A kill counts if the system says that SIGKILL ended the process;
 //! a call that fails, if the tracer replaced its result.
 //!
 //! Choices come from a seed, which is printed first. A `tamper` report is a function of seed and ledgers; moments of a
@@ -27,6 +28,7 @@ pub mod tamper;
 pub mod crash;
 pub mod syscalls;
 pub mod disk_full;
+pub mod cluster;
 mod table;
 
 pub use cli::{Cli, run};

@@ -1,7 +1,8 @@
 //! The `orrery` program as a process that can be watched, killed and stopped.
 
 use std::ffi::OsStr;
-use std::io::{self, PipeReader, Read};
+use std::fs::File;
+use std::io::{self, PipeReader, Read, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -97,7 +98,21 @@ impl Running {
     /// # Errors
     ///
     /// It cannot be started.
-    pub fn start(mut command: Command) -> Result<Self, ExperimentError> {
+    pub fn start(command: Command) -> Result<Self, ExperimentError> {
+        Self::spawn(command, None)
+    }
+
+    /// As [`Self::start`]; all of the output goes to a file too.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::start`], or the file cannot be made.
+    pub(crate) fn start_with_log(command: Command, log: &Path) -> Result<Self, ExperimentError> {
+        let file = File::create(log).map_err(ExperimentError::io("create", log))?;
+        Self::spawn(command, Some(file))
+    }
+
+    fn spawn(mut command: Command, log: Option<File>) -> Result<Self, ExperimentError> {
         let program = PathBuf::from(command.get_program());
         let failed = |action| ExperimentError::io(action, &program);
         let (read, write) = io::pipe().map_err(failed("make a pipe for"))?;
@@ -113,7 +128,7 @@ impl Running {
         let reader = Builder::new()
             .name("output".to_owned())
             .spawn(move || {
-                keep(read, &kept);
+                keep(read, &kept, log);
                 let _ = ends.send(());
             })
             .map_err(failed("read the output of"))?;
@@ -136,6 +151,13 @@ impl Running {
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
+    /// Sends a signal. Nobody has waited for its end, so that the number is still its own.
+    pub(crate) fn signal(&self, signal: Signal) {
+        if let Some(id) = self.id() {
+            let _ = kill(id, signal);
+        }
+    }
+
     /// Sends SIGKILL and waits for the end, which may have come before.
     ///
     /// # Errors
@@ -152,9 +174,7 @@ impl Running {
     ///
     /// The system cannot say how it ended.
     pub fn stop(mut self, within: Duration) -> Result<Ended, ExperimentError> {
-        if let Some(id) = self.id() {
-            let _ = kill(id, Signal::SIGTERM);
-        }
+        self.signal(Signal::SIGTERM);
         if !self.ends_within(within) {
             return self.kill();
         }
@@ -210,10 +230,14 @@ fn is_setting(name: &OsStr) -> bool {
     name.to_string_lossy().starts_with("ORRERY_")
 }
 
-/// Reads to the end and keeps the last bytes.
-fn keep(mut read: PipeReader, kept: &Mutex<Vec<u8>>) {
+/// Reads to the end and keeps the last bytes; all go to `log`.
+fn keep(mut read: PipeReader, kept: &Mutex<Vec<u8>>, mut log: Option<File>) {
     let mut buffer = [0; 4096];
     while let Ok(count @ 1..) = read.read(&mut buffer) {
+        if let Some(file) = &mut log {
+            // A full disk must not stop the process that writes.
+            let _ = file.write_all(&buffer[..count]);
+        }
         let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
         kept.extend_from_slice(&buffer[..count]);
         let surplus = kept.len().saturating_sub(OUTPUT_BYTES_MAX);

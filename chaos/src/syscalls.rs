@@ -20,7 +20,7 @@ use nix::errno::Errno;
 
 use crate::Random;
 use crate::experiment::ExperimentError;
-use crate::judges::dataset::Expected;
+use crate::judges::dataset::{Accelerators, Expected};
 use crate::process::Ended;
 use crate::workload::{FIRST_LEDGER, Mode, Target, Workload, failed};
 
@@ -181,7 +181,9 @@ impl Sweep<'_> {
             match ended.status.code() {
                 Some(0) => {
                     counts.recovered += 1;
-                    problems.extend(self.expected.compare(&target.dataset, ledgers)?.problems);
+                    problems.extend(
+                        self.expected.compare(&target.dataset, ledgers, Accelerators::Exact)?.problems,
+                    );
                 }
                 Some(_) if ended.output.contains("error") => counts.refused += 1,
                 _ => problems.push(format!("it ended without an error: {}\n{}", ended.status, ended.output)),
@@ -191,7 +193,8 @@ impl Sweep<'_> {
             }
         }
         match workload.complete(Mode::Backfill, &target, "the run after it") {
-            Ok(_) => problems.extend(self.expected.compare(&target.dataset, ledgers)?.problems),
+            Ok(_) => problems
+                .extend(self.expected.compare(&target.dataset, ledgers, Accelerators::Exact)?.problems),
             Err(error) => problems.push(error.to_string()),
         }
         Ok(problems)

@@ -1,4 +1,4 @@
-//! `orrery-chaos crash`, `syscalls` and `disk-full` as their users run them, in short.
+//! `orrery-chaos crash`, `syscalls`, `disk-full` and `cluster` as their users run them, in short.
 
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "tests say why they fail")]
 
@@ -127,6 +127,55 @@ fn a_node_on_a_full_disk_says_so_and_goes_on() {
     }
 }
 
+/// The report of faults to three nodes that were survived, with as many of each kind as are named.
+fn check_cluster(arguments: &[&str], faults: &[&str]) -> Option<Value> {
+    let rounds = faults.len().to_string();
+    let common = ["cluster", "--fault", arguments[0], "--rounds", &rounds, "--ledgers"];
+    let report = survived(&[&common, &arguments[1..]].concat())?;
+    let done: Vec<_> = report["rounds"].as_array().unwrap().iter().map(|round| &round["fault"]).collect();
+    assert_eq!(done, faults, "{report}");
+    assert_eq!(differences(&report["comparison"]), 0, "{report}");
+    assert!(report["comparison"]["rows"].as_u64().unwrap() > 10_000, "{report}");
+    Some(report)
+}
+
+/// Rounds whose node was back while there was still work for it.
+fn rejoined(report: &Value) -> usize {
+    let rounds = report["rounds"].as_array().unwrap().iter();
+    rounds.filter(|round| round["joined_seconds"].is_number()).count()
+}
+
+#[test]
+fn nodes_of_a_cluster_that_are_killed_and_paused_lose_and_repeat_nothing() {
+    let report = check_cluster(&["kill,stop", "6000", "--seed", "2"], &["kill", "stop", "kill", "stop"]);
+    let report = report.unwrap();
+    assert_eq!(report["rounds"][2]["was_coordinator"], true, "{report}");
+    assert!(rejoined(&report) > 0, "{report}");
+}
+
+#[test]
+fn a_rolling_restart_of_a_cluster_loses_and_repeats_nothing() {
+    let report = check_cluster(&["term", "6000", "--seed", "3"], &["term", "term", "term"]).unwrap();
+    let nodes: Vec<_> = report["rounds"].as_array().unwrap().iter().map(|round| &round["node"]).collect();
+    assert_eq!(nodes, ["a", "b", "c"], "{report}");
+    assert_eq!(report["stop_seconds"]["count"], 3, "{report}");
+}
+
+/// Needs root and network namespaces.
+#[test]
+fn a_node_that_is_cut_off_silently_loses_and_repeats_nothing() {
+    let Some(report) = check_cluster(&["cut", "8000", "--seed", "4"], &["cut", "cut"]) else {
+        let required = std::env::var("ORRERY_REQUIRE_NAMESPACES").is_ok_and(|value| value == "1");
+        assert!(!required, "network namespaces are required but cannot be made");
+        return;
+    };
+    assert_eq!(report["nodes"], 3, "{report}");
+    let left = Command::new("ip").args(["netns", "list"]).output().unwrap();
+    let left = String::from_utf8_lossy(&left.stdout).into_owned();
+    let own = format!("orrery-chaos-{}-", report["process"]);
+    assert!(!left.contains(&own), "{left}");
+}
+
 /// A judge that finds nothing wrong with anything would let all of the above pass.
 #[test]
 fn a_node_that_writes_what_it_should_not_is_found_out() {
@@ -177,6 +226,8 @@ fn what_cannot_be_run_says_why() {
     check(&["crash"], &missing, 69, "no such program: build it with");
     check(&["crash", "--rounds", "0"], &missing, 2, "--rounds");
     check(&["crash", "--ledgers", "1"], &missing, 2, "--ledgers");
+    check(&["cluster", "--fault", "walk"], &missing, 2, "kill, stop, cut, term, all");
+    check(&["cluster", "--nodes", "1"], &missing, 2, "--nodes");
     check(&["crash", "--mode", "walk"], &missing, 2, "backfill, run");
     check(&["crash"], Path::new("Cargo.toml"), 69, "start ");
 }

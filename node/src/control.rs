@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
-use orrery_supervisor::{NodeKind, SupervisorHandle, TreeNode};
+use orrery_supervisor::{NodeKind, NodeState, SupervisorHandle, TreeNode};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -249,7 +249,14 @@ impl<'a> Control<'a> {
 
     async fn resume(&self, pipeline: &str) -> Result<Value, String> {
         self.known(pipeline)?;
-        self.node.state.parked.resume(pipeline).map_err(|error| error.to_string())?;
+        let parked = &self.node.state.parked;
+        // With it, each of its tasks that a ledger parked.
+        let tasks = format!("{pipeline}/");
+        for name in parked.pipelines().map_err(|error| error.to_string())? {
+            if name == pipeline || name.starts_with(&tasks) {
+                parked.resume(&name).map_err(|error| error.to_string())?;
+            }
+        }
         // Before it starts: it may be parked again at once.
         let before = self.parked.set(None);
         if let Err(refused) = self.start(pipeline).await {
@@ -260,7 +267,19 @@ impl<'a> Control<'a> {
     }
 
     async fn start(&self, pipeline: &str) -> Result<(), String> {
-        self.handle.resume(&["pipelines", pipeline]).await.map_err(|error| error.to_string())
+        let path = ["pipelines", pipeline];
+        let tree = self.handle.tree(TREE_WITHIN).await.map_err(|error| error.to_string())?;
+        let tasks = tree.find(&path).filter(|found| found.state == NodeState::Running);
+        let tasks: Vec<_> = tasks.into_iter().flat_map(|found| &found.children).collect();
+        let parked: Vec<_> = tasks.into_iter().filter(|task| task.state == NodeState::Parked).collect();
+        if parked.is_empty() {
+            return self.handle.resume(&path).await.map_err(|error| error.to_string());
+        }
+        for task in parked {
+            let task = task.id.as_str();
+            self.handle.resume(&[path[0], path[1], task]).await.map_err(|error| error.to_string())?;
+        }
+        Ok(())
     }
 
     fn known(&self, pipeline: &str) -> Result<(), String> {

@@ -8,6 +8,7 @@ mod opening;
 mod runner;
 mod cluster;
 mod telemetry;
+mod trace_context;
 mod logs;
 mod collector;
 mod readiness;

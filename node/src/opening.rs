@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::join_all;
-use orrery_actors::dataset::{DatasetError, DatasetSettings, Grid, Store, Table, TableKind};
+use orrery_actors::dataset::{DatasetError, DatasetSettings, DatasetUrl, Grid, Store, Table, TableKind};
 use orrery_actors::ledger::Network;
 use orrery_actors::source::{self, LedgerBound, LedgerRange, LedgerStore, SourceError, resolve_range};
 use orrery_schemas::LedgerSequence;
@@ -64,6 +64,9 @@ pub(crate) async fn open(settings: &Settings, goal: Goal) -> Result<Opened, Fail
 }
 
 async fn attempt(settings: &Settings, goal: Goal) -> Result<Opened, Failure> {
+    if !settings.needs_all() {
+        return open_part(settings).await;
+    }
     let stores = open_stores(settings).await?;
     let dataset = connect(&settings.dataset)?;
     dataset.self_test().await.map_err(DatasetError::from)?;
@@ -72,6 +75,29 @@ async fn attempt(settings: &Settings, goal: Goal) -> Result<Opened, Failure> {
     let (dataset_settings, from) = opening.dataset_settings().await?;
     let to = opening.last(dataset_settings.start_ledger, from).await?;
     Ok(Opened { stores, network, dataset, dataset_settings, range: (from, to) })
+}
+
+/// As [`attempt`], of a node that is told by a coordinator what to do: what its roles need. Whatever the dataset is, it is
+/// there before there is anything to do.
+async fn open_part(settings: &Settings) -> Result<Opened, Failure> {
+    let stores = if settings.needs_sources() { open_stores(settings).await? } else { Vec::new() };
+    let dataset = match settings.needs_dataset() {
+        true => connect(&settings.dataset)?,
+        false => connect(&DatasetUrl::Memory)?,
+    };
+    if settings.needs_dataset() {
+        dataset.self_test().await.map_err(DatasetError::from)?;
+    }
+    // Who only processes, or only writes, may not know it: the coordinator says so.
+    let is_known = !stores.is_empty() || settings.network.is_some();
+    let network = if is_known { network(settings, &stores)? } else { Network::new("") };
+    let dataset_settings = DatasetSettings {
+        network_passphrase: settings.network.clone(),
+        slots_per_checkpoint: settings.slots_per_checkpoint,
+        ..DatasetSettings::default()
+    };
+    let range = (LedgerBound::FIRST_CLOSED, None);
+    Ok(Opened { stores, network, dataset, dataset_settings, range })
 }
 
 /// Asks a source again while what is wrong may pass: a busy one fails single requests.

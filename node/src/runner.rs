@@ -35,6 +35,16 @@ pub(crate) enum Ended {
     Drained,
 }
 
+/// Why a node does not go on.
+enum Why {
+    /// Its tree has ended by itself.
+    TreeEnded(ExitReason),
+    /// What came of it is known, and the tree has only to be stopped.
+    Over(Result<Ended, Failure>),
+    /// It is told to stop.
+    Told,
+}
+
 /// Whether a run has an end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Goal {
@@ -177,59 +187,22 @@ impl Node {
             .map_err(|error| Failure::Bug(error.to_string()))?;
         self.readiness.enter(Phase::Running);
         let control = Control::new(&self, &handle, &parked);
-        let places = self.cluster.as_ref().map(ClusterNode::places);
-        let assignee = Assignee::new(handle.clone(), self.pipeline.clone(), move |task| {
-            places.as_ref().map_or_else(|| Some(Places::default()), |places| places(task))
-        });
-        let ended = tokio::select! {
-            reason = handle.join() => Some(reason),
-            () = interrupted => None,
-            failure = control::serve(&control).boxed() => {
-                handle.stop(self.settings.stop_within).await;
-                return Err(failure);
-            }
-            served = self.serve_cluster(&control, &assignee).boxed() => match served {
-                Ok(Served::Complete) => Some(ExitReason::Normal),
-                Ok(Served::Drain) => None,
-                Err(failure) => {
-                    handle.stop(self.settings.stop_within).await;
-                    return Err(failure);
-                }
-            },
-            reason = parked.wait(), if self.goal != Goal::Follow => {
-                handle.stop(self.settings.stop_within).await;
-                return Err(self.parked(reason));
-            }
-            () = parked.ended() => {
-                handle.stop(self.settings.stop_within).await;
-                Some(ExitReason::Normal)
-            }
-            () = watch => None,
-        };
-        let outcome = match ended {
-            Some(ExitReason::Failed(error)) => Err(error.into()),
-            Some(ExitReason::Normal | ExitReason::Shutdown) => {
-                handle.stop(self.settings.stop_within).await;
-                Ok(Ended::Complete)
-            }
+        let assignee = self.assignee(&handle);
+        let why = self.until_end(&handle, &control, &assignee, &parked, interrupted, watch).await;
+        let outcome = match why {
+            Why::TreeEnded(ExitReason::Failed(error)) => Err(error.into()),
+            Why::TreeEnded(ExitReason::Normal | ExitReason::Shutdown) => Ok(Ended::Complete),
             // The report of it came just before, and the root ends with the last pipeline.
-            Some(ExitReason::Parked(reason)) => {
+            Why::TreeEnded(ExitReason::Parked(reason)) => {
                 let reason = parked.reason.borrow().clone().unwrap_or(reason);
                 Err(self.parked(reason))
             }
-            Some(other) => Err(Failure::Bug(other.to_string())),
-            None => {
-                tracing::info!("stopping: what is in work is finished");
-                self.readiness.enter(Phase::Stopping);
-                if let Some(cluster) = &self.cluster {
-                    cluster.hand_over(&control, &assignee).await;
-                }
-                match handle.stop(self.settings.stop_within).await {
-                    ExitReason::Normal | ExitReason::Shutdown | ExitReason::Parked(_) => Ok(Ended::Drained),
-                    ExitReason::Failed(error) => Err(error.into()),
-                    _ => Err(Failure::Interrupted),
-                }
+            Why::TreeEnded(other) => Err(Failure::Bug(other.to_string())),
+            Why::Over(outcome) => {
+                handle.stop(self.settings.stop_within).await;
+                outcome
             }
+            Why::Told => self.drain(&handle, &control, &assignee).await,
         };
         if let Some(cluster) = &self.cluster {
             cluster.leave().await;
@@ -238,6 +211,56 @@ impl Node {
             tracing::warn!(%error, "the node's own state is not all written; the dataset has what counts");
         }
         outcome
+    }
+
+    async fn until_end(
+        &self,
+        handle: &SupervisorHandle,
+        control: &Control<'_>,
+        assignee: &Assignee,
+        parked: &Parked,
+        interrupted: BoxFuture<'_, ()>,
+        watch: BoxFuture<'_, ()>,
+    ) -> Why {
+        tokio::select! {
+            reason = handle.join() => Why::TreeEnded(reason),
+            () = interrupted => Why::Told,
+            failure = control::serve(control).boxed() => Why::Over(Err(failure)),
+            served = self.serve_cluster(control, assignee).boxed() => match served {
+                Ok(Served::Complete) => Why::Over(Ok(Ended::Complete)),
+                Ok(Served::Drain) => Why::Told,
+                Err(failure) => Why::Over(Err(failure)),
+            },
+            reason = parked.wait(), if self.goal != Goal::Follow => Why::Over(Err(self.parked(reason))),
+            () = parked.ended() => Why::Over(Ok(Ended::Complete)),
+            () = watch => Why::Told,
+        }
+    }
+
+    /// Hands over what others can do, and ends what is in work.
+    async fn drain(
+        &self,
+        handle: &SupervisorHandle,
+        control: &Control<'_>,
+        assignee: &Assignee,
+    ) -> Result<Ended, Failure> {
+        tracing::info!("stopping: what is in work is finished");
+        self.readiness.enter(Phase::Stopping);
+        if let Some(cluster) = &self.cluster {
+            cluster.hand_over(control, assignee).await;
+        }
+        match handle.stop(self.settings.stop_within).await {
+            ExitReason::Normal | ExitReason::Shutdown | ExitReason::Parked(_) => Ok(Ended::Drained),
+            ExitReason::Failed(error) => Err(error.into()),
+            _ => Err(Failure::Interrupted),
+        }
+    }
+
+    fn assignee(&self, handle: &SupervisorHandle) -> Assignee {
+        let places = self.cluster.as_ref().map(ClusterNode::places);
+        Assignee::new(handle.clone(), self.pipeline.clone(), move |task| {
+            places.as_ref().map_or_else(|| Some(Places::default()), |places| places(task))
+        })
     }
 
     /// What crosses to and from other nodes, if there are any.

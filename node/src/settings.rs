@@ -12,6 +12,7 @@ use orrery_actors::pipeline::Proof;
 use orrery_actors::processor::ttp::Mode;
 use orrery_actors::source::{LedgerBound, SourceUrl};
 use orrery_schemas::LedgerSequence;
+use orrery_supervisor::cluster::role::Role;
 
 use crate::cluster::ClusterSettings;
 use crate::config::Config;
@@ -60,12 +61,14 @@ impl Settings {
     /// Names the key, the value and the way out.
     pub(crate) fn new(config: &Config) -> Result<Self, Failure> {
         let Config { node, source, dataset, pipeline, .. } = config;
-        if source.urls.is_empty() {
+        let cluster = ClusterSettings::new(config)?;
+        if source.urls.is_empty() && needs(&cluster, Role::Fetcher) {
             return Err(wrong("source.urls", "", "say where ledgers come from: --source URL"));
         }
-        if dataset.url.is_empty() {
+        if dataset.url.is_empty() && needs(&cluster, Role::Sink) {
             return Err(wrong("dataset.url", "", "say where rows go: --dataset URL, as file:///data/orrery"));
         }
+        let dataset_url = if dataset.url.is_empty() { "memory://" } else { &dataset.url };
         let sources = source.urls.iter().map(|url| parse("source.urls", url)).collect::<Result<_, _>>()?;
         let network = network(&source.network, &source.passphrase)?;
         if pipeline.name.is_empty() || pipeline.name.contains(['/', '"']) {
@@ -89,7 +92,7 @@ impl Settings {
             from: optional("source.from", &source.from)?,
             to: optional("source.to", &source.to)?,
             patience,
-            dataset: parse("dataset.url", &dataset.url)?,
+            dataset: parse("dataset.url", dataset_url)?,
             grid: grid(&dataset.grid)?,
             slots_per_checkpoint: dataset.slots_per_checkpoint.max(1),
             pipeline: pipeline.name.clone(),
@@ -97,9 +100,33 @@ impl Settings {
             mode: mode(&pipeline.mode)?,
             proof: proof(&pipeline.proof)?,
             prefetch_bytes: pipeline.prefetch_mib << 20,
-            cluster: ClusterSettings::new(config)?,
+            cluster,
         })
     }
+}
+
+impl Settings {
+    /// Whether this node reads sources: it fetches, or finds out what is to be fetched.
+    pub(crate) fn needs_sources(&self) -> bool {
+        needs(&self.cluster, Role::Fetcher)
+    }
+
+    /// Whether this node reaches the dataset: it writes it, or finds out what is missing.
+    pub(crate) fn needs_dataset(&self) -> bool {
+        needs(&self.cluster, Role::Sink)
+    }
+
+    /// Whether this node finds out by itself what is to be done: it is alone, or may coordinate.
+    pub(crate) fn needs_all(&self) -> bool {
+        needs(&self.cluster, Role::Coordinator)
+    }
+}
+
+/// A node that is alone does everything, and one that may coordinate has to know all.
+fn needs(cluster: &Option<ClusterSettings>, role: Role) -> bool {
+    cluster
+        .as_ref()
+        .is_none_or(|cluster| cluster.roles.contains(role) || cluster.roles.contains(Role::Coordinator))
 }
 
 fn wrong(key: &str, value: &str, fix: &str) -> Failure {

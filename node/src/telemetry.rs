@@ -21,8 +21,8 @@ use crate::exit::Failure;
 use crate::logs::Keeper;
 
 /// Ractor opens one span for the life of each actor: as parents of everything they would never end. The cluster's own
-/// debug lines print whole messages.
-const QUIET: [&str; 2] = ["ractor=warn", "ractor_cluster=info"];
+/// debug lines print whole messages; what becomes of links is logged by those who keep them.
+const QUIET: [&str; 3] = ["ractor=warn", "ractor_cluster=error", "sled=warn"];
 
 /// Spans that go to a collector.
 const TRACED: &str = "info";

@@ -79,6 +79,7 @@ impl RestartReport {
         }
         match self.outcome {
             Outcome::Restarted => log!(warn, "child failed, restarting"),
+            Outcome::Ended if self.reason.is_normal() => log!(debug, "child ended"),
             Outcome::Ended => log!(info, "child ended"),
             // The cause was logged where it was met, below, or stands in the answer to whoever asked for it.
             Outcome::Parked if matches!(self.reason, ExitReason::Parked(_)) => {

@@ -8,15 +8,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use sha2::{Digest, Sha256};
+use orrery_supervisor::cluster::NodeName;
+use orrery_supervisor::cluster::placement::{Weight, ranking};
 
 use super::{LedgerSpan, Task, TaskId};
 
 /// A node as the coordinator sees it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Worker {
     /// Its name.
-    pub name: String,
+    pub name: NodeName,
     /// It may fetch ledgers.
     pub fetches: bool,
     /// It may derive events.
@@ -24,7 +25,9 @@ pub struct Worker {
     /// It may write the dataset.
     pub writes: bool,
     /// Tasks at once.
-    pub capacity: usize,
+    pub capacity: u32,
+    /// How busy it is: 0 idle, 1 as busy as it can be.
+    pub load: f32,
     /// It answers, is not drained, not parked: it keeps the tasks that it has.
     pub is_ready: bool,
     /// It is not suspected: it may get new ones.
@@ -34,7 +37,7 @@ pub struct Worker {
 }
 
 /// All that a decision depends on.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct View {
     /// The spans that are due, in order.
     pub spans: Vec<LedgerSpan>,
@@ -43,7 +46,7 @@ pub struct View {
 }
 
 /// Tasks by node; nodes without any are in it too, so that they end what they have.
-pub type Plan = BTreeMap<String, Vec<Task>>;
+pub type Plan = BTreeMap<NodeName, Vec<Task>>;
 
 /// What is remembered between decisions.
 #[derive(Clone, Debug, Default)]
@@ -54,20 +57,20 @@ pub struct CoordinatorCore {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Owner {
-    node: String,
-    fetcher: Option<String>,
-    sink: Option<String>,
+    node: NodeName,
+    fetcher: Option<NodeName>,
+    sink: Option<NodeName>,
 }
 
 impl CoordinatorCore {
     /// Decides.
     pub fn plan(&mut self, view: &View) -> Plan {
         let due: BTreeSet<TaskId> = view.spans.iter().map(LedgerSpan::id).collect();
-        let ready: BTreeMap<&str, &Worker> = view
+        let ready: BTreeMap<&NodeName, &Worker> = view
             .workers
             .iter()
             .filter(|worker| worker.is_ready)
-            .map(|worker| (worker.name.as_str(), worker))
+            .map(|worker| (&worker.name, worker))
             .collect();
         self.owners.retain(|id, owner| due.contains(id) && owner.is_fit(&ready));
         for worker in ready.values() {
@@ -89,21 +92,16 @@ impl CoordinatorCore {
         self.tasks(view)
     }
 
-    fn choose(&self, id: &TaskId, ready: &BTreeMap<&str, &Worker>) -> Option<Owner> {
-        let key = id.to_string();
+    fn choose(&self, id: &TaskId, ready: &BTreeMap<&NodeName, &Worker>) -> Option<Owner> {
         let has_room = |worker: &Worker| {
-            self.owners.values().filter(|owner| owner.node == worker.name).count() < worker.capacity
+            let count = self.owners.values().filter(|owner| owner.node == worker.name).count();
+            count < worker.capacity as usize
         };
-        let mut able: Vec<&Worker> = ready
-            .values()
-            .copied()
-            .filter(|worker| worker.processes && worker.takes_more && has_room(worker))
-            .collect();
-        // One that does all stages itself moves no batches over the network.
-        able.sort_by_key(|worker| {
-            (!(worker.fetches && worker.writes), std::cmp::Reverse(score(&key, &worker.name)))
-        });
-        able.into_iter().find_map(|worker| choose_stages(worker, id, ready))
+        let able = ready.values().copied().filter(|worker| worker.processes && has_room(worker));
+        let mut ranked = rank(&id.to_string(), able);
+        // One that does all stages itself moves no batches over the network. The sort is stable.
+        ranked.sort_by_key(|worker| !(worker.fetches && worker.writes));
+        ranked.into_iter().find_map(|worker| choose_stages(worker, id, ready))
     }
 
     fn tasks(&self, view: &View) -> Plan {
@@ -112,7 +110,8 @@ impl CoordinatorCore {
             let id = span.id();
             let Some(owner) = self.owners.get(&id) else { continue };
             let Owner { node, fetcher, sink } = owner.clone();
-            let task = Task { id, from: span.from.0, fetcher, sink };
+            let named = |node: NodeName| node.as_str().to_owned();
+            let task = Task { id, from: span.from.0, fetcher: fetcher.map(named), sink: sink.map(named) };
             plan.entry(node).or_default().push(task);
         }
         plan
@@ -121,10 +120,10 @@ impl CoordinatorCore {
 
 impl Owner {
     /// Everybody who takes part is still there and may.
-    fn is_fit(&self, ready: &BTreeMap<&str, &Worker>) -> bool {
-        let is = |name: &Option<String>, may: fn(&Worker) -> bool| {
+    fn is_fit(&self, ready: &BTreeMap<&NodeName, &Worker>) -> bool {
+        let is = |name: &Option<NodeName>, may: fn(&Worker) -> bool| {
             let name = name.as_ref().unwrap_or(&self.node);
-            ready.get(name.as_str()).is_some_and(|worker| may(worker))
+            ready.get(name).is_some_and(|worker| may(worker))
         };
         is(&None, |worker| worker.processes)
             && is(&self.fetcher, |worker| worker.fetches)
@@ -133,21 +132,22 @@ impl Owner {
 }
 
 /// Who fetches and who writes for a node that processes: itself if it may.
-fn choose_stages(worker: &Worker, id: &TaskId, ready: &BTreeMap<&str, &Worker>) -> Option<Owner> {
+fn choose_stages(worker: &Worker, id: &TaskId, ready: &BTreeMap<&NodeName, &Worker>) -> Option<Owner> {
     let best = |stage: &str, may: fn(&Worker) -> bool| {
-        let key = format!("{id}/{stage}");
-        let able = ready.values().filter(|worker| worker.takes_more && may(worker));
-        able.max_by_key(|worker| score(&key, &worker.name)).map(|worker| worker.name.clone())
+        let able = ready.values().copied().filter(|worker| may(worker));
+        rank(&format!("{id}/{stage}"), able).first().map(|worker| worker.name.clone())
     };
     let fetcher = if worker.fetches { None } else { Some(best("fetcher", |worker| worker.fetches)?) };
     let sink = if worker.writes { None } else { Some(best("sink", |worker| worker.writes)?) };
     worker.processes.then(|| Owner { node: worker.name.clone(), fetcher, sink })
 }
 
-/// Rank of a node for a key: the highest gets it, so that a node that goes only moves what it had.
-fn score(key: &str, name: &str) -> u64 {
-    let digest: [u8; 32] = Sha256::digest(format!("{key}\n{name}")).into();
-    digest.first_chunk().copied().map_or(0, u64::from_be_bytes)
+/// Those of `workers` that may get more, in the order in which a key belongs to them.
+fn rank<'a>(key: &str, workers: impl Iterator<Item = &'a Worker>) -> Vec<&'a Worker> {
+    let by_name: BTreeMap<&NodeName, &Worker> =
+        workers.filter(|worker| worker.takes_more).map(|worker| (&worker.name, worker)).collect();
+    let weighted = by_name.iter().map(|(name, worker)| (*name, Weight::of(worker.capacity, worker.load)));
+    ranking(key.as_bytes(), weighted).into_iter().filter_map(|name| by_name.get(name).copied()).collect()
 }
 
 #[cfg(test)]
@@ -159,11 +159,12 @@ mod tests {
 
     fn worker(name: &str, roles: &str) -> Worker {
         Worker {
-            name: name.to_owned(),
+            name: name.parse().unwrap(),
             fetches: roles.contains('f'),
             processes: roles.contains('p'),
             writes: roles.contains('s'),
             capacity: 2,
+            load: 0.0,
             is_ready: true,
             takes_more: true,
             running: BTreeSet::new(),
@@ -176,7 +177,9 @@ mod tests {
     }
 
     fn owners(plan: &Plan) -> BTreeMap<TaskId, String> {
-        plan.iter().flat_map(|(node, tasks)| tasks.iter().map(|task| (task.id, node.clone()))).collect()
+        plan.iter()
+            .flat_map(|(node, tasks)| tasks.iter().map(|task| (task.id, node.as_str().to_owned())))
+            .collect()
     }
 
     #[test]
@@ -202,7 +205,8 @@ mod tests {
             worker.running = ids.map(TaskId::Until).into();
         }
         let plan = CoordinatorCore::default().plan(&View { spans, workers });
-        let ids = |node: &str| plan[node].iter().map(|task| task.from + 9).collect::<Vec<_>>();
+        let ids =
+            |node: &str| plan[&node.parse().unwrap()].iter().map(|task| task.from + 9).collect::<Vec<_>>();
         assert_eq!((ids("a"), ids("b"), ids("c")), (vec![10, 20], vec![30, 40], vec![50, 60]));
     }
 
@@ -244,8 +248,9 @@ mod tests {
             let turn = usize::try_from(seed).unwrap_or(0) % workers.len().max(1);
             turned.workers.rotate_left(turn);
             prop_assert_eq!(&CoordinatorCore::default().plan(&turned), &plan);
-            let find = |name: &str| workers.iter().find(|worker| worker.name == name).unwrap();
+            let find = |name: &str| workers.iter().find(|worker| worker.name.as_str() == name).unwrap();
             for (node, tasks) in &plan {
+                let node = &node.as_str().to_owned();
                 prop_assert!(tasks.len() <= 2);
                 for task in tasks {
                     prop_assert!(find(node).is_ready && find(node).processes);

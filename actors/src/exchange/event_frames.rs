@@ -22,7 +22,7 @@ use crate::envelope::EventBatch;
 const LEDGER_ROW_BYTES: usize = 256;
 
 /// Bytes that one event's words take as text, where they are a dictionary in memory.
-const WORDS_BYTES: usize = 40;
+const WORDS_BYTES: usize = 64;
 
 /// How a batch is split: first and last ledger of each part.
 pub(super) fn parts(batch: &EventBatch) -> Result<Vec<RangeInclusive<LedgerSequence>>, ExchangeError> {

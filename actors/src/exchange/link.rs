@@ -60,7 +60,7 @@ pub(super) struct Arrived {
 #[derive(Debug)]
 pub(super) enum LinkEvent {
     /// A frame came.
-    Arrived(Arrived),
+    Arrived(Box<Arrived>),
     /// All that was queued has gone: there is room for a batch.
     Idle,
     /// The other end has ended the stream.
@@ -154,7 +154,7 @@ impl Link {
                     None => return Ok(LinkEvent::Ended),
                     Some(Err(status)) => return Err(error_of(&status, &self.node)),
                     Some(Ok(frame)) => if let Some(arrived) = self.arrived(frame)? {
-                        return Ok(LinkEvent::Arrived(arrived));
+                        return Ok(LinkEvent::Arrived(Box::new(arrived)));
                     },
                 },
                 _ = self.tick.tick() => match self.liveness.tick() {

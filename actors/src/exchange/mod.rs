@@ -17,7 +17,7 @@
 //!   comes back when the batch has been handed on. What a stream holds is [`ExchangeLimits::receiver_bytes_max`] in the
 //!   node that receives and [`ExchangeLimits::sender_bytes_max`] in the one that sends.
 //! - **Delivery.** Nothing is sent twice on a stream. A stream that breaks ends the stage here as unavailable: the pipeline
-//!   restarts from what is durable and opens another. The epoch of a stream is the pipeline's incarnation.
+//!   restarts from what is durable, waits for the node as for a source, and opens another. The epoch of a stream is the pipeline's incarnation.
 //! - **Acknowledgement.** What a sink has made durable is told by a frame of its own, never by a credit.
 //! - **Errors** keep their class on the way: what would park a pipeline on one node parks it here too.
 
@@ -32,6 +32,7 @@ mod event_frames;
 mod meter;
 mod link;
 mod node_link;
+mod dial;
 mod remote_fetcher;
 mod remote_sink;
 mod relay;
@@ -39,14 +40,18 @@ mod served_fetcher;
 mod served_sink;
 mod service;
 
+pub use dial::{Dial, channel_over};
 pub use error::ExchangeError;
 pub use header_wire::{AtTipWire, DatasetWire, Opening, TableWire, VERSION, Wanted};
 pub use limits::{Compression, ExchangeLimits, FRAME_BYTES_MAX, FRAME_BYTES_TARGET, MESSAGE_BYTES_MAX};
 pub use meter::{ExchangeCounts, ExchangeMeter};
-pub use node_link::{Connect, RemoteNode, TraceContext};
+pub use node_link::{Connect, Extract, Inject, Reach, RemoteNode, TraceContext};
 pub use remote_fetcher::{RemoteFetcher, RemoteFetcherSettings, RemoteFetcherState};
 pub use remote_sink::{RemoteSink, RemoteSinkSettings, RemoteSinkState};
 pub use service::{
     Answer, DoAction, DoGet, ExchangeService, ExchangeSettings, FlightHandlers, ListActions, MakeStage,
     ServedStream, tuned_endpoint, tuned_server,
 };
+
+#[cfg(test)]
+mod tests;

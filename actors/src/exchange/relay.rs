@@ -28,7 +28,7 @@ pub(super) enum Relayed {
     /// The sink, before anything that it says.
     Sink(Handle<SinkMessage>),
     /// What the stage tells its processor.
-    Told(ProcessorMessage),
+    Told(Box<ProcessorMessage>),
 }
 
 /// The tree of one stage. Dropping it stops the stage.
@@ -161,7 +161,7 @@ impl Actor for Relay {
         state: &mut RelayState,
     ) -> Result<(), ActorProcessingErr> {
         // Without a stream to take it the tree is being stopped.
-        let _ = state.messages.send(Relayed::Told(message)).await;
+        let _ = state.messages.send(Relayed::Told(Box::new(message))).await;
         Ok(())
     }
 }

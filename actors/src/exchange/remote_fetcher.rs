@@ -13,7 +13,7 @@ use super::header_wire::{Body, Opening, OriginWire};
 use super::ledger_frames::{self, Received};
 use super::link::{Arrived, Link, LinkEvent, LinkTask, blocking};
 use super::meter::StreamMeter;
-use super::node_link::RemoteNode;
+use super::node_link::{Reach, RemoteNode};
 use super::window::ReceiveWindow;
 use crate::envelope::{Demand, LedgerBatch, ProcessorMessage, SourceMessage};
 use crate::flow::Credits;
@@ -32,6 +32,8 @@ pub struct RemoteFetcherSettings {
     pub opening: Opening,
     /// Incarnation of the pipeline.
     pub epoch: u64,
+    /// How long the node is waited for.
+    pub reach: Reach,
     /// Where ledgers go.
     pub processor: Handle<ProcessorMessage>,
     /// Counters of this life, for whoever sends to it.
@@ -117,11 +119,16 @@ fn gone() -> ExitError {
 }
 
 /// The stream, from its opening to its end.
-async fn fetch(
+async fn fetch(settings: RemoteFetcherSettings, demands: mpsc::Receiver<Demand>) -> Result<(), ExitError> {
+    let link = settings.node.open(settings.epoch, &settings.opening, &settings.reach).await?;
+    converse(settings, link, demands).await
+}
+
+async fn converse(
     settings: RemoteFetcherSettings,
+    mut link: Link,
     mut demands: mpsc::Receiver<Demand>,
 ) -> Result<(), ExitError> {
-    let mut link = settings.node.open(settings.epoch, settings.opening.clone()).await?;
     let mut hub = Hub::new(settings)?;
     loop {
         tokio::select! {
@@ -132,7 +139,7 @@ async fn fetch(
             },
             bytes = hub.window.returned() => link.tell(Body::Credit { bytes })?,
             event = link.next() => match event? {
-                LinkEvent::Arrived(arrived) => hub.take(arrived, &mut link).await?,
+                LinkEvent::Arrived(arrived) => hub.take(*arrived, &mut link).await?,
                 LinkEvent::Idle => {}
                 LinkEvent::Ended => return Err(ended(&link)),
             },
@@ -240,3 +247,6 @@ impl Hub {
         Ok(found..=LedgerSequence(last))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -15,9 +15,9 @@ use super::error::ExchangeError;
 use super::event_frames;
 use super::header_wire::{Body, Opening, hash};
 use super::ledger_frames::Frame;
-use super::link::{Arrived, Link, LinkEvent, LinkTask, blocking};
+use super::link::{Link, LinkEvent, LinkTask, blocking};
 use super::meter::StreamMeter;
-use super::node_link::RemoteNode;
+use super::node_link::{Reach, RemoteNode};
 use super::part_credits::PartCredits;
 use super::remote_fetcher::ended;
 use super::window::SendWindow;
@@ -36,6 +36,8 @@ pub struct RemoteSinkSettings {
     pub opening: Opening,
     /// Incarnation of the pipeline.
     pub epoch: u64,
+    /// How long the node is waited for.
+    pub reach: Reach,
     /// Told of checkpoints that the other node acknowledged.
     pub on_checkpoint: OnCheckpoint,
 }
@@ -172,7 +174,7 @@ impl Hub {
     /// The stream, from its opening to its end.
     async fn run(mut self, mut messages: mpsc::Receiver<Told>) -> Result<(), ExitError> {
         let settings = &self.settings;
-        let mut link = settings.node.open(settings.epoch, settings.opening.clone()).await?;
+        let mut link = settings.node.open(settings.epoch, &settings.opening, &settings.reach).await?;
         loop {
             self.advance(&mut link)?;
             tokio::select! {
@@ -187,7 +189,9 @@ impl Hub {
                     self.ready = Some(encoded?.map_err(|error| link.of(error))?);
                 },
                 event = link.next() => match event? {
-                    LinkEvent::Arrived(Arrived { body: Body::Finished, .. }) if self.end == End::Told => return Ok(()),
+                    LinkEvent::Arrived(arrived) if arrived.body == Body::Finished && self.end == End::Told => {
+                        return Ok(());
+                    }
                     LinkEvent::Arrived(arrived) => self.take(&arrived.body, &link)?,
                     LinkEvent::Idle => {}
                     LinkEvent::Ended => return Err(ended(&link)),

@@ -86,7 +86,7 @@ impl ServedFetcher {
                     LinkEvent::Ended => return Ok(()),
                 },
                 relayed = stage.relayed.recv() => match relayed {
-                    Some(Relayed::Told(told)) => self.hear(told)?,
+                    Some(Relayed::Told(told)) => self.hear(*told)?,
                     Some(Relayed::Sink(_)) => {}
                     None => stage.ended().await?,
                 },

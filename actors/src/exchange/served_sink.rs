@@ -66,7 +66,7 @@ impl ServedSink {
             tokio::select! {
                 bytes = self.window.returned() => link.tell(Body::Credit { bytes })?,
                 event = link.next() => match event? {
-                    LinkEvent::Arrived(arrived) => self.take(arrived, link).await?,
+                    LinkEvent::Arrived(arrived) => self.take(*arrived, link).await?,
                     LinkEvent::Idle => {}
                     LinkEvent::Ended => return Ok(()),
                 },

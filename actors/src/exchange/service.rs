@@ -24,7 +24,7 @@ use tonic::{Extensions, Request, Response, Status, Streaming};
 use super::error::{ExchangeError, status_of};
 use super::header_wire::{Body, Opening, Wanted};
 use super::limits::{ExchangeLimits, MESSAGE_BYTES_MAX, OUTGOING_FRAMES, is_window};
-use super::link::{Arrived, Incoming, Link, LinkEvent, LinkTask, Outgoing};
+use super::link::{Incoming, Link, LinkEvent, LinkTask, Outgoing};
 use super::meter::{ExchangeMeter, StreamMeter};
 use super::node_link::TraceContext;
 use super::relay::{Stage, StageKind};
@@ -192,8 +192,10 @@ async fn serve(
         ExitError::new(ErrorClass::Unavailable, reason)
     };
     let opening = match tokio::time::timeout(limits.open_within, link.next()).await.map_err(late)?? {
-        LinkEvent::Arrived(Arrived { body: Body::Open(opening), .. }) => opening,
-        LinkEvent::Arrived(arrived) => return Err(link.unexpected(&arrived.body)),
+        LinkEvent::Arrived(arrived) => match arrived.body {
+            Body::Open(opening) => opening,
+            body => return Err(link.unexpected(&body)),
+        },
         LinkEvent::Idle | LinkEvent::Ended => return Ok(()),
     };
     link.rename(format!("that processes {}", opening.pipeline));

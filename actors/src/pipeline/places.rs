@@ -12,8 +12,8 @@ use super::supervised::{SINKS, SupervisedPipeline, backoff};
 use crate::dataset::{DatasetSettings, TableKind};
 use crate::envelope::ProcessorMessage;
 use crate::exchange::{
-    DatasetWire, Opening, RemoteFetcher, RemoteFetcherSettings, RemoteNode, RemoteSink, RemoteSinkSettings,
-    Wanted,
+    DatasetWire, Opening, Reach, RemoteFetcher, RemoteFetcherSettings, RemoteNode, RemoteSink,
+    RemoteSinkSettings, Wanted,
 };
 use crate::sink::OnCheckpoint;
 
@@ -45,7 +45,8 @@ impl SupervisedPipeline {
     /// The other node means another network or another dataset, or a table that this release does not have.
     pub fn stage(&self, opening: &Opening, on_durable: OnCheckpoint) -> Result<ChildSpec, ExitError> {
         let network = hex::encode(self.network.id());
-        if opening.network != network {
+        // A node that only writes may not know it; the dataset does, and refuses what is not its own.
+        if !self.network.passphrase().is_empty() && opening.network != network {
             return Err(differs("network", &opening.network, &network));
         }
         let mut pipeline = Self {
@@ -84,6 +85,12 @@ impl SupervisedPipeline {
         }
     }
 
+    /// Another node is waited for as long as a store or a source.
+    fn reach(&self, context: &StartContext) -> Result<Reach, ExitError> {
+        let seed = self.seed ^ context.incarnation().rotate_left(32);
+        Ok(Reach { patience: self.patience, backoff: backoff()?, clock: self.clock.clone(), seed })
+    }
+
     pub(super) fn remote_fetcher(
         &self,
         node: &Arc<RemoteNode>,
@@ -93,6 +100,7 @@ impl SupervisedPipeline {
             opening: self.opening(node, Wanted::Fetch { at_tip: self.at_tip.into() }),
             node: node.clone(),
             epoch: context.incarnation(),
+            reach: self.reach(context)?,
             processor: context.sibling::<ProcessorMessage>("processor")?,
             probe: context.probe().clone(),
             metrics: self.metrics.clone(),
@@ -114,6 +122,7 @@ impl SupervisedPipeline {
             node: node.clone(),
             epoch: context.incarnation(),
             on_checkpoint: Arc::new(move |ledger| metrics.acknowledged(kind.as_str(), ledger)),
+            reach: self.reach(context)?,
         };
         Ok((RemoteSink, settings))
     }

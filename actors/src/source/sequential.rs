@@ -1,4 +1,4 @@
-//! Synthetic ledgers by number: generated in order, so one fetch at a time.
+//! Synthetic ledgers by number: generated in order, so one fetch at a time, for a few readers in turn.
 
 use std::ops::RangeInclusive;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -21,18 +21,27 @@ pub(super) struct SyntheticStore {
     name: Arc<str>,
     spec: SyntheticSpec,
     clock: SystemClock,
-    state: Arc<Mutex<Generator>>,
+    state: Arc<Mutex<Generators>>,
 }
 
+/// Readers at different ledgers that are served without beginning anew. Each holds the accounts of its network.
+const RUNS_MAX: usize = 4;
+
 #[derive(Default)]
-struct Generator {
-    /// Gives the ledgers from `next` on.
-    ledgers: Option<GeneratedLedgers>,
-    next: u32,
-    /// The last one given, which a repeated fetch asks for again.
-    last: Option<(LedgerSequence, Bytes)>,
+struct Generators {
+    /// The one asked last is the last.
+    runs: Vec<Run>,
     /// When the network was first asked, and for which ledger.
     began: Option<(MonotonicTime, LedgerSequence)>,
+}
+
+/// Ledgers one after another, for one reader.
+struct Run {
+    /// Gives the ledgers after the last one given.
+    ledgers: GeneratedLedgers,
+    /// The last one given, which a repeated fetch asks for again.
+    last: Option<(LedgerSequence, Bytes)>,
+    next: LedgerSequence,
 }
 
 impl SyntheticStore {
@@ -57,23 +66,39 @@ impl SyntheticStore {
     }
 }
 
-impl Generator {
+impl Generators {
     fn generate(
         &mut self,
         spec: &SyntheticSpec,
         wanted: LedgerSequence,
     ) -> Option<Result<Bytes, SourceError>> {
+        let is_at = |run: &Run| run.next == wanted || run.last.as_ref().is_some_and(|last| last.0 == wanted);
+        let mut run = match self.runs.iter().position(is_at) {
+            Some(index) => self.runs.remove(index),
+            None => Run::new(spec, wanted),
+        };
+        let given = run.give(wanted);
+        if self.runs.len() >= RUNS_MAX {
+            self.runs.remove(0);
+        }
+        self.runs.push(run);
+        given
+    }
+}
+
+impl Run {
+    fn new(spec: &SyntheticSpec, first: LedgerSequence) -> Self {
+        let spec = SyntheticSpec { rate: None, ..*spec };
+        let ledgers = GeneratedLedgers::new(&spec, 0, first..=LedgerSequence(u32::MAX));
+        Self { ledgers, last: None, next: first }
+    }
+
+    fn give(&mut self, wanted: LedgerSequence) -> Option<Result<Bytes, SourceError>> {
         if let Some((_, xdr)) = self.last.as_ref().filter(|(sequence, _)| *sequence == wanted) {
             return Some(Ok(xdr.clone()));
         }
-        let to_end = || {
-            let spec = SyntheticSpec { rate: None, ..*spec };
-            GeneratedLedgers::new(&spec, 0, wanted..=LedgerSequence(u32::MAX))
-        };
-        let mut ledgers = self.ledgers.take().filter(|_| self.next == wanted.0).unwrap_or_else(to_end);
-        let ledger = ledgers.next()?;
-        self.ledgers = Some(ledgers);
-        self.next = wanted.0.saturating_add(1);
+        let ledger = self.ledgers.next()?;
+        self.next = wanted.next().unwrap_or(wanted);
         Some(ledger.map(|ledger| {
             self.last = Some((wanted, ledger.xdr.clone()));
             ledger.xdr

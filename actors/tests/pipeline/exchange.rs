@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
-use orrery_actors::exchange::{ExchangeLimits, RemoteNode};
+use orrery_actors::exchange::{Compression, ExchangeLimits, RemoteNode};
 use orrery_actors::pipeline::supervised::SupervisedPipeline;
 use orrery_actors::pipeline::{Place, Places};
 use orrery_supervisor::SeededRandom;
@@ -77,6 +78,43 @@ async fn each_stage_may_be_elsewhere_alone_or_on_a_node_of_its_own() {
     hub.places.fetcher = there(&fetching);
     start(vec![hub]).await.end_normally().await;
     assert_eq!(objects.contents().await, expect);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn compression_changes_no_byte_of_the_dataset() {
+    let expect = local(7, 16).await;
+    for compression in [Compression::Lz4, Compression::Zstd] {
+        let mut limits = ExchangeLimits::default();
+        limits.compression = compression;
+        let objects = Objects::sound();
+        let serving = serve(pipeline("main", &[Source::sound(7)], &objects, 16, 1), limits).await;
+        let node = node_at(serving.address, limits);
+        let (hub, _) = processing(there(&node), there(&node), 16, LAST);
+        start(vec![hub]).await.end_normally().await;
+        assert_eq!(objects.contents().await, expect, "{compression:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_is_away_is_waited_for_and_costs_no_restart() {
+    let limits = ExchangeLimits::default();
+    let objects = Objects::sound();
+    let serving = serve(pipeline("main", &[Source::sound(3)], &objects, 8, 1), limits).await;
+    // More connections that give nothing than a pipeline may restart.
+    let wire = Wire::new(serving.address, vec![0; 15]).await;
+    let node = node_at(wire.address, limits);
+    let (hub, _) = processing(there(&node), there(&node), 8, LAST);
+    let running = start(vec![hub]).await;
+    running.end_normally().await;
+    assert_eq!((running.restarts(), wire.cuts()), (Vec::new(), 15));
+    assert_eq!(objects.contents().await, local(3, 8).await);
+
+    // Who has patience for a moment gives up after it.
+    let wire = Wire::new(serving.address, vec![0; 1000]).await;
+    let (mut hub, _) = processing(there(&node_at(wire.address, limits)), Place::Here, 8, LAST);
+    hub.patience = Some(Duration::ZERO);
+    let reason = start(vec![hub]).await.end().await;
+    assert!(reason.to_string().contains("exhausted"), "{reason}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

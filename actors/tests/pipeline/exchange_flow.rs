@@ -11,7 +11,7 @@ use orrery_actors::envelope::{
     Demand, EventBatch, LedgerBatch, Position, ProcessorMessage, SinkMessage, SourceMessage,
 };
 use orrery_actors::exchange::{
-    AtTipWire, DatasetWire, ExchangeLimits, FRAME_BYTES_TARGET, Opening, RemoteFetcher,
+    AtTipWire, DatasetWire, ExchangeLimits, FRAME_BYTES_TARGET, Opening, Reach, RemoteFetcher,
     RemoteFetcherSettings, RemoteSink, RemoteSinkSettings, Wanted,
 };
 use orrery_actors::metrics::PipelineMetrics;
@@ -86,7 +86,14 @@ async fn settle() {
 }
 
 pub(crate) fn opening(wanted: Wanted) -> Opening {
-    Opening { pipeline: "main".into(), network: "00".repeat(32), to: None, window_bytes: WINDOW, wanted }
+    Opening {
+        pipeline: "main".into(),
+        network: "00".repeat(32),
+        from: None,
+        to: None,
+        window_bytes: WINDOW,
+        wanted,
+    }
 }
 
 pub(crate) fn fetch() -> Opening {
@@ -148,6 +155,7 @@ async fn ledgers_on_their_way_stay_inside_of_the_window() {
         node: node.clone(),
         opening: fetch(),
         epoch: 1,
+        reach: Reach::once(),
         processor,
         probe: Arc::new(Probe::default()),
         metrics: Arc::new(PipelineMetrics::new("main")),
@@ -267,6 +275,7 @@ async fn events_on_their_way_stay_inside_of_the_window() {
         node: node.clone(),
         opening: opening(Wanted::Sink { table: TableKind::Ledgers.into(), dataset: DatasetWire::default() }),
         epoch: 1,
+        reach: Reach::once(),
         on_checkpoint: Arc::new(move |ledger| noted.lock().unwrap().push(ledger.0)),
     };
     let (actor, ended) = Actor::spawn(None, RemoteSink, settings).await.unwrap();

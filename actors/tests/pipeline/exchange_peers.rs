@@ -11,6 +11,7 @@ use orrery_actors::dataset::TableKind;
 use orrery_actors::exchange::{DatasetWire, ExchangeLimits, FRAME_BYTES_MAX, MakeStage, Opening, Wanted};
 use orrery_actors::pipeline::Place;
 use orrery_actors::source::synthetic::{SyntheticLedgers, SyntheticSpec};
+use orrery_schemas::LedgerSequence;
 use orrery_supervisor::ExitReason;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
@@ -19,7 +20,7 @@ use tonic::transport::Channel;
 use tonic::{Code, Status};
 
 use crate::exchange_flow::{fetch, fetcher, opening};
-use crate::made::{FIRST, LAST, Source, pipeline, start};
+use crate::made::{FIRST, Fault, LAST, Source, check_rows, ledgers, object, pipeline, start, state};
 use crate::objects::Objects;
 use crate::wire::{STREAMS_MAX, Serving, connect_to, node_at, serve, serve_stages};
 
@@ -185,7 +186,7 @@ async fn events_without_credit_order_or_window_are_refused() {
         (vec![events(FIRST + 1, FIRST, 5)], "events of ledgers 3 to 2"),
         (vec![events(FIRST, FIRST, FRAME_BYTES_MAX); 2], "ledgers in a frame: "),
         (vec![json!({ "credit": { "bytes": 1 } })], "`credit` came"),
-        (vec![json!("end"), json!("end")], "ended where 2 is due"),
+        (vec![json!("end")], "ended where 2 is due"),
     ];
     for (frames, expect) in cases {
         let mut stream = ByHand::opened(&channel, &sink_of(dataset.clone())).await;
@@ -253,4 +254,66 @@ async fn what_would_park_a_pipeline_here_parks_it_from_there() {
     let parked = running.parked();
     assert!(parked[0].contains("node b: ") && parked[0].contains("lacks this ledger"), "{parked:?}");
     assert_eq!(running.restarts(), Vec::<String>::new());
+}
+
+/// A pipeline whose fetcher is on a node with this source.
+async fn fetched_from(
+    source: &Arc<Source>,
+    objects: &Arc<Objects>,
+) -> (Serving, orrery_actors::pipeline::supervised::SupervisedPipeline) {
+    let limits = ExchangeLimits::default();
+    let serving = serve(pipeline("main", std::slice::from_ref(source), objects, 8, 1), limits).await;
+    let mut hub = pipeline("main", &[], objects, 8, 50);
+    hub.places.fetcher = Place::Node(node_at(serving.address, limits));
+    (serving, hub)
+}
+
+fn torn() -> Bytes {
+    let whole = object(&ledgers(1), 20..=23);
+    whole.slice(..whole.len() - 100)
+}
+
+/// A byte in the middle of what binds a ledger to its hashes.
+fn changed() -> Bytes {
+    let mut bytes = object(&ledgers(1), 20..=23).to_vec();
+    let at = bytes.len() / 2;
+    bytes[at] ^= 1;
+    bytes.into()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_object_that_came_badly_from_another_node_is_fetched_again() {
+    for bad in [torn, changed] {
+        let source = Source::new("mirror", 1, 4, move |first, earlier| {
+            ((20..24).contains(&first) && earlier == 0).then(|| Fault::Gives(bad()))
+        });
+        let objects = Objects::sound();
+        let (_serving, hub) = fetched_from(&source, &objects).await;
+        let metrics = hub.metrics.clone();
+        let running = start(vec![hub]).await;
+        running.end_normally().await;
+        assert_eq!(running.restarts(), Vec::<String>::new());
+        assert!(metrics.counts().refused >= 1);
+        check_rows(&objects, 50).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_poison_ledger_of_another_node_leaves_the_evidence_where_it_was_processed() {
+    let source =
+        Source::new("mirror", 1, 4, move |first, _| (20..24).contains(&first).then(|| Fault::Gives(torn())));
+    let objects = Objects::sound();
+    let (_serving, mut hub) = fetched_from(&source, &objects).await;
+    let (_folder, state) = state();
+    hub.state = Some(state.clone());
+    let running = start(vec![hub]).await;
+    let reason = running.end().await;
+    assert!(matches!(reason, ExitReason::Parked(_)), "{reason}");
+    let kept = state.quarantine.list().unwrap();
+    assert_eq!(kept.len(), 1, "{kept:?}");
+    let entry = &kept[0];
+    assert_eq!((entry.ledger, entry.source.as_str(), entry.file.as_str()), (23, "mirror", "mirror/20-23"));
+    assert_eq!((entry.attempts, entry.object_bytes), (3, torn().len()), "{entry:?}");
+    let (_, bytes) = state.quarantine.get(LedgerSequence(23)).unwrap().unwrap();
+    assert!(bytes == Some(torn()), "the evidence is not the object");
 }

@@ -82,7 +82,7 @@ async fn a_ledger_that_stays_bad_parks_its_pipeline_alone_until_it_is_mended() {
     assert!(state.parked.reason("sick").unwrap().unwrap().contains("ledger 23"));
     assert_eq!(state.parked.reason("well").unwrap(), None);
     assert_eq!(source.asked().iter().filter(|first| (20..24).contains(*first)).count(), 3);
-    let tree = running.handle.tree(std::time::Duration::from_secs(5)).await.unwrap();
+    let tree = running.handle.tree(std::time::Duration::from_secs(30)).await.unwrap();
     running.until("the parked pipeline", || running.parked().len() == 2).await;
     assert_ne!(tree.find(&["well"]).unwrap().state, NodeState::Parked);
 

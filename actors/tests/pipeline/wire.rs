@@ -6,16 +6,16 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures::FutureExt;
 use orrery_actors::exchange::{
-    Connect, ExchangeLimits, ExchangeMeter, ExchangeService, ExchangeSettings, FlightHandlers, MakeStage,
-    RemoteNode, TraceContext, tuned_endpoint, tuned_server,
+    Connect, Dial, ExchangeLimits, ExchangeMeter, ExchangeService, ExchangeSettings, FlightHandlers,
+    MakeStage, RemoteNode, TraceContext, channel_over, tuned_server,
 };
 use orrery_actors::pipeline::supervised::SupervisedPipeline;
-use orrery_supervisor::{ErrorClass, ExitError, SystemClock};
+use orrery_supervisor::SystemClock;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
+use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
-use tonic::transport::{Endpoint, Server};
 
 /// A node that serves stages until it is dropped.
 pub(crate) struct Serving {
@@ -56,12 +56,8 @@ pub(crate) async fn serve_stages(make_stage: MakeStage, limits: ExchangeLimits) 
 /// Connects anew every time.
 pub(crate) fn connect_to(address: SocketAddr) -> Connect {
     Arc::new(move || {
-        async move {
-            let endpoint = tuned_endpoint(Endpoint::from_shared(format!("http://{address}")).unwrap());
-            let away = |error| ExitError::new(ErrorClass::Unavailable, format!("{error:?}"));
-            endpoint.connect().await.map_err(away)
-        }
-        .boxed()
+        let dial: Dial<TcpStream> = Arc::new(move || TcpStream::connect(address).boxed());
+        channel_over("b", dial).boxed()
     })
 }
 

@@ -20,13 +20,13 @@ use crate::workload::{Mode, Workload};
 pub(super) struct Common {
     /// Seed of all choices, the ledgers among them
     #[arg(long, default_value_t = 1)]
-    seed: u64,
+    pub(super) seed: u64,
     /// The program under test [default: orrery beside this program]
     #[arg(long, value_name = "PATH")]
     orrery: Option<PathBuf>,
     /// Where lake and datasets go: a folder of its own, whose content is replaced [default: a temporary one]
     #[arg(long)]
-    dir: Option<PathBuf>,
+    pub(super) dir: Option<PathBuf>,
     /// Form of the report
     #[arg(long, value_enum, default_value_t = Output::Table)]
     output: Output,
@@ -81,13 +81,13 @@ pub(super) struct DiskFullArgs {
 }
 
 /// Where all happens, removed at the end unless there is something to look at.
-enum Folder {
+pub(super) enum Folder {
     Given(PathBuf),
     Temporary(tempfile::TempDir),
 }
 
 impl Folder {
-    fn new(given: Option<&Path>) -> Result<Self, ExperimentError> {
+    pub(super) fn new(given: Option<&Path>) -> Result<Self, ExperimentError> {
         let Some(path) = given else {
             let made = tempfile::Builder::new().prefix("orrery-chaos-").tempdir();
             return made.map(Self::Temporary).map_err(ExperimentError::io("create", &std::env::temp_dir()));
@@ -112,7 +112,7 @@ impl Folder {
 }
 
 impl Common {
-    fn workload(
+    pub(super) fn workload(
         &self,
         folder: &Folder,
         ledgers: u32,
@@ -123,7 +123,7 @@ impl Common {
     }
 
     /// The command again, for a shell.
-    fn reproduction(&self, command: &str, options: &[(&str, String)]) -> Reproduction {
+    pub(super) fn reproduction(&self, command: &str, options: &[(&str, String)]) -> Reproduction {
         let mut words = vec!["orrery-chaos".to_owned(), command.to_owned()];
         words.extend(options.iter().flat_map(|(name, value)| [format!("--{name}"), value.clone()]));
         words.extend(["--seed".to_owned(), self.seed.to_string()]);
@@ -134,7 +134,7 @@ impl Common {
     }
 
     /// Prints the report; true if the node survived. Otherwise what was written stays, to be looked at.
-    fn report<R: Serialize>(
+    pub(super) fn report<R: Serialize>(
         &self,
         report: &R,
         survived: bool,

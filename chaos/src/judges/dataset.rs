@@ -18,8 +18,24 @@ use crate::experiment::ExperimentError;
 /// Where a node keeps what is no part of the dataset.
 const OWN: &str = "_orrery";
 
+/// Ends of the names of checkpoints of a log.
+const CHECKPOINT: &str = ".checkpoint.parquet";
+
+/// Where the newest is named.
+const HINT: &str = "_last_checkpoint";
+
 /// Names of differing objects in a report; their number is complete.
 const NAMED_MAX: usize = 10;
+
+/// What makes opening a log faster and can be made from it again: checkpoints, and the name of the newest. One writer makes
+/// them at fixed slots; of several, each may make some where it comes to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Accelerators {
+    /// There are those of an undisturbed dataset, and no others.
+    Exact,
+    /// Those that both datasets have are equal, and the name is that of one which is there.
+    ThatBothHave,
+}
 
 /// Both tables.
 pub(crate) const TABLES: [&str; 2] = ["token_transfers", "ledgers"];
@@ -145,13 +161,23 @@ impl Expected {
     /// # Errors
     ///
     /// The file system refuses.
-    pub fn compare(&self, root: &Path, ledgers: (u32, u32)) -> Result<Comparison, ExperimentError> {
-        let found = Objects::read(root)?;
+    pub fn compare(
+        &self,
+        root: &Path,
+        ledgers: (u32, u32),
+        accelerators: Accelerators,
+    ) -> Result<Comparison, ExperimentError> {
+        let mut found = Objects::read(root)?;
+        let stray = match accelerators {
+            Accelerators::Exact => Vec::new(),
+            Accelerators::ThatBothHave => self.align_accelerators(root, &mut found)?,
+        };
         let mut comparison = Comparison {
             objects: self.objects.count(),
             bytes: self.objects.bytes(),
             rows: self.tables.iter().map(|table| table.rows).sum(),
             parts_left: found.parts.len(),
+            problems: stray,
             ..Comparison::default()
         };
         self.compare_objects(&found, &mut comparison);
@@ -192,6 +218,32 @@ impl Expected {
         Ok(torn.map(|(name, (bytes, _))| format!("{name}: torn or foreign, {bytes} bytes")).collect())
     }
 
+    /// Makes the accelerators of `found` those that are expected, as far as they are only in one of both. Gives names that
+    /// lead nowhere.
+    fn align_accelerators(&self, root: &Path, found: &mut Objects) -> Result<Vec<String>, ExperimentError> {
+        let mut stray = Vec::new();
+        for name in found.files.keys().filter(|name| name.ends_with(HINT)) {
+            let path = root.join(name);
+            let text = fs::read(&path).map_err(ExperimentError::io("read", &path))?;
+            let hint: serde_json::Value = serde_json::from_slice(&text).unwrap_or_default();
+            let log = name.trim_end_matches(HINT);
+            let checkpoint = hint["version"].as_u64().map(|slot| format!("{log}{slot:020}{CHECKPOINT}"));
+            if !checkpoint.is_some_and(|checkpoint| found.files.contains_key(&checkpoint)) {
+                stray.push(format!("{name}: the checkpoint that it names is not there"));
+            }
+        }
+        found.files.retain(|name, _| {
+            let is_extra = name.ends_with(CHECKPOINT) && !self.objects.files.contains_key(name);
+            !is_extra && !name.ends_with(HINT)
+        });
+        for (name, expected) in &self.objects.files {
+            if name.ends_with(CHECKPOINT) || name.ends_with(HINT) {
+                found.files.entry(name.clone()).or_insert(*expected);
+            }
+        }
+        Ok(stray)
+    }
+
     fn compare_objects(&self, found: &Objects, comparison: &mut Comparison) {
         let mut problems = Vec::new();
         for (name, expected) in &self.objects.files {
@@ -225,6 +277,10 @@ mod tests {
 
     /// A dataset of two slots in both tables, on which `change` is done.
     fn judged(change: impl FnOnce(&Path)) -> Comparison {
+        judged_with(Accelerators::Exact, change)
+    }
+
+    fn judged_with(accelerators: Accelerators, change: impl FnOnce(&Path)) -> Comparison {
         let home = tempfile::tempdir().unwrap();
         let (expected, found) = (home.path().join("a"), home.path().join("b"));
         for root in [&expected, &found] {
@@ -232,17 +288,48 @@ mod tests {
                 .into_iter()
                 .for_each(|table| log::tests::write_table(&root.join(table), &[(2, 3), (4, 5)]));
             fs::create_dir_all(root.join("_orrery/parts")).unwrap();
+            let log = root.join("ledgers/_delta_log");
+            fs::write(log.join("00000000000000000002.checkpoint.parquet"), "two").unwrap();
+            fs::write(log.join("_last_checkpoint"), "{\"version\":2}").unwrap();
             fs::write(root.join("_orrery/put-if-absent"), "x").unwrap();
         }
         change(&found);
-        Expected::read(&expected, LEDGERS).unwrap().compare(&found, LEDGERS).unwrap()
+        Expected::read(&expected, LEDGERS).unwrap().compare(&found, LEDGERS, accelerators).unwrap()
     }
 
     #[test]
     fn equal_datasets_are_equal_whatever_the_self_test_left() {
         let comparison = judged(|found| fs::remove_file(found.join("_orrery/put-if-absent")).unwrap());
         assert!(comparison.is_equal(), "{comparison:?}");
-        assert_eq!((comparison.objects, comparison.rows), (10, 40));
+        assert_eq!((comparison.objects, comparison.rows), (12, 40));
+    }
+
+    #[test]
+    fn several_writers_may_have_other_checkpoints_but_none_with_other_bytes() {
+        fn checkpoint(found: &Path, slot: u64) -> std::path::PathBuf {
+            found.join(format!("ledgers/_delta_log/{slot:020}.checkpoint.parquet"))
+        }
+        fn names(found: &Path, hint: &str) {
+            fs::write(found.join("ledgers/_delta_log/_last_checkpoint"), hint).unwrap();
+        }
+        let check = |change: fn(&Path), expect: &str| {
+            let strict = judged(change);
+            assert!(!strict.is_equal(), "{strict:?}");
+            let found = judged_with(Accelerators::ThatBothHave, change);
+            assert_eq!(found.problems.join("\n").contains(expect), !expect.is_empty(), "{expect}: {found:?}");
+            assert_eq!(found.is_equal(), expect.is_empty(), "{found:?}");
+        };
+        check(|found| fs::write(checkpoint(found, 1), "one").unwrap(), "");
+        check(
+            |found| {
+                fs::rename(checkpoint(found, 2), checkpoint(found, 1)).unwrap();
+                names(found, "{\"version\":1}");
+            },
+            "",
+        );
+        check(|found| fs::write(checkpoint(found, 2), "other").unwrap(), "other ones");
+        check(|found| names(found, "{\"version\":3}"), "the checkpoint that it names is not there");
+        check(|found| names(found, "{"), "the checkpoint that it names is not there");
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use orrery_actors::coordinator::{Task, TaskId};
+use orrery_actors::ledger::Network;
 use orrery_actors::pipeline::Places;
 use orrery_actors::pipeline::supervised::SupervisedPipeline;
 use orrery_supervisor::{ChildSpec, NodeState, Restart, SupervisorHandle};
@@ -41,13 +42,16 @@ pub(crate) fn reconcile(has: &BTreeMap<TaskId, Task>, wanted: &[Task]) -> Vec<St
     steps
 }
 
+/// Finds the nodes of a task.
+type FindPlaces = Box<dyn Fn(&Task) -> Option<Places> + Send + Sync>;
+
 /// A node's tasks.
 pub(crate) struct Assignee {
     handle: SupervisorHandle,
     /// What pipelines are made from; each gets its ledgers.
     template: SupervisedPipeline,
     /// Where the stages of a task work; `None` if a node that has some is not there.
-    places: Box<dyn Fn(&Task) -> Option<Places> + Send + Sync>,
+    places: FindPlaces,
     assigned: Mutex<Assigned>,
 }
 
@@ -93,7 +97,7 @@ impl Assignee {
         // Who is parked has nothing that could be started or ended.
         let steps = if parked.is_none() { reconcile(&assigned.tasks, wanted) } else { Vec::new() };
         for step in steps {
-            self.perform(step, &mut assigned.tasks).await;
+            self.perform(step, &assignment.network, &mut assigned.tasks).await;
         }
         Ok(report(states, parked, is_draining))
     }
@@ -106,17 +110,6 @@ impl Assignee {
     /// Whether nothing is left to do here.
     pub(crate) async fn is_idle(&self) -> bool {
         self.states().await.is_some_and(|states| states.is_empty())
-    }
-
-    /// Starts the tasks again that a ledger has parked.
-    pub(crate) async fn resume(&self) {
-        let [pipelines, pipeline] = self.path();
-        let parked = self.states().await.unwrap_or_default().into_iter();
-        for (id, _) in parked.filter(|(_, state)| *state == NodeState::Parked) {
-            if let Err(error) = self.handle.resume(&[pipelines, pipeline, &id.to_string()]).await {
-                tracing::warn!(%error, task = %id, "parked task not resumed");
-            }
-        }
     }
 
     fn path(&self) -> [&str; 2] {
@@ -134,7 +127,7 @@ impl Assignee {
         Some(named.filter_map(|(id, state)| Some((id.ok()?, state))).collect())
     }
 
-    async fn perform(&self, step: Step, tasks: &mut BTreeMap<TaskId, Task>) {
+    async fn perform(&self, step: Step, network: &str, tasks: &mut BTreeMap<TaskId, Task>) {
         let [pipelines, pipeline] = self.path();
         match step {
             Step::Start(task) => {
@@ -142,7 +135,16 @@ impl Assignee {
                 let Some(places) = (self.places)(&task) else {
                     return tracing::debug!(task = %id, "task not started yet: a node of it is not there");
                 };
-                let spec = self.template.clone().for_task(&task, places).spec();
+                let own = self.template.network.passphrase();
+                if !own.is_empty() && own != network {
+                    return tracing::error!(
+                        own,
+                        network,
+                        "the coordinator's network is another: see to source.network"
+                    );
+                }
+                let template = SupervisedPipeline { network: Network::new(network), ..self.template.clone() };
+                let spec = template.for_task(&task, places).spec();
                 let child = match spec {
                     Ok(spec) => ChildSpec::supervisor(spec).restart(Restart::Transient),
                     Err(error) => return tracing::error!(%error, task = %id, "task cannot be started"),
@@ -183,15 +185,16 @@ mod tests {
 
     #[test]
     fn what_is_wanted_is_started_once_and_what_is_not_is_removed() {
-        let check = |has: &[Task], wanted: &[Task], expect: &[Step]| {
-            let has = has.iter().map(|task| (task.id, task.clone())).collect();
-            assert_eq!(reconcile(&has, wanted), expect, "{has:?} {wanted:?}");
+        let check = |has: Vec<Task>, wanted: Vec<Task>, expect: Vec<Step>| {
+            let has = has.into_iter().map(|task| (task.id, task)).collect();
+            assert_eq!(reconcile(&has, &wanted), expect, "{has:?} {wanted:?}");
         };
-        let (first, second) = (task(10, 2, None), task(20, 11, None));
-        check(&[], &[first.clone()], &[Step::Start(first.clone())]);
-        check(&[first.clone()], &[second.clone()], &[Step::Remove(first.id), Step::Start(second)]);
-        check(&[first.clone()], &[task(10, 8, None)], &[]);
-        check(&[first.clone()], &[task(10, 2, Some("b"))], &[Step::Remove(first.id)]);
-        check(&[first.clone()], &[], &[Step::Remove(first.id)]);
+        let (first, second) = (|| task(10, 2, None), || task(20, 11, None));
+        let gone = || Step::Remove(first().id);
+        check(vec![], vec![first()], vec![Step::Start(first())]);
+        check(vec![first()], vec![second()], vec![gone(), Step::Start(second())]);
+        check(vec![first()], vec![task(10, 8, None)], vec![]);
+        check(vec![first()], vec![task(10, 2, Some("b"))], vec![gone()]);
+        check(vec![first()], vec![], vec![gone()]);
     }
 }

@@ -25,8 +25,9 @@ use tokio::sync::watch;
 use super::message::{Ask, Assignment, Report, Told};
 use super::peers::Peers;
 
-/// Between two decisions: what a node that has nothing to do waits for more, on average half of it.
-const ROUND_EVERY: Duration = Duration::from_millis(100);
+/// Between two decisions: what a node that has nothing to do waits for more, on average half of it. Each costs two requests to
+/// the store of the dataset.
+const ROUND_EVERY: Duration = Duration::from_millis(200);
 
 /// A node that does not answer sooner gets nothing new in this round.
 const ANSWER_WITHIN: Duration = Duration::from_millis(1500);
@@ -43,6 +44,8 @@ pub(crate) struct CoordinatorSettings {
     pub(crate) peers: Peers,
     /// Whether this node is the active one.
     pub(crate) coordination: watch::Receiver<Coordination>,
+    /// Passphrase of the ledgers' network.
+    pub(crate) network: String,
     /// In order of preference; the first that tells its newest ledger is believed.
     pub(crate) sources: Vec<Arc<dyn LedgerStore>>,
     pub(crate) dataset: Store,
@@ -207,7 +210,9 @@ impl Active {
             settings.metrics.newest(newest);
         }
         let workers: Vec<Worker> = members.map(|member| self.worker(member)).collect();
-        let count = workers.iter().filter(|worker| worker.is_ready).map(|worker| worker.capacity).sum();
+        let capacities =
+            workers.iter().filter(|worker| worker.is_ready).map(|worker| worker.capacity as usize);
+        let count = capacities.sum();
         let spans =
             match (self.next(), self.tables.first(), self.newest.map(|(newest, _)| newest).or(settings.to)) {
                 (Some(next), Some(table), Some(newest)) => {
@@ -226,11 +231,12 @@ impl Active {
         let running = |(report, _): &(Report, u32)| report.tasks.iter().map(|task| task.id).collect();
         let roles = &member.profile.roles;
         Worker {
-            name: name.as_str().to_owned(),
+            name: name.clone(),
             fetches: roles.contains(Role::Fetcher),
             processes: roles.contains(Role::Processor),
             writes: roles.contains(Role::Sink),
-            capacity: member.profile.capacity as usize,
+            capacity: member.profile.capacity,
+            load: member.load,
             // A suspect keeps what it has: it may be back before others have caught up.
             is_ready: answers && !member.draining && !is_parked,
             takes_more: member.state == MemberState::Alive,
@@ -245,23 +251,21 @@ impl Active {
             _ => false,
         };
         let me = settings.peers.members().me().name.clone();
-        let asked = plan.into_iter().filter_map(|(node, tasks)| {
-            let name: NodeName = node.parse().ok()?;
+        let asked = plan.into_iter().map(|(name, tasks)| {
             let coordinator = me.as_str().to_owned();
-            let ask = Ask::Assign(Assignment { epoch: self.epoch, coordinator, tasks, is_complete });
-            Some((name, ask))
+            let network = settings.network.clone();
+            let ask = Ask::Assign(Assignment { epoch: self.epoch, coordinator, network, tasks, is_complete });
+            (name, ask)
         });
-        // This node last: it may end as soon as it hears that all is done.
-        let (own, others): (Vec<_>, Vec<_>) = asked.partition(|(name, _)| *name == me);
+        // This node last when all is done: it may end as soon as it hears so.
+        let (last, first): (Vec<_>, Vec<_>) = asked.partition(|(name, _)| is_complete && *name == me);
         let mut answers = Vec::new();
-        for group in [others, own] {
-            answers.extend(
-                join_all(group.into_iter().map(|(name, ask)| async move {
-                    let told = settings.peers.ask(&name, &ask, ANSWER_WITHIN).await;
-                    (name, told)
-                }))
-                .await,
-            );
+        for group in [first, last] {
+            let asked = group.into_iter().map(|(name, ask)| async move {
+                let told = settings.peers.ask(&name, &ask, ANSWER_WITHIN).await;
+                (name, told)
+            });
+            answers.extend(join_all(asked).await);
         }
         let present: BTreeSet<NodeName> = answers.iter().map(|(name, _)| name.clone()).collect();
         self.heard.retain(|name, _| present.contains(name));

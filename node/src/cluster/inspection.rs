@@ -168,7 +168,7 @@ impl Inspection {
 
     async fn nodes(&self) -> Value {
         let members = self.peers.members();
-        let nodes: Vec<Value> = members.iter().map(|member| described(member)).collect();
+        let nodes: Vec<Value> = members.iter().map(described).collect();
         json!({ "coordinator": self.coordinator().await, "nodes": nodes })
     }
 

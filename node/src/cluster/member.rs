@@ -10,7 +10,7 @@ use futures::{FutureExt, StreamExt};
 use orrery_actors::coordinator::Task;
 use orrery_actors::exchange::{
     ExchangeCounts, ExchangeLimits, ExchangeMeter, ExchangeService, ExchangeSettings, Opening, RemoteNode,
-    TraceContext, Wanted,
+    Wanted,
 };
 use orrery_actors::pipeline::supervised::SupervisedPipeline;
 use orrery_actors::pipeline::{Place, Places};
@@ -41,6 +41,7 @@ use crate::control::{Control, Request};
 use crate::exit::Failure;
 use crate::logs;
 use crate::runner::seed;
+use crate::trace_context;
 use crate::wall_clock;
 
 /// Of the messages in `message.rs`.
@@ -206,7 +207,7 @@ impl ClusterNode {
             make_stage: Arc::new(make_stage),
             limits: ExchangeLimits::default(),
             streams_max: STREAMS_MAX,
-            traces: TraceContext::none(),
+            traces: trace_context::between_nodes(),
             meter: self.meter.clone(),
             clock: self.clock.clone(),
             seed: seed(),
@@ -230,7 +231,7 @@ impl ClusterNode {
                 name: name.as_str().to_owned(),
                 connect: flight::connect(address, credentials.clone(), name),
                 limits: ExchangeLimits::default(),
-                traces: TraceContext::none(),
+                traces: trace_context::between_nodes(),
                 meter: meter.clone(),
             })))
         };
@@ -246,6 +247,7 @@ impl ClusterNode {
         let settings = CoordinatorSettings {
             peers: self.peers.clone(),
             coordination: self.coordination.subscribe(),
+            network: pipeline.network.passphrase().to_owned(),
             sources: pipeline.stores.clone(),
             dataset: pipeline.dataset.clone(),
             settings: pipeline.settings.clone(),

@@ -47,6 +47,8 @@ pub(crate) struct Assignment {
     pub(crate) epoch: u64,
     /// Who says so.
     pub(crate) coordinator: String,
+    /// Passphrase of the ledgers' network.
+    pub(crate) network: String,
     /// What to do.
     pub(crate) tasks: Vec<Task>,
     /// Every ledger that was wanted is durable: the node may end.

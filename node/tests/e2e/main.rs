@@ -21,6 +21,7 @@ mod stub;
 
 mod process;
 
+mod cluster;
 mod configuration;
 mod golden;
 mod inspection;

@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::workspace::{File, files, root};
 
 /// A page that is read in one go.
-const ARCHITECTURE_LINES_MAX: usize = 120;
+const ARCHITECTURE_LINES_MAX: usize = 150;
 
 /// First folders of paths that a document may name in backticks.
 const FOLDERS: [&str; 6] = ["schemas/", "supervisor/", "actors/", "node/", "chaos/", "ops/"];

@@ -450,3 +450,49 @@ fn a_peer_that_claims_another_name_is_refused_before_it_is_heard() {
     assert_eq!(a.call("b", "echo", "x", 5000)["answer"], "x");
     assert_eq!(a.status()["b"], json!({"linked": "b.1", "attempts": 0, "error": null}));
 }
+
+#[test]
+fn ractor_clusters_own_listener_lets_nobody_in() {
+    let cluster = Cluster::new("moon");
+    let a = Node::start("a", 1, &cluster.node("a"));
+    let good = cluster.credentials("good");
+    let ours: SocketAddr = a.address.parse().unwrap();
+    // It says where it listens before its links have started.
+    let mut ports = a.ports();
+    while ports.len() < 2 {
+        ports = a.ports();
+    }
+    let others: Vec<_> = ports.iter().filter(|port| **port != ours.port()).collect();
+    assert_eq!((ports.len(), others.len()), (2, 1), "ours and ractor_cluster's");
+    let address: SocketAddr = (Ipv4Addr::LOCALHOST, *others[0]).into();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let dialled =
+            dial(&address.to_string(), &good, Protocol::Control, None, Duration::from_secs(10)).await;
+        assert_eq!(dialled.unwrap_err().kind(), "tls");
+        // Its first message without TLS, as it would take it from anybody by default.
+        let name = b"\x00\x00\x00\x00\x00\x00\x00\x10\x0a\x0e\x0a\x0c\x0a\x0ab.1@orrery";
+        let answer = raw(address, name).await;
+        assert!(answer.is_empty() || answer[0] == 0x15, "an alert of TLS at most: {answer:?}");
+    });
+}
+
+#[test]
+fn connections_are_as_many_as_they_may_be() {
+    let cluster = Cluster::new("moon");
+    let good = cluster.credentials("good");
+    let limits = Limits { connections_max: 2, ..limits() };
+    with_listener(&cluster.credentials("server"), limits, |mut server| async move {
+        let address = server.address.to_string();
+        let mut held = Vec::new();
+        for _ in 0..2 {
+            dial_flight(&address, &good).await;
+            held.push(server.proven.recv().await.unwrap());
+        }
+        let mut refused = dial_flight(&address, &good).await;
+        assert!(!matches!(refused.stream.read(&mut [0; 1]).await, Ok(1..)));
+        server.refused(0, "a third of two");
+        held.pop();
+        server.good(&good).await;
+    });
+}

@@ -133,6 +133,19 @@ impl Node {
         fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
     }
 
+    /// Ports on which it listens: of all that the system has, those whose sockets it has open.
+    pub(crate) fn ports(&self) -> Vec<u16> {
+        let files = std::fs::read_dir(format!("/proc/{}/fd", self.child.id())).unwrap();
+        let files = files.filter_map(|file| std::fs::read_link(file.unwrap().path()).ok());
+        let files: Vec<_> = files.map(|to| to.to_string_lossy().into_owned()).collect();
+        let listening = |line: &str| {
+            let fields: Vec<_> = line.split_whitespace().collect();
+            let is_its = fields[3] == "0A" && files.contains(&format!("socket:[{}]", fields[9]));
+            is_its.then(|| u16::from_str_radix(fields[1].rsplit_once(':').unwrap().1, 16).unwrap())
+        };
+        self.proc("net/tcp").lines().skip(1).filter_map(listening).collect()
+    }
+
     fn proc(&self, file: &str) -> String {
         std::fs::read_to_string(format!("/proc/{}/{file}", self.child.id())).unwrap()
     }

@@ -1,5 +1,8 @@
 //! A connection as ractor_cluster gets it: checked for the claimed name, and ended when it is silent or stuck.
 
+#[cfg(test)]
+mod tests;
+
 use std::fmt;
 use std::io;
 use std::pin::Pin;

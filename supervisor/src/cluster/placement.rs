@@ -1,4 +1,4 @@
-//! Weighted rendezvous hashing, in whole numbers alone: every machine computes the same.
+//! Placement: which node comes first for a piece of work. Weighted rendezvous hashing, in whole numbers alone: every machine computes the same.
 //!
 //! For a key, every node draws as many tickets as its weight, and the node with the highest ticket comes first. Tickets
 //! depend on nothing but key, name and their number. So a node gets its share of the keys; a node that leaves or loses
@@ -55,15 +55,6 @@ fn score(key: &[u8], name: &NodeName, weight: Weight) -> u64 {
     (0..weight.0).map(|_| tickets.draw()).max().unwrap_or(0)
 }
 
-/// The node that a key belongs to; none if there is no candidate.
-pub fn owner<'a>(
-    key: &[u8],
-    candidates: impl IntoIterator<Item = (&'a NodeName, Weight)>,
-) -> Option<&'a NodeName> {
-    let scored = candidates.into_iter().map(|(name, weight)| (score(key, name, weight), name));
-    scored.max().map(|(_, name)| name)
-}
-
 /// The candidates in the order in which a key would belong to them, if those before were not there.
 pub fn ranking<'a>(
     key: &[u8],
@@ -74,3 +65,6 @@ pub fn ranking<'a>(
     scored.sort_unstable_by(|left, right| right.cmp(left));
     scored.into_iter().map(|(_, name)| name).collect()
 }
+
+#[cfg(test)]
+mod tests;

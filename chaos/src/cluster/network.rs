@@ -1,0 +1,134 @@
+//! A network of the experiment's own: one namespace for each node and one for the switch between them.
+//!
+//! Nothing of the machine's own network is touched, and all of it goes with the namespaces.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use crate::experiment::ExperimentError;
+
+/// Names of namespaces begin with it; the number of the process that made them follows.
+const PREFIX: &str = "orrery-chaos-";
+
+/// Namespaces, removed when dropped.
+#[derive(Debug)]
+pub(super) struct Network {
+    prefix: String,
+    nodes: usize,
+}
+
+impl Network {
+    /// Connects so many namespaces.
+    ///
+    /// # Errors
+    ///
+    /// [`ExperimentError::Skipped`] if `ip` or `nft` is missing or refuses.
+    pub(super) fn new(nodes: usize) -> Result<Self, ExperimentError> {
+        remove_left_behind();
+        let network = Self { prefix: format!("{PREFIX}{}", std::process::id()), nodes };
+        let switch = network.switch();
+        ip(&format!("netns add {switch}"))?;
+        ip(&format!("-n {switch} link add switch type bridge"))?;
+        ip(&format!("-n {switch} link set switch up"))?;
+        for node in 0..nodes {
+            let (namespace, address) = (network.namespace(node), address(node));
+            ip(&format!("netns add {namespace}"))?;
+            ip(&format!("-n {namespace} link set lo up"))?;
+            ip(&format!("-n {namespace} link add eth0 type veth peer name port{node} netns {switch}"))?;
+            ip(&format!("-n {switch} link set port{node} master switch up"))?;
+            ip(&format!("-n {namespace} addr add {address}/24 dev eth0"))?;
+            ip(&format!("-n {namespace} link set eth0 up"))?;
+            network.nft(node, "add table inet cut")?;
+            network.nft(node, "add chain inet cut input { type filter hook input priority 0 ; }")?;
+        }
+        Ok(network)
+    }
+
+    /// The same command within the namespace of a node; the process is the same.
+    pub(super) fn within(&self, node: usize, command: &Command) -> Command {
+        let mut within = Command::new("ip");
+        within.args(["netns", "exec", &self.namespace(node)]);
+        within.arg(command.get_program()).args(command.get_args());
+        for (name, _) in command.get_envs().filter(|(_, value)| value.is_none()) {
+            within.env_remove(name);
+        }
+        if let Some(folder) = command.get_current_dir() {
+            within.current_dir(folder);
+        }
+        within
+    }
+
+    /// Drops everything from and to a node. Where it arrives: a sender whose own system drops is told so.
+    pub(super) fn cut(&self, node: usize) -> Result<(), ExperimentError> {
+        self.nft(node, "add rule inet cut input iifname eth0 drop")?;
+        let rule = format!("add rule inet cut input ip saddr {} drop", address(node));
+        (0..self.nodes).filter(|other| *other != node).try_for_each(|other| self.nft(other, &rule))
+    }
+
+    /// Drops nothing any more.
+    pub(super) fn heal(&self) -> Result<(), ExperimentError> {
+        (0..self.nodes).try_for_each(|node| self.nft(node, "flush chain inet cut input"))
+    }
+
+    fn namespace(&self, node: usize) -> String {
+        format!("{}-{node}", self.prefix)
+    }
+
+    fn switch(&self) -> String {
+        format!("{}-switch", self.prefix)
+    }
+
+    fn nft(&self, node: usize, rule: &str) -> Result<(), ExperimentError> {
+        let namespace = self.namespace(node);
+        let words = ["netns", "exec", &namespace, "nft", rule];
+        run(&words)
+    }
+}
+
+impl Drop for Network {
+    fn drop(&mut self) {
+        let nodes = (0..self.nodes).map(|node| self.namespace(node));
+        nodes.chain([self.switch()]).for_each(remove);
+    }
+}
+
+/// Of a node in its namespace.
+pub(super) fn address(node: usize) -> String {
+    format!("10.77.0.{}", node + 1)
+}
+
+/// What an experiment made that was itself killed.
+fn remove_left_behind() {
+    let Ok(listed) = Command::new("ip").args(["netns", "list"]).output() else { return };
+    let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
+    let names = listed.lines().filter_map(|line| line.split_whitespace().next());
+    for name in names {
+        let process = name.strip_prefix(PREFIX).and_then(|rest| rest.split_once('-')).map(|(id, _)| id);
+        if process.is_some_and(|id| !Path::new("/proc").join(id).exists()) {
+            remove(name.to_owned());
+        }
+    }
+}
+
+fn remove(namespace: String) {
+    let mut command = Command::new("ip");
+    // One that was not made yet is none to remove.
+    let _ = command.args(["netns", "del", &namespace]).stderr(Stdio::null()).status();
+}
+
+fn ip(words: &str) -> Result<(), ExperimentError> {
+    run(&words.split(' ').collect::<Vec<_>>())
+}
+
+fn run(words: &[&str]) -> Result<(), ExperimentError> {
+    let skipped = |why: &dyn std::fmt::Display| {
+        let command = words.join(" ");
+        let fix = "cutting a node off needs root, `ip` (iproute2) and `nft` (nftables)";
+        ExperimentError::Skipped(format!("ip {command}: {why}; {fix}"))
+    };
+    let output = Command::new("ip").args(words).output().map_err(|error| skipped(&error))?;
+    match output.status.success() {
+        true => Ok(()),
+        false => Err(skipped(&String::from_utf8_lossy(&output.stderr).trim())),
+    }
+}
