@@ -33,8 +33,10 @@ async fn a_rival_that_ends_a_slot_earlier_costs_one_restart_of_each_output() {
     objects.open_gate();
     ours.end_normally().await;
     // Whoever sends to an output that ended so may fail too, and be told before it.
-    let (told, others): (Vec<_>, Vec<_>) =
-        ours.restarts().into_iter().partition(|report| report.contains("another writer ended a slot inside of"));
+    let (told, others): (Vec<_>, Vec<_>) = ours
+        .restarts()
+        .into_iter()
+        .partition(|report| report.contains("another writer ended a slot inside of"));
     assert!((1..=2).contains(&told.len()), "{told:?} {others:?}");
     assert!(others.iter().all(|report| report.contains("has ended")), "{others:?}");
     check_rows(&objects, LAST).await;

@@ -18,6 +18,7 @@ use orrery_actors::exchange::FlightHandlers;
 use orrery_supervisor::cluster::NodeName;
 use orrery_supervisor::cluster::lease::Coordination;
 use orrery_supervisor::cluster::membership::Member;
+use orrery_supervisor::cluster::role::Role;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::watch;
@@ -32,6 +33,9 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 
 /// An action's body has some dozen bytes.
 const BODY_BYTES_MAX: usize = 4096;
+
+/// Those who are asked for the lease: one who is up to date is enough.
+const CANDIDATES_MAX: usize = 3;
 
 /// What can be asked.
 const ACTIONS: [(&str, &str); 7] = [
@@ -165,15 +169,22 @@ impl Inspection {
     async fn nodes(&self) -> Value {
         let members = self.peers.members();
         let nodes: Vec<Value> = members.iter().map(described).collect();
-        json!({ "coordinator": self.coordinator(), "nodes": nodes })
+        json!({ "coordinator": self.coordinator().await, "nodes": nodes })
     }
 
-    /// The newest lease that this node has seen.
-    fn coordinator(&self) -> Value {
-        let newest = self.coordination.borrow().newest.clone();
-        newest.map_or(Value::Null, |lease| {
-            json!({ "node": lease.holder.name.as_str(), "incarnation": lease.holder.incarnation, "epoch": lease.epoch.get() })
-        })
+    /// The newest lease that this node has seen; or, if it is none of those that look at leases, that they have.
+    async fn coordinator(&self) -> Value {
+        let own = lease(&self.coordination.borrow());
+        if !own.is_null() {
+            return own;
+        }
+        let members = self.peers.members();
+        let candidates = members.others().filter(|member| member.profile.roles.contains(Role::Coordinator));
+        let asked = candidates
+            .take(CANDIDATES_MAX)
+            .map(|member| self.peers.ask(&member.identity.name, &Ask::Coordinator, ANSWER_WITHIN));
+        let told = join_all(asked).await.into_iter().filter_map(Result::ok).map(value);
+        told.max_by_key(|lease| lease["epoch"].as_u64()).unwrap_or_default()
     }
 
     async fn tree(&self) -> Value {
@@ -195,7 +206,8 @@ impl Inspection {
             }
             node
         });
-        json!({ "coordinator": self.coordinator(), "nodes": join_all(asked).await })
+        let (coordinator, nodes) = tokio::join!(self.coordinator(), join_all(asked));
+        json!({ "coordinator": coordinator, "nodes": nodes })
     }
 
     async fn ask_all(&self, ask: &Ask) -> Value {
@@ -210,6 +222,14 @@ impl Inspection {
         });
         json!({ "nodes": join_all(asked).await })
     }
+}
+
+/// The newest lease that was seen, if any was.
+pub(super) fn lease(coordination: &Coordination) -> Value {
+    let newest = coordination.newest.as_ref();
+    newest.map_or(Value::Null, |lease| {
+        json!({ "node": lease.holder.name.as_str(), "incarnation": lease.holder.incarnation, "epoch": lease.epoch.get() })
+    })
 }
 
 fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Status> {

@@ -334,6 +334,7 @@ impl ClusterNode {
             }
             Ask::Report => Ok(Told::Report(assignee.report(control.parked_reason(), is_draining).await)),
             Ask::Tree => control.perform(Request::Status).await.map(Told::Value).map_err(Refusal::failed),
+            Ask::Coordinator => Ok(Told::Value(inspection::lease(&self.coordination.borrow()))),
             Ask::Restarts { last } => {
                 let restarts = control.perform(Request::Restarts { last: last.min(RESTARTS_MAX) }).await;
                 restarts.map(Told::Value).map_err(Refusal::failed)

@@ -14,6 +14,8 @@ pub(crate) enum Ask {
     Report,
     /// Its supervision tree, and what it counts.
     Tree,
+    /// The newest lease that it has seen.
+    Coordinator,
     /// What its supervisors restarted, newest last.
     Restarts {
         /// At most so many.
