@@ -89,7 +89,22 @@ impl CoordinatorCore {
                 self.owners.insert(id, owner);
             }
         }
+        self.give_the_first(view, &ready);
         self.tasks(view)
+    }
+
+    /// All others wait for the first span: if nobody has room for it, whoever has the last one does it instead.
+    fn give_the_first(&mut self, view: &View, ready: &BTreeMap<&NodeName, &Worker>) {
+        let Some(first) = view.spans.first().map(LedgerSpan::id) else { return };
+        if self.owners.contains_key(&first) {
+            return;
+        }
+        let owned = view.spans.iter().rev().map(LedgerSpan::id).find(|id| self.owners.contains_key(id));
+        let Some(last) = owned.and_then(|id| self.owners.remove(&id)) else { return };
+        let worker = ready.get(&last.node).copied();
+        if let Some(owner) = worker.and_then(|worker| choose_stages(worker, &first, ready)) {
+            self.owners.insert(first, owner);
+        }
     }
 
     fn choose(&self, id: &TaskId, ready: &BTreeMap<&NodeName, &Worker>) -> Option<Owner> {
@@ -195,6 +210,21 @@ mod tests {
         let after = owners(&core.plan(&view));
         assert!(before.iter().all(|(id, node)| node == "a" || after[id] == *node), "{before:?} {after:?}");
         assert!(after.values().all(|node| node != "a") && after.len() == 3, "{after:?}");
+    }
+
+    /// Whoever has later ledgers waits for the first ones, which must not wait for whoever has later ones.
+    #[test]
+    fn the_first_span_is_done_though_all_are_full() {
+        let mut core = CoordinatorCore::default();
+        let workers = vec![worker("a", "fps"), worker("b", "fps")];
+        let mut view = View { spans: spans(&[10, 20, 30, 40]), workers };
+        let before = owners(&core.plan(&view));
+        assert_eq!(before.len(), 4);
+        let gone = before[&TaskId::Until(10)].clone();
+        view.workers.retain(|worker| worker.name.as_str() != gone);
+        let after = owners(&core.plan(&view));
+        assert!(after.contains_key(&TaskId::Until(10)) && after.len() == 2, "{before:?} {after:?}");
+        assert!(after.values().all(|node| *node != gone), "{after:?}");
     }
 
     #[test]

@@ -92,6 +92,13 @@ impl Assignee {
         if let Some(states) = &states {
             // What the supervisor has forgotten may be started again.
             assigned.tasks.retain(|id, _| states.contains_key(id));
+            // What runs and was not noted, because whoever started it was broken off, goes on if it is wanted, and is ended if not.
+            for id in states.keys().filter(|id| !assigned.tasks.contains_key(id)).copied().collect::<Vec<_>>()
+            {
+                let wanted = assignment.tasks.iter().find(|task| task.id == id).cloned();
+                let unknown = Task { id, from: 0, fetcher: None, sink: None };
+                assigned.tasks.insert(id, wanted.unwrap_or(unknown));
+            }
         }
         let wanted: &[Task] = if is_draining { &[] } else { &assignment.tasks };
         // Who is parked has nothing that could be started or ended.

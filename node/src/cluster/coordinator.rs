@@ -25,6 +25,7 @@ use tokio::sync::watch;
 use super::hearing::Hearing;
 use super::message::{Ask, Assignment, Report, Told};
 use super::peers::Peers;
+use super::settings::TASKS_MAX;
 
 /// Between two decisions: what a node that has nothing to do waits for more, on average half of it. Each costs two requests to
 /// the store of the dataset.
@@ -32,6 +33,9 @@ const ROUND_EVERY: Duration = Duration::from_millis(200);
 
 /// A node that does not answer sooner gets nothing new in this round.
 const ANSWER_WITHIN: Duration = Duration::from_millis(1500);
+
+/// A source that does not tell it sooner is asked again later: nodes wait for what they are to do.
+const TIP_WITHIN: Duration = Duration::from_secs(2);
 
 /// Between two looks at the newest ledger of the sources.
 const TIP_EVERY: Duration = Duration::from_secs(2);
@@ -146,7 +150,7 @@ impl CoordinatorState {
     async fn begin(&self, epoch: u64) -> Result<Option<Active>, ExitError> {
         let mut tables = Vec::new();
         for kind in [TableKind::TokenTransfers, TableKind::Ledgers] {
-            match Table::open(&self.settings.dataset, kind, &self.settings.settings).await {
+            match self.open(kind).await {
                 Ok(table) => tables.push(table),
                 Err(error) => return passing(error, "open the dataset").map(|()| None),
             }
@@ -156,6 +160,16 @@ impl CoordinatorState {
         active.listen(&self.settings).await;
         tracing::info!(epoch, next = active.next().map(|next| next.0), "coordinator is active");
         Ok(Some(active))
+    }
+
+    /// A table that is there is taken as it is: what this node thought when it started may have been overtaken by others.
+    async fn open(&self, kind: TableKind) -> Result<Table, DatasetError> {
+        let CoordinatorSettings { dataset, settings, .. } = &self.settings;
+        let existing = DatasetSettings { start_ledger: None, grid: None, ..settings.clone() };
+        match Table::open(dataset, kind, &existing).await {
+            Err(DatasetError::NoTable { .. }) => Table::open(dataset, kind, settings).await,
+            opened => opened,
+        }
     }
 }
 
@@ -187,18 +201,23 @@ impl Active {
         }
         let known = self.newest.map(|(newest, _)| newest);
         for source in &settings.sources {
-            match source.tip(known).await {
-                Ok(newest) => {
-                    self.newest = Some((newest, now));
+            match tokio::time::timeout(TIP_WITHIN, source.tip(known)).await {
+                // A source that is behind another one takes nothing back.
+                Ok(Ok(newest)) => {
+                    self.newest =
+                        Some((known.map_or(newest, |known| known.max(newest)), settings.clock.now()));
                     return;
                 }
-                Err(error) => {
+                Ok(Err(error)) => {
                     tracing::warn!(%error, source = source.name(), "cannot tell the newest ledger");
+                }
+                Err(_) => {
+                    tracing::warn!(source = source.name(), within = ?TIP_WITHIN, "does not tell the newest ledger");
                 }
             }
         }
         // Asked again later, with what was known.
-        self.newest = known.map(|known| (known, now));
+        self.newest = known.map(|known| (known, settings.clock.now()));
     }
 
     /// Who is to do what.
@@ -211,9 +230,9 @@ impl Active {
             settings.metrics.newest(newest);
         }
         let workers: Vec<Worker> = members.map(|member| self.worker(member)).collect();
-        let capacities =
-            workers.iter().filter(|worker| worker.is_ready).map(|worker| worker.capacity as usize);
-        let count = capacities.sum();
+        // No more than there is room for: a span behind one that nobody has would wait for it.
+        let able = workers.iter().filter(|worker| worker.is_ready && worker.processes);
+        let count = able.map(|worker| worker.capacity as usize).sum();
         let spans =
             match (self.next(), self.tables.first(), self.newest.map(|(newest, _)| newest).or(settings.to)) {
                 (Some(next), Some(table), Some(newest)) => {
@@ -235,7 +254,8 @@ impl Active {
             fetches: roles.contains(Role::Fetcher),
             processes: roles.contains(Role::Processor),
             writes: roles.contains(Role::Sink),
-            capacity: member.profile.capacity,
+            // What a node says of itself is not believed without bounds.
+            capacity: member.profile.capacity.min(TASKS_MAX),
             load: member.load,
             // A suspect keeps what it has: it may be back before others have caught up.
             is_ready: self.hearing.answers(name) && !member.draining && !is_parked,

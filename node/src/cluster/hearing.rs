@@ -16,8 +16,9 @@ use super::message::Report;
 /// them, and has links to them, in half of it.
 const SETTLES_WITHIN: Duration = Duration::from_secs(1);
 
-/// Rounds without an answer after which a node's tasks are given to others, though the membership has it.
-const SILENT_ROUNDS_MAX: u32 = 3;
+/// Rounds without an answer, which without a link are 200 ms each, after which a node's tasks are given to others though
+/// the membership has it.
+const SILENT_ROUNDS_MAX: u32 = 15;
 
 /// Of one term of a coordinator.
 #[derive(Debug)]

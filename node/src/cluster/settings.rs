@@ -10,7 +10,7 @@ use crate::config::Config;
 use crate::exit::Failure;
 
 /// Most ranges of ledgers at once: each is a pipeline with its own memory.
-const TASKS_MAX: u32 = 64;
+pub(super) const TASKS_MAX: u32 = 64;
 
 /// How a node takes part in a cluster.
 #[derive(Clone, Debug)]

@@ -20,7 +20,7 @@ const ADDRESSES_MAX: usize = 4;
 /// Whoever is asked.
 pub(crate) enum Target {
     /// A cluster.
-    Cluster(Cluster),
+    Cluster(Box<Cluster>),
     /// The node with this data directory.
     Node(PathBuf),
 }
@@ -103,7 +103,10 @@ impl Target {
     /// Those of [`Cluster::new`], or of the configuration.
     pub(crate) async fn new(args: &TargetArgs) -> Result<Self, Failure> {
         match &args.cluster.cluster {
-            Some(address) => Ok(Self::Cluster(Cluster::new(address, &args.cluster.proof).await?)),
+            Some(address) => {
+                let cluster = Cluster::new(address, &args.cluster.proof).await?;
+                Ok(Self::Cluster(Box::new(cluster)))
+            }
             None => Ok(Self::Node(Asked::new(&args.node)?.data_dir().to_owned())),
         }
     }
