@@ -43,7 +43,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 const REST: u32 = 5;
 
 /// Datasets without a round in a row after which the experiment is no good.
-const BARREN_MAX: u32 = 3;
+const BARREN_MAX: u32 = 10;
 
 /// What is asked for.
 #[derive(Clone, Debug)]
