@@ -200,7 +200,7 @@ impl TableOutput {
             let Some(table) = &mut self.table else { return Err(internal("the table is not open")) };
             match table.store_ahead(rows.clone()).await {
                 Ok(slot) => break slot,
-                Err(error) => self.wait("store a file of", error, &mut outage).await?,
+                Err(error) => self.wait("commit to", error, &mut outage).await?,
             }
         };
         self.stored.push_back(Stored { slot, since });
