@@ -26,7 +26,7 @@ use crate::workload::{FIRST_LEDGER, Mode, Workload};
 
 use network::Network;
 use nodes::Nodes;
-use plan::Plan;
+use plan::{Plan, Round};
 use progress::Tip;
 
 pub use plan::Fault;
@@ -80,7 +80,7 @@ pub fn run(settings: &ClusterSettings, progress: &mut dyn Write) -> Result<Clust
     let report = ClusterReport::new(settings, took);
     let plan = Plan::new(*seed, faults, *nodes);
     let network = network.as_ref().zip(certificates);
-    let mut experiment = Experiment { settings, clock, network, plan, report, progress };
+    let mut experiment = Experiment { settings, clock, network, plan, drawn: None, report, progress };
     let line = format!("undisturbed: {:.1} s, {} slots a table", took.as_secs_f64(), workload.slots());
     experiment.say(&line)?;
     experiment.disturb_all(&expected)?;
@@ -94,6 +94,8 @@ struct Experiment<'a> {
     clock: SystemClock,
     network: Option<(&'a Network, PathBuf)>,
     plan: Plan,
+    /// Drawn, but its dataset was complete before its moment came: the next dataset's first.
+    drawn: Option<Round>,
     report: ClusterReport,
     progress: &'a mut dyn Write,
 }
@@ -146,7 +148,7 @@ impl Experiment<'_> {
         }
         let slots = self.settings.workload.slots();
         while self.rounds_left() > 0 && slots - tip.look() > slots / REST && self.report.problems.is_empty() {
-            let round = self.plan.round();
+            let round = self.drawn.take().unwrap_or_else(|| self.plan.round());
             let until = self.now() + round.delay;
             while self.now() < until {
                 self.note_ends(nodes, None, tip.look() >= slots)?;
@@ -154,6 +156,8 @@ impl Experiment<'_> {
             }
             if tip.look() < slots && self.report.problems.is_empty() {
                 self.round(nodes, &mut tip, &round)?;
+            } else {
+                self.drawn = Some(round);
             }
         }
         Ok(())
