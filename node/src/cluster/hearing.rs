@@ -139,14 +139,14 @@ mod tests {
     }
 
     #[test]
-    fn a_node_answers_until_it_was_silent_for_three_rounds() {
+    fn a_node_answers_until_it_was_silent_for_too_long() {
         let mut hearing = Hearing::new(after(0), true);
         let a: NodeName = "a".parse().unwrap();
         assert!(!hearing.answers(&a) && !hearing.has_heard(&a));
         hearing.note_silence(&a);
         assert!(!hearing.has_heard(&a), "silence is no answer");
         hearing.note(a.clone(), nothing());
-        (0..2).for_each(|_| hearing.note_silence(&a));
+        (1..SILENT_ROUNDS_MAX).for_each(|_| hearing.note_silence(&a));
         assert!(hearing.answers(&a));
         hearing.note_silence(&a);
         assert!(!hearing.answers(&a) && hearing.has_heard(&a));
