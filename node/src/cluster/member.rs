@@ -282,10 +282,11 @@ impl ClusterNode {
                 }
                 Some(()) = answers.next() => {}
                 Ok(()) = members.changed() => self.links.want(addresses(&members.borrow_and_update())),
-                ended = self.membership.ended() => {
-                    let why = ended.err().map_or_else(|| "it has left".to_owned(), |error| error.to_string());
-                    return Err(Failure::Unavailable(format!("membership: {why}")));
-                }
+                ended = self.membership.ended() => return Err(match ended {
+                    Err(error) if error.is_of_name() => Failure::Configuration(error.to_string()),
+                    Err(error) => Failure::Unavailable(format!("membership: {error}")),
+                    Ok(()) => Failure::Unavailable("membership: it has left".to_owned()),
+                }),
                 Ok(_) = complete.wait_for(|complete| *complete) => return Ok(Served::Complete),
                 Ok(_) = draining.wait_for(|draining| *draining), if !is_draining_before => return Ok(Served::Drain),
             }
