@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use futures::FutureExt;
-use futures::future::BoxFuture;
+use futures::future::{BoxFuture, try_join_all};
 use orrery_actors::dataset::{Put, Store};
 use orrery_supervisor::ChildSpec;
 use orrery_supervisor::Clock;
@@ -20,6 +20,9 @@ const FOLDER: &str = "_orrery/leases/";
 
 /// A lease has some dozen bytes.
 const LEASE_BYTES_MAX: u64 = 4096;
+
+/// Old leases that are deleted at a time.
+const DELETIONS_MAX: usize = 8;
 
 /// Leases of a dataset's coordinators.
 struct DatasetLeases(Store);
@@ -49,12 +52,32 @@ impl LeaseStore for DatasetLeases {
             let listed = self.0.list(FOLDER).await.map_err(failed)?;
             let epochs = listed.iter().filter_map(|object| epoch(&object.name));
             let Some(epoch) = epochs.max() else { return Ok(None) };
+            let lease = self.get(epoch).await?;
+            lease.map(Some).ok_or_else(|| LeaseStoreError(format!("lease {epoch} is listed and not there")))
+        }
+        .boxed()
+    }
+
+    fn get(&self, epoch: Epoch) -> BoxFuture<'_, Result<Option<Lease>, LeaseStoreError>> {
+        async move {
             let bytes = self.0.read(&path(epoch), LEASE_BYTES_MAX).await.map_err(failed)?;
-            let bytes =
-                bytes.ok_or_else(|| LeaseStoreError(format!("lease {epoch} is listed and not there")))?;
+            let Some(bytes) = bytes else { return Ok(None) };
             let stored: Stored = serde_json::from_slice(&bytes).map_err(failed)?;
             let holder: NodeIdentity = stored.holder.parse().map_err(failed)?;
             Ok(Some(Lease { epoch, holder }))
+        }
+        .boxed()
+    }
+
+    fn forget(&self, before: Epoch) -> BoxFuture<'_, Result<usize, LeaseStoreError>> {
+        async move {
+            let listed = self.0.list(FOLDER).await.map_err(failed)?;
+            let epochs = listed.iter().filter_map(|object| epoch(&object.name));
+            let old: Vec<String> = epochs.filter(|epoch| *epoch < before).map(path).collect();
+            for some in old.chunks(DELETIONS_MAX) {
+                try_join_all(some.iter().map(|path| self.0.remove_own(path))).await.map_err(failed)?;
+            }
+            Ok(old.len())
         }
         .boxed()
     }
@@ -93,6 +116,8 @@ pub(super) fn child(
 
 #[cfg(test)]
 mod tests {
+    use orrery_actors::dataset::{DatasetUrl, Retry};
+
     use super::*;
 
     #[test]
@@ -105,5 +130,25 @@ mod tests {
         check("00000000000000000000.json", None);
         check("x.json", None);
         check("00000000000000000007", None);
+    }
+
+    #[tokio::test]
+    async fn leases_are_created_once_found_and_deleted_up_to_an_epoch() {
+        let store = Store::connect(&DatasetUrl::Memory, &|_| None, Retry::new(1).unwrap()).unwrap();
+        let leases = DatasetLeases(store);
+        let number = |number| Epoch::new(number).unwrap();
+        let lease = |epoch, holder: &str| Lease { epoch: number(epoch), holder: holder.parse().unwrap() };
+        assert_eq!(leases.newest().await, Ok(None));
+        for epoch in 1..=12 {
+            assert_eq!(leases.create(&lease(epoch, "a.1")).await, Ok(Created::Created));
+        }
+        assert_eq!(leases.create(&lease(12, "b.1")).await, Ok(Created::Exists));
+        assert_eq!(leases.newest().await, Ok(Some(lease(12, "a.1"))));
+        assert_eq!(leases.get(number(13)).await, Ok(None));
+        assert_eq!(leases.forget(number(11)).await, Ok(10));
+        assert_eq!(leases.forget(number(11)).await, Ok(0));
+        assert_eq!(leases.get(number(10)).await, Ok(None));
+        assert_eq!(leases.get(number(11)).await, Ok(Some(lease(11, "a.1"))));
+        assert_eq!(leases.newest().await, Ok(Some(lease(12, "a.1"))));
     }
 }
