@@ -109,7 +109,8 @@ pub(super) fn child(
         let (store, coordination) = (Arc::new(DatasetLeases(store.clone())), coordination.clone());
         Ok(Box::pin(async move {
             keep(me, LeaseTimings::default(), store, members, clock, coordination).await;
-            Ok(())
+            // The membership has ended, and so does the node: that is no failure of this child.
+            std::future::pending().await
         }))
     })
 }

@@ -181,6 +181,7 @@ impl ClusterNode {
                 self.coordination.clone(),
             ));
         }
+        let cluster = self.settings.renewal().into_iter().fold(cluster, SupervisorSpec::child);
         ChildSpec::supervisor(cluster).restart(Restart::Permanent)
     }
 
@@ -315,7 +316,9 @@ impl ClusterNode {
 
     /// Tells the others that this node is gone.
     pub(crate) async fn leave(&self) {
-        if let Err(error) = self.membership.leave().await {
+        if let Err(error) = self.membership.leave().await
+            && !error.is_of_name()
+        {
             tracing::warn!(%error, "others are not told that this node leaves; they will notice");
         }
     }

@@ -2,8 +2,9 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use orrery_supervisor::ChildSpec;
 use orrery_supervisor::cluster::NodeName;
-use orrery_supervisor::cluster::certificates::{Credentials, Purpose};
+use orrery_supervisor::cluster::certificates::{Credentials, Purpose, keep_current};
 use orrery_supervisor::cluster::role::{Role, Roles};
 
 use crate::config::Config;
@@ -77,6 +78,20 @@ impl ClusterSettings {
     /// The node's name: its certificate's.
     pub(crate) fn name(&self) -> &NodeName {
         self.credentials.name()
+    }
+
+    /// The child that takes up a renewed certificate; none without files.
+    pub(crate) fn renewal(&self) -> Option<ChildSpec> {
+        let credentials = self.credentials.clone();
+        self.credentials.are_of_files().then(|| {
+            ChildSpec::task("certificates", move |_| {
+                let credentials = credentials.clone();
+                Ok(Box::pin(async move {
+                    keep_current(credentials).await;
+                    Ok(())
+                }))
+            })
+        })
     }
 }
 
