@@ -16,7 +16,11 @@ fn undisturbed(home: &Home) -> String {
 
 /// Starts a node with a state of its own.
 fn start(home: &Home, name: &str, arguments: &[&str]) -> Node {
-    let state = home.path(&format!("state-{name}"));
+    start_with_state(home, name, &format!("state-{name}"), arguments)
+}
+
+fn start_with_state(home: &Home, name: &str, state: &str, arguments: &[&str]) -> Node {
+    let state = home.path(state);
     let state = state.to_str().unwrap();
     let more = ["--name", name, "--data-dir", state, "--listen", "127.0.0.1:0", "--workers", "1"];
     home.start_elsewhere(&[&["run"], arguments, &more].concat(), &[])
@@ -107,6 +111,52 @@ fn what_a_node_will_not_do_others_do() {
     assert_eq!((commits(&nodes[0]), commits(&nodes[1])), (0, 24));
 }
 
+/// The first keeps on working; when it is killed, the second takes its place at another address.
+#[test]
+fn a_name_is_used_once_and_can_be_taken_when_its_node_was_killed() {
+    let home = Home::new();
+    let lake = home.synth("lake", 100);
+    let dataset = home.url("dataset");
+    let work = ["--insecure-loopback", "--source", &lake, "--dataset", &dataset, "--from", "genesis"];
+    let with = |name: &str, state: &str, join: &[&str]| {
+        start_with_state(&home, name, state, &[&work[..], join].concat())
+    };
+    let mut other = with("other", "state-other", &[]);
+    let joined = address(&mut other);
+    let mut first = with("twice", "state-1", &["--join", &joined]);
+    let taken = address(&mut first);
+    let twice = |node: &Node| node.log().matches("node joined node=twice").count();
+    other.until("first", |node| (twice(node) == 1).then_some(()));
+    let mut second = with("twice", "state-2", &["--join", &joined]);
+    assert_eq!(second.end().0, Some(78), "{}", second.log());
+    let says = format!("a node named `twice` is already in the cluster at {taken}");
+    assert!(second.log().contains(&says), "{}", second.log());
+    assert!(!second.log().contains("child failed"), "{}", second.log());
+    first.signal("-KILL");
+    first.end();
+    let _second = with("twice", "state-2", &["--join", &joined]);
+    other.until("second", |node| (twice(node) == 2).then_some(()));
+    assert!(!other.log().contains("datagram of the gossip dropped"), "{}", other.log());
+}
+
+/// Others may hold the lease that it cannot see.
+#[test]
+fn a_node_that_meets_nobody_warns_and_does_not_coordinate() {
+    let home = Home::new();
+    let lake = home.synth("lake", 100);
+    let dataset = home.url("dataset");
+    let work = ["--insecure-loopback", "--source", &lake, "--dataset", &dataset, "--from", "genesis"];
+    // Nobody listens on the port of that number.
+    let mut alone = start(&home, "alone", &[&work[..], &["--join", "127.0.0.1:1"]].concat());
+    alone.until("warning", |node| node.log().contains("no node that is to be joined answers").then_some(()));
+    assert!(alone.log().contains("127.0.0.1:1"), "{}", alone.log());
+    assert!(!alone.log().contains("this node coordinates"), "{}", alone.log());
+    let joined = address(&mut alone);
+    let other = start(&home, "other", &[&work[..], &["--join", &joined]].concat());
+    let works = |node: &Node| node.log().contains("slot committed");
+    alone.until("work", |node| (works(node) || works(&other)).then_some(()));
+}
+
 #[test]
 fn a_node_that_cannot_take_part_says_why() {
     let home = Home::new();
@@ -123,4 +173,6 @@ fn a_node_that_cannot_take_part_says_why() {
         "`writer` is no role",
     );
     check(&["--listen", "127.0.0.1:0", "--certificates", "nowhere"], 69, "nowhere");
+    let processes = ["--listen", "127.0.0.1:0", "--insecure-loopback", "--roles", "processor"];
+    check(&processes, 78, "give --join HOST:PORT");
 }

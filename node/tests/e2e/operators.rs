@@ -50,20 +50,7 @@ fn a_poison_ledger_parks_a_running_node_until_it_is_retried() {
     let home = Home::new();
     let (lake, object, whole) = torn_lake(&home);
     let dataset = home.url("dataset");
-    let arguments = [
-        "run",
-        "--source",
-        &lake,
-        "--dataset",
-        &dataset,
-        "--grid",
-        "2:16",
-        "--to",
-        TO,
-        "--http",
-        "127.0.0.1:0",
-    ];
-    let mut node = home.start(&arguments, &[]);
+    let mut node = home.follow(&lake, &dataset, &["--grid", "2:16", "--to", TO], &[]);
     let http = node.http();
     node.until("parking", |_| get(&http, "/readyz").1.contains("parked").then_some(()));
     assert_eq!(get(&http, "/readyz").0, 503);
@@ -132,20 +119,7 @@ fn a_running_node_tells_that_its_dataset_went_back_and_goes_on_when_it_is_resume
     let (lake, dataset) = (home.synth("lake", LEDGERS), home.url("dataset"));
     home.backfill(&lake, &dataset, &["--grid", "2:16", "--to", TO]).expect(0, "complete");
     fs::remove_dir_all(home.path("dataset")).unwrap();
-    let arguments = [
-        "run",
-        "--source",
-        &lake,
-        "--dataset",
-        &dataset,
-        "--grid",
-        "2:16",
-        "--to",
-        TO,
-        "--http",
-        "127.0.0.1:0",
-    ];
-    let mut node = home.start(&arguments, &[]);
+    let mut node = home.follow(&lake, &dataset, &["--grid", "2:16", "--to", TO], &[]);
     let http = node.http();
     node.until("alarm", |_| get(&http, "/readyz").1.contains("CKPT-1").then_some(()));
     let (_, metrics) = get(&http, "/metrics");
@@ -242,22 +216,7 @@ fn an_operator_parks_and_resumes_a_pipeline_of_a_node_that_runs_or_does_not() {
     let home = Home::new();
     let dataset = home.url("dataset");
     let source = "synthetic:?ledgers=100000&density=sparse&rate=100";
-    let start = || {
-        let arguments = [
-            "run",
-            "--source",
-            source,
-            "--dataset",
-            &dataset,
-            "--from",
-            "genesis",
-            "--grid",
-            "2:1",
-            "--http",
-            "127.0.0.1:0",
-        ];
-        home.start(&arguments, &[])
-    };
+    let start = || home.follow(source, &dataset, &["--from", "genesis", "--grid", "2:1"], &[]);
     home.run_here(&["park"]).expect(2, "no node keeps its state here");
     let mut node = start();
     let http = node.http();

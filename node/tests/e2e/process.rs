@@ -77,6 +77,18 @@ impl Home {
         self.run_with(&[&fixed[..], more].concat(), variables)
     }
 
+    /// Starts a node that follows its source and serves its health somewhere.
+    pub(crate) fn follow(
+        &self,
+        source: &str,
+        dataset: &str,
+        more: &[&str],
+        variables: &[(&str, &str)],
+    ) -> Node {
+        let fixed = ["run", "--source", source, "--dataset", dataset, "--http", "127.0.0.1:0"];
+        self.start(&[&fixed[..], more].concat(), variables)
+    }
+
     /// Starts a command that goes on.
     pub(crate) fn start(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Node {
         let state = self.state();

@@ -47,20 +47,8 @@ fn a_node_is_not_ready_while_it_starts_and_while_its_sources_are_away() {
         (ledger(request) >= refused.load(Ordering::Relaxed)).then_some(Reply::Busy(503, 3600))
     });
     let (source, dataset) = (format!("http://{}/lake", stub.address()), home.url("dataset"));
-    let arguments = [
-        "run",
-        "--source",
-        &source,
-        "--dataset",
-        &dataset,
-        "--from",
-        "2",
-        "--grid",
-        "2:4",
-        "--http",
-        "127.0.0.1:0",
-    ];
-    let mut node = home.start(&arguments, &[("ORRERY_NODE__UNREADY_AFTER_SECONDS", "0")]);
+    let unready = [("ORRERY_NODE__UNREADY_AFTER_SECONDS", "0")];
+    let mut node = home.follow(&source, &dataset, &["--from", "2", "--grid", "2:4"], &unready);
     let http = node.http();
     until(&mut node, &http, Some("starting"));
     refused_from.store(40, Ordering::Relaxed);
@@ -81,20 +69,7 @@ fn a_node_that_is_told_to_stop_while_it_starts_has_nothing_to_drain() {
     let home = Home::new();
     let stub = Stub::start(|_| Reply::Busy(503, 3600));
     let (source, dataset) = (format!("http://{}/lake", stub.address()), home.url("dataset"));
-    let arguments = [
-        "run",
-        "--source",
-        &source,
-        "--dataset",
-        &dataset,
-        "--from",
-        "2",
-        "--http",
-        "127.0.0.1:0",
-        "--output",
-        "json",
-    ];
-    let mut node = home.start(&arguments, &[]);
+    let mut node = home.follow(&source, &dataset, &["--from", "2", "--output", "json"], &[]);
     let http = node.http();
     until(&mut node, &http, Some("starting"));
     node.signal("-INT");

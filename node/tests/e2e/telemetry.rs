@@ -50,9 +50,7 @@ fn check_metrics(text: &str) {
 fn metrics_say_what_a_node_does() {
     let home = Home::new();
     let (dataset, source) = (home.url("dataset"), "synthetic:?ledgers=100000&density=sparse&rate=100");
-    let arguments =
-        ["run", "--source", source, "--dataset", &dataset, "--from", "genesis", "--http", "127.0.0.1:0"];
-    let mut node = home.start(&arguments, &[]);
+    let mut node = home.follow(source, &dataset, &["--from", "genesis"], &[]);
     let http = node.http();
     node.until_committed();
     home.run_here(&["kill", "pipelines/main/processor"]).expect(0, "");
@@ -154,9 +152,8 @@ fn a_collector_that_is_away_is_told_once_and_counted() {
     drop(held);
     let home = Home::new();
     let (dataset, source) = (home.url("dataset"), "synthetic:?ledgers=100000&density=sparse&rate=200");
-    let arguments =
-        ["run", "--source", source, "--dataset", &dataset, "--from", "genesis", "--http", "127.0.0.1:0"];
-    let mut node = home.start(&arguments, &[("ORRERY_TELEMETRY__OTLP", address.as_str())]);
+    let collector = [("ORRERY_TELEMETRY__OTLP", address.as_str())];
+    let mut node = home.follow(source, &dataset, &["--from", "genesis"], &collector);
     let http = node.http();
     let lost = || {
         let text = get(&http, "/metrics").1;

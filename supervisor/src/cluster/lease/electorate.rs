@@ -76,27 +76,13 @@ impl Electorate {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cluster::membership::{Member, Profile};
-    use crate::cluster::role::Roles;
+    use crate::cluster::membership::Member;
 
     #[test]
     fn who_joins_and_has_met_nobody_takes_no_lease() {
-        let member = |name: &str| Member {
-            identity: name.parse().unwrap(),
-            profile: Profile {
-                address: ([127, 0, 0, 1], 1).into(),
-                roles: Roles::all(),
-                version: String::new(),
-                protocol: 1,
-                capacity: 1,
-            },
-            load: 0.0,
-            draining: false,
-            state: MemberState::Alive,
-        };
         let check = |others: &[&str], is_joining: bool, expect: Eligibility| {
             let me: NodeIdentity = "me.5".parse().unwrap();
-            let all = others.iter().map(|name| member(name)).chain([member("me.5")]);
+            let all = others.iter().copied().chain(["me.5"]).map(Member::alive);
             let members = Members::new(me.clone(), all).joining(is_joining);
             let electorate = Electorate::of(&members);
             assert_eq!(electorate.eligibility(&me), Some(expect), "{others:?} {is_joining}");

@@ -333,22 +333,9 @@ async fn the_keeper_performs_what_the_core_decides() {
     use std::sync::Arc;
 
     use crate::clock::SystemClock;
-    use crate::cluster::membership::{Member, MemberState, Members, Profile};
-    use crate::cluster::role::Roles;
+    use crate::cluster::membership::{Member, Members};
 
-    let member = |node: &str, draining| Member {
-        identity: id(node),
-        profile: Profile {
-            address: ([127, 0, 0, 1], 1).into(),
-            roles: Roles::all(),
-            version: String::new(),
-            protocol: 1,
-            capacity: 1,
-        },
-        load: 0.0,
-        draining,
-        state: MemberState::Alive,
-    };
+    let member = |node: &str, draining| Member { draining, ..Member::alive(node) };
     // Those of its former life, of which most are deleted.
     let store = Arc::new(MemoryStore { failures: 1.into(), ..MemoryStore::with(1..=1000, "a.0") });
     let timings = LeaseTimings { read_interval: TICK, ..LeaseTimings::default() };

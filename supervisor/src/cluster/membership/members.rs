@@ -133,3 +133,19 @@ impl Members {
         self.members.is_empty()
     }
 }
+
+#[cfg(test)]
+impl Member {
+    /// One that is alive and may do everything.
+    pub(in crate::cluster) fn alive(identity: &str) -> Self {
+        let profile = Profile {
+            address: ([127, 0, 0, 1], 1).into(),
+            roles: Roles::all(),
+            version: String::new(),
+            protocol: 1,
+            capacity: 1,
+        };
+        let identity = identity.parse().expect("an identity");
+        Self { identity, profile, load: 0.0, draining: false, state: MemberState::Alive }
+    }
+}

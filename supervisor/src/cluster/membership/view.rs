@@ -44,20 +44,12 @@ pub(super) fn members(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cluster::membership::members::Profile;
-    use crate::cluster::role::Roles;
 
     const ALIVE: Standing = Standing::In(MemberState::Alive);
     const SUSPECT: Standing = Standing::In(MemberState::Suspect);
 
     fn check(nodes: &[(&str, Standing, bool)], expect: &[(&str, MemberState)]) {
-        let profile = Profile {
-            address: ([127, 0, 0, 1], 1).into(),
-            roles: Roles::all(),
-            version: String::new(),
-            protocol: 1,
-            capacity: 1,
-        };
+        let profile = Member::alive("me.5").profile;
         let told = |(identity, standing, left): &(&str, Standing, bool)| {
             let record = Record { profile: profile.clone(), load: 0.0, draining: false, left: *left };
             (identity.parse().unwrap(), record, *standing)
