@@ -181,7 +181,8 @@ async fn a_life_that_was_paused_ends_when_it_finds_itself_replaced() {
     let host = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let former = start_on(&host, settings("b.1", &[&a]));
     until_there(&a, &["a.1", "b.1"]).await;
-    let (resume, paused) = std::sync::mpsc::channel::<()>();
+    // One word is said.
+    let (resume, paused) = std::sync::mpsc::sync_channel::<()>(1);
     host.spawn(async move { paused.recv() });
     let later = start(settings("b.2", &[&a])).await;
     until_there(&a, &["a.1", "b.2"]).await;
