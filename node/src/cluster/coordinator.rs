@@ -16,7 +16,7 @@ use orrery_schemas::LedgerSequence;
 use orrery_supervisor::cluster::NodeName;
 use orrery_supervisor::cluster::control::{CallError, Refusal};
 use orrery_supervisor::cluster::lease::{Coordination, Epoch};
-use orrery_supervisor::cluster::membership::{Member, MemberState};
+use orrery_supervisor::cluster::membership::{Member, MemberState, Members};
 use orrery_supervisor::cluster::role::Role;
 use orrery_supervisor::{Clock, ErrorClass, ExitError, MonotonicTime};
 use ractor::{Actor, ActorProcessingErr, ActorRef};
@@ -39,6 +39,9 @@ const TIP_WITHIN: Duration = Duration::from_secs(2);
 
 /// Between two looks at the newest ledger of the sources.
 const TIP_EVERY: Duration = Duration::from_secs(2);
+
+/// Between two looks of a node that has met nobody whether all is done.
+const LONELY_LOOK_EVERY: Duration = Duration::from_secs(5);
 
 /// What it is made from.
 #[derive(Clone)]
@@ -73,6 +76,8 @@ impl ractor::Message for Round {}
 pub(crate) struct CoordinatorState {
     settings: CoordinatorSettings,
     active: Option<Active>,
+    /// When it was looked whether a node that has met nobody may end.
+    looked_at: Option<MonotonicTime>,
 }
 
 /// What it holds while it is the active one.
@@ -96,7 +101,7 @@ impl Actor for Coordinator {
         settings: CoordinatorSettings,
     ) -> Result<CoordinatorState, ActorProcessingErr> {
         myself.send_message(Round)?;
-        Ok(CoordinatorState { settings, active: None })
+        Ok(CoordinatorState { settings, active: None, looked_at: None })
     }
 
     async fn handle(
@@ -119,7 +124,7 @@ impl CoordinatorState {
             if self.active.take().is_some() {
                 tracing::info!("another coordinator is active, this one stands by");
             }
-            return Ok(());
+            return if members.is_joining() { self.end_if_complete(&members).await } else { Ok(()) };
         };
         if self.active.as_ref().is_none_or(|active| active.epoch != epoch) {
             let Some(active) = self.begin(epoch).await? else { return Ok(()) };
@@ -160,6 +165,33 @@ impl CoordinatorState {
         active.listen(&self.settings).await;
         tracing::info!(epoch, next = active.next().map(|next| next.0), "coordinator is active");
         Ok(Some(active))
+    }
+
+    /// A node that has met nobody may have come when all was done, and the others have ended: then so does it.
+    async fn end_if_complete(&mut self, members: &Members) -> Result<(), ExitError> {
+        let (Some(to), now) = (self.settings.to, self.settings.clock.now()) else { return Ok(()) };
+        if self.looked_at.is_some_and(|at| now.since(at) < LONELY_LOOK_EVERY) {
+            return Ok(());
+        }
+        self.looked_at = Some(now);
+        let settings = DatasetSettings { start_ledger: None, grid: None, ..self.settings.settings.clone() };
+        for kind in [TableKind::TokenTransfers, TableKind::Ledgers] {
+            match Table::open(&self.settings.dataset, kind, &settings).await {
+                Ok(table) if table.tip().next_ledger > to => {}
+                Ok(_) | Err(DatasetError::NoTable { .. }) => return Ok(()),
+                Err(error) => return passing(error, "look whether the dataset is complete"),
+            }
+        }
+        tracing::info!(last = to.0, "every ledger that is wanted is durable: there is nothing to join for");
+        let coordinator = members.me().name.as_str().to_owned();
+        let (network, tasks) = (self.settings.network.clone(), Vec::new());
+        // Any coordinator's word counts for more.
+        let done = Assignment { epoch: 0, coordinator, network, tasks, is_complete: true };
+        let told = self.settings.peers.ask(&members.me().name, &Ask::Assign(done), ANSWER_WITHIN).await;
+        told.map(|_| ()).or_else(|error| {
+            tracing::debug!(%error, "the node does not hear that it may end");
+            Ok(())
+        })
     }
 
     /// A table that is there is taken as it is: what this node thought when it started may have been overtaken by others.

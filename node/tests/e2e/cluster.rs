@@ -158,6 +158,19 @@ fn a_node_that_meets_nobody_warns_and_does_not_coordinate() {
 }
 
 #[test]
+fn a_node_that_comes_when_all_is_done_ends_though_nobody_is_left() {
+    let home = Home::new();
+    let lake = home.synth("lake", 100);
+    let dataset = home.url("dataset");
+    let work = ["--source", &lake, "--dataset", &dataset, "--from", "genesis", "--to", "101"];
+    let join = ["--insecure-loopback", "--join", "127.0.0.1:1"];
+    home.backfill(&lake, &dataset, &work[4..]).expect(0, "complete");
+    let mut late = start(&home, "late", &[&work[..], &join].concat());
+    assert_eq!(late.end().0, Some(0), "{}", late.log());
+    assert!(!late.log().contains("this node coordinates"), "{}", late.log());
+}
+
+#[test]
 fn a_node_that_cannot_take_part_says_why() {
     let home = Home::new();
     let check = |arguments: &[&str], code: i32, says: &str| {
