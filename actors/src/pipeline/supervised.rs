@@ -27,7 +27,7 @@ use super::noted::Notes;
 use super::places::{Place, Places};
 use super::table::{TableOutput, TableSettings};
 use super::work::{PipelineSettings, Proof};
-use crate::checkpoint::{NodeState, Quarantined, Seen};
+use crate::checkpoint::{NodeState, Quarantined, Seen, name_of_task};
 use crate::coordinator::Task;
 use crate::dataset::{DatasetSettings, Store, TableKind};
 use crate::envelope::{EventBatch, LedgerBatch, PoisonLedger, ProcessorMessage, SinkMessage, Worked};
@@ -147,7 +147,7 @@ impl SupervisedPipeline {
     /// The same on a dataset that is there, whatever it is.
     #[must_use]
     pub fn of_existing(self) -> Self {
-        let settings = DatasetSettings { start_ledger: None, grid: None, ..self.settings };
+        let settings = self.settings.of_existing();
         Self { settings, ..self }
     }
 
@@ -268,7 +268,7 @@ impl SupervisedPipeline {
 
     /// As what it is parked if it cannot go on: others that share its work can.
     fn parked_name(&self) -> String {
-        self.task.as_ref().map_or_else(|| self.name.clone(), |task| format!("{}/{task}", self.name))
+        self.task.as_ref().map_or_else(|| self.name.clone(), |task| name_of_task(&self.name, task))
     }
 
     fn processor(
@@ -306,7 +306,7 @@ impl SupervisedPipeline {
         let Some(state) = &self.state else { return Ok(()) };
         let entry = Quarantined {
             ledger,
-            pipeline: self.name.clone(),
+            pipeline: self.parked_name(),
             dataset: self.dataset.place().unwrap_or_default().to_owned(),
             source: source.to_owned(),
             file: file.to_owned(),

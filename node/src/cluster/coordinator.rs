@@ -165,7 +165,7 @@ impl CoordinatorState {
     /// A table that is there is taken as it is: what this node thought when it started may have been overtaken by others.
     async fn open(&self, kind: TableKind) -> Result<Table, DatasetError> {
         let CoordinatorSettings { dataset, settings, .. } = &self.settings;
-        let existing = DatasetSettings { start_ledger: None, grid: None, ..settings.clone() };
+        let existing = settings.of_existing();
         match Table::open(dataset, kind, &existing).await {
             Err(DatasetError::NoTable { .. }) => Table::open(dataset, kind, settings).await,
             opened => opened,
@@ -261,6 +261,7 @@ impl Active {
             is_ready: self.hearing.answers(name) && !member.draining && !is_parked,
             takes_more: member.state == MemberState::Alive,
             running: heard.map(running).unwrap_or_default(),
+            parked: heard.map(|report| report.parked_tasks.iter().copied().collect()).unwrap_or_default(),
         }
     }
 
@@ -270,15 +271,16 @@ impl Active {
             (Some(next), Some(to)) => next > to,
             _ => false,
         };
-        let me = settings.peers.members().me().name.clone();
+        let identity = settings.peers.members().me().clone();
+        let (next, to) = (self.next().map(|next| next.0), settings.to.map(|to| to.0));
+        let me = identity.name.clone();
         let asked = plan.into_iter().map(|(name, tasks)| {
             if !is_complete && !self.hearing.has_heard(&name) {
                 return (name, Ask::Report);
             }
-            let coordinator = me.as_str().to_owned();
-            let network = settings.network.clone();
-            let ask = Ask::Assign(Assignment { epoch: self.epoch, coordinator, network, tasks, is_complete });
-            (name, ask)
+            let (epoch, coordinator, network) = (self.epoch, identity.to_string(), settings.network.clone());
+            let assignment = Assignment { epoch, coordinator, network, tasks, next, to, is_complete };
+            (name, Ask::Assign(assignment))
         });
         // This node last when all is done: it may end as soon as it hears so.
         let (last, first): (Vec<_>, Vec<_>) = asked.partition(|(name, _)| is_complete && *name == me);

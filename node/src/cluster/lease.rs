@@ -49,22 +49,30 @@ impl LeaseStore for DatasetLeases {
             let listed = self.0.list(FOLDER).await.map_err(failed)?;
             let epochs = listed.iter().filter_map(|object| epoch(&object.name));
             let Some(epoch) = epochs.max() else { return Ok(None) };
-            let bytes = self.0.read(&path(epoch), LEASE_BYTES_MAX).await.map_err(failed)?;
-            let bytes =
-                bytes.ok_or_else(|| LeaseStoreError(format!("lease {epoch} is listed and not there")))?;
-            let stored: Stored = serde_json::from_slice(&bytes).map_err(failed)?;
-            let holder: NodeIdentity = stored.holder.parse().map_err(failed)?;
-            Ok(Some(Lease { epoch, holder }))
+            let holder = holder(&self.0, epoch).await?;
+            let holder =
+                holder.ok_or_else(|| LeaseStoreError(format!("lease {epoch} is listed and not there")))?;
+            Ok(Some(Lease { epoch, holder: holder.parse().map_err(failed)? }))
         }
         .boxed()
     }
+}
+
+/// Who holds the lease of an epoch, as written; `None` if nobody has taken it.
+pub(super) async fn holder(dataset: &Store, epoch: Epoch) -> Result<Option<String>, LeaseStoreError> {
+    let Some(bytes) = dataset.read(&path(epoch), LEASE_BYTES_MAX).await.map_err(failed)? else {
+        return Ok(None);
+    };
+    let stored: Stored = serde_json::from_slice(&bytes).map_err(failed)?;
+    Ok(Some(stored.holder))
 }
 
 fn failed(error: impl std::fmt::Display) -> LeaseStoreError {
     LeaseStoreError(error.to_string())
 }
 
-fn path(epoch: Epoch) -> String {
+/// Where the lease of an epoch is.
+pub(super) fn path(epoch: Epoch) -> String {
     format!("{FOLDER}{:020}.json", epoch.get())
 }
 
