@@ -335,13 +335,13 @@ pub(crate) struct ClusterArgs {
     /// The address that other nodes are told [default: that of --listen].
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub(crate) advertise: Option<String>,
-    /// A node that is there already.
+    /// Another node. With any, this one does nothing before it has met one; without, it may coordinate at once.
     #[arg(long, value_name = "HOST:PORT")]
     pub(crate) join: Vec<String>,
     /// What the node does: fetcher, processor, sink, coordinator, gateway [default: all].
     #[arg(long, value_name = "ROLES", value_delimiter = ',')]
     pub(crate) roles: Vec<String>,
-    /// What `orrery certs issue` wrote for this node.
+    /// What `orrery certs issue` wrote for this node; renewed files are taken up while it runs.
     #[arg(long, value_name = "DIR", conflicts_with = "insecure_loopback")]
     pub(crate) certificates: Option<PathBuf>,
     /// No certificates, to try a cluster on one machine; refused on any address but loopback.

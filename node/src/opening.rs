@@ -46,6 +46,14 @@ pub(crate) async fn open(settings: &Settings, goal: Goal) -> Result<Opened, Fail
     let backoff =
         Backoff::new(BACKOFF_FIRST, BACKOFF_CAP).map_err(|error| Failure::Bug(error.to_string()))?;
     let (clock, mut random) = (SystemClock::new(), SeededRandom::new(seed()));
+    let ignored = settings.without_effect().join(", ");
+    if !ignored.is_empty() {
+        tracing::warn!(
+            ignored,
+            "settings without effect: this node has not the role coordinator, and is told what to do; give them to those \
+             that have it"
+        );
+    }
     let mut attempts = 0;
     loop {
         let error = match attempt(settings, goal).await {

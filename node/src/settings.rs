@@ -81,7 +81,8 @@ impl Settings {
         }
         let patience = Some(source.patience_seconds).filter(|&seconds| seconds > 0).map(Duration::from_secs);
         Ok(Self {
-            name: node.name.clone(),
+            // In a cluster the certificate says who it is.
+            name: cluster.as_ref().map_or(node.name.as_str(), |cluster| cluster.name().as_str()).to_owned(),
             data_dir: node.data_dir.clone(),
             http: optional("node.http", &node.http)?,
             unready_after: Duration::from_secs(node.unready_after_seconds),
@@ -119,6 +120,17 @@ impl Settings {
     /// Whether this node finds out by itself what is to be done: it is alone, or may coordinate.
     pub(crate) fn needs_all(&self) -> bool {
         needs(&self.cluster, Role::Coordinator)
+    }
+
+    /// Keys that were set and change nothing: what is to be done, the coordinator says.
+    pub(crate) fn without_effect(&self) -> Vec<&'static str> {
+        let set = [
+            ("source.from", self.from.is_some()),
+            ("source.to", self.to.is_some()),
+            ("dataset.grid", self.grid.is_some()),
+        ];
+        let set = set.into_iter().filter(|(_, is_set)| *is_set && !self.needs_all());
+        set.map(|(key, _)| key).collect()
     }
 }
 
@@ -240,5 +252,45 @@ mod tests {
         let settings =
             with(|config| config.dataset.grid = vec!["2:1024".to_owned(), "100:16".to_owned()]).unwrap();
         assert_eq!(settings.grid.unwrap().steps().len(), 2);
+    }
+
+    #[test]
+    fn a_node_with_a_certificate_has_its_name() {
+        use std::time::Duration;
+
+        use orrery_supervisor::cluster::certificates::{Authority, Purpose, Validity};
+
+        let folder = tempfile::tempdir().unwrap();
+        let (ca, node) = (folder.path().join("ca"), folder.path().join("node"));
+        let validity = Validity::starting_now(Duration::from_secs(3600));
+        let authority = Authority::create(&ca, &"test".parse().unwrap(), validity).unwrap();
+        authority.issue(&"b".parse().unwrap(), Purpose::Node, validity, &node).unwrap();
+        let settings = with(|config| {
+            config.cluster.listen = "127.0.0.1:0".to_owned();
+            config.cluster.certificates = node;
+        });
+        assert_eq!(settings.unwrap().name, "b");
+        assert_eq!(with(|config| config.node.name = "alone".to_owned()).unwrap().name, "alone");
+    }
+
+    #[test]
+    fn what_only_a_coordinator_heeds_is_named() {
+        let check = |roles: &str, expect: &[&str]| {
+            let settings = with(|config| {
+                config.source.from = "genesis".to_owned();
+                config.source.to = "9".to_owned();
+                config.dataset.grid = vec!["1:16".to_owned()];
+                config.node.name = "a".to_owned();
+                config.cluster.listen = "127.0.0.1:0".to_owned();
+                config.cluster.join = vec!["127.0.0.1:1".to_owned()];
+                config.cluster.insecure_loopback = true;
+                config.cluster.roles = vec![roles.to_owned()];
+            });
+            assert_eq!(settings.unwrap().without_effect(), expect, "{roles}");
+        };
+        check("processor", &["source.from", "source.to", "dataset.grid"]);
+        check("fetcher,sink", &["source.from", "source.to", "dataset.grid"]);
+        check("coordinator,processor", &[]);
+        assert!(with(|config| config.source.to = "9".to_owned()).unwrap().without_effect().is_empty());
     }
 }

@@ -24,10 +24,8 @@ pub(crate) fn status(
     let now: Duration = node.readiness.clock.now().since(MonotonicTime::ORIGIN);
     let tasks: Map<String, Value> =
         metrics.parts().into_iter().map(|(task, counts)| (task, counted(&counts))).collect();
-    let cluster = node.settings.cluster.as_ref();
     json!({
-        // In a cluster the certificate says who it is.
-        "name": cluster.map_or(node.settings.name.as_str(), |cluster| cluster.name().as_str()),
+        "name": node.settings.name,
         "version": env!("CARGO_PKG_VERSION"),
         "now_ms": u64::try_from(now.as_millis()).unwrap_or(u64::MAX),
         "pipeline": {

@@ -10,6 +10,7 @@ use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use orrery_actors::metrics::{METRICS, MetricKind};
+use orrery_supervisor::cluster::certificates::EXPIRY;
 use tracing_subscriber::filter::{FilterExt, ParseError, filter_fn};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -156,6 +157,10 @@ fn install_metrics() -> Result<PrometheusHandle, Failure> {
         "Spans that are lost because the collector of telemetry.otlp takes none."
     );
     metrics::describe_gauge!(PARKED, "1 while a pipeline is parked and waits for a person.");
+    metrics::describe_gauge!(
+        EXPIRY,
+        "When the certificate of this node of a cluster runs out, in seconds since 1970 (UTC)."
+    );
     metrics::describe_gauge!("orrery_build_info", "1, with the version as a label.");
     metrics::gauge!("orrery_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
     Ok(handle)

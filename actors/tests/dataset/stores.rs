@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use orrery_actors::dataset::{
-    Dataset, DatasetError, DatasetErrorClass, Outcome, StoreError, Table, TableKind, verify,
+    Dataset, DatasetError, DatasetErrorClass, Outcome, Retry, Store, StoreError, Table, TableKind, verify,
 };
 use orrery_schemas::RowDigest;
 
@@ -101,4 +101,22 @@ async fn a_bounded_run_beside_an_unbounded_one_supersedes_its_slot() {
         (unbounded.tip().total_rows, unbounded.tip().total_digest),
         made::expected(TableKind::Ledgers, 100)
     );
+}
+
+#[tokio::test]
+async fn only_what_is_no_part_of_the_dataset_can_be_deleted() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("file://{}", folder.path().display()).parse().unwrap();
+    let on_disk = Store::connect(&url, &|_| None, Retry::new(1).unwrap()).unwrap();
+    for store in [on_disk, over(Objects::new(|_, _| Fate::Done))] {
+        let mine = "_orrery/leases/1.json";
+        store.put_create(mine, "x".into()).await.unwrap();
+        store.remove_own(mine).await.unwrap();
+        store.remove_own(mine).await.unwrap();
+        assert_eq!(store.read(mine, 10).await.unwrap(), None);
+        for path in ["token_transfers/x.parquet", "_orrery", ""] {
+            let error = store.remove_own(path).await.unwrap_err().to_string();
+            assert!(error.contains("part of the dataset"), "{error}");
+        }
+    }
 }

@@ -25,7 +25,8 @@ pub(crate) enum CertsAction {
         #[arg(long, value_name = "N", default_value_t = 3650, value_parser = clap::value_parser!(u32).range(1..=36_500))]
         days: u32,
     },
-    /// Make the certificate of one node: everything that belongs on it, in a folder to copy there.
+    /// Make the certificate of one node: everything that belongs on it, in a folder to copy there. To renew one, issue it again
+    /// with another --out and copy node.pem and node.key over the old ones: a running node takes them up.
     Issue {
         /// Name of the node: 1 to 63 of a-z, 0-9 and -.
         name: NodeName,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use futures::FutureExt;
-use futures::future::BoxFuture;
+use futures::future::{BoxFuture, try_join_all};
 use orrery_actors::dataset::{Put, Store};
 use orrery_supervisor::ChildSpec;
 use orrery_supervisor::Clock;
@@ -20,6 +20,9 @@ const FOLDER: &str = "_orrery/leases/";
 
 /// A lease has some dozen bytes.
 const LEASE_BYTES_MAX: u64 = 4096;
+
+/// Old leases that are deleted at a time.
+const DELETIONS_MAX: usize = 8;
 
 /// Leases of a dataset's coordinators.
 struct DatasetLeases(Store);
@@ -49,22 +52,41 @@ impl LeaseStore for DatasetLeases {
             let listed = self.0.list(FOLDER).await.map_err(failed)?;
             let epochs = listed.iter().filter_map(|object| epoch(&object.name));
             let Some(epoch) = epochs.max() else { return Ok(None) };
-            let holder = holder(&self.0, epoch).await?;
-            let holder =
-                holder.ok_or_else(|| LeaseStoreError(format!("lease {epoch} is listed and not there")))?;
-            Ok(Some(Lease { epoch, holder: holder.parse().map_err(failed)? }))
+            let lease = self.get(epoch).await?;
+            lease.map(Some).ok_or_else(|| LeaseStoreError(format!("lease {epoch} is listed and not there")))
+        }
+        .boxed()
+    }
+
+    fn get(&self, epoch: Epoch) -> BoxFuture<'_, Result<Option<Lease>, LeaseStoreError>> {
+        async move {
+            let bytes = self.0.read(&path(epoch), LEASE_BYTES_MAX).await.map_err(failed)?;
+            let Some(bytes) = bytes else { return Ok(None) };
+            let stored: Stored = serde_json::from_slice(&bytes).map_err(failed)?;
+            let holder: NodeIdentity = stored.holder.parse().map_err(failed)?;
+            Ok(Some(Lease { epoch, holder }))
+        }
+        .boxed()
+    }
+
+    fn forget(&self, before: Epoch) -> BoxFuture<'_, Result<usize, LeaseStoreError>> {
+        async move {
+            let listed = self.0.list(FOLDER).await.map_err(failed)?;
+            let epochs = listed.iter().filter_map(|object| epoch(&object.name));
+            let old: Vec<String> = epochs.filter(|epoch| *epoch < before).map(path).collect();
+            for some in old.chunks(DELETIONS_MAX) {
+                try_join_all(some.iter().map(|path| self.0.remove_own(path))).await.map_err(failed)?;
+            }
+            Ok(old.len())
         }
         .boxed()
     }
 }
 
-/// Who holds the lease of an epoch, as written; `None` if nobody has taken it.
+/// Who holds the lease of an epoch; `None` if nobody has taken it.
 pub(super) async fn holder(dataset: &Store, epoch: Epoch) -> Result<Option<String>, LeaseStoreError> {
-    let Some(bytes) = dataset.read(&path(epoch), LEASE_BYTES_MAX).await.map_err(failed)? else {
-        return Ok(None);
-    };
-    let stored: Stored = serde_json::from_slice(&bytes).map_err(failed)?;
-    Ok(Some(stored.holder))
+    let lease = DatasetLeases(dataset.clone()).get(epoch).await?;
+    Ok(lease.map(|lease| lease.holder.to_string()))
 }
 
 fn failed(error: impl std::fmt::Display) -> LeaseStoreError {
@@ -94,13 +116,16 @@ pub(super) fn child(
         let (store, coordination) = (Arc::new(DatasetLeases(store.clone())), coordination.clone());
         Ok(Box::pin(async move {
             keep(me, LeaseTimings::default(), store, members, clock, coordination).await;
-            Ok(())
+            // The membership has ended, and so does the node: that is no failure of this child.
+            std::future::pending().await
         }))
     })
 }
 
 #[cfg(test)]
 mod tests {
+    use orrery_actors::dataset::{DatasetUrl, Retry};
+
     use super::*;
 
     #[test]
@@ -113,5 +138,25 @@ mod tests {
         check("00000000000000000000.json", None);
         check("x.json", None);
         check("00000000000000000007", None);
+    }
+
+    #[tokio::test]
+    async fn leases_are_created_once_found_and_deleted_up_to_an_epoch() {
+        let store = Store::connect(&DatasetUrl::Memory, &|_| None, Retry::new(1).unwrap()).unwrap();
+        let leases = DatasetLeases(store);
+        let number = |number| Epoch::new(number).unwrap();
+        let lease = |epoch, holder: &str| Lease { epoch: number(epoch), holder: holder.parse().unwrap() };
+        assert_eq!(leases.newest().await, Ok(None));
+        for epoch in 1..=12 {
+            assert_eq!(leases.create(&lease(epoch, "a.1")).await, Ok(Created::Created));
+        }
+        assert_eq!(leases.create(&lease(12, "b.1")).await, Ok(Created::Exists));
+        assert_eq!(leases.newest().await, Ok(Some(lease(12, "a.1"))));
+        assert_eq!(leases.get(number(13)).await, Ok(None));
+        assert_eq!(leases.forget(number(11)).await, Ok(10));
+        assert_eq!(leases.forget(number(11)).await, Ok(0));
+        assert_eq!(leases.get(number(10)).await, Ok(None));
+        assert_eq!(leases.get(number(11)).await, Ok(Some(lease(11, "a.1"))));
+        assert_eq!(leases.newest().await, Ok(Some(lease(12, "a.1"))));
     }
 }

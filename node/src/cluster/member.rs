@@ -197,6 +197,7 @@ impl ClusterNode {
                 self.coordination.clone(),
             ));
         }
+        let cluster = self.settings.renewal().into_iter().fold(cluster, SupervisorSpec::child);
         ChildSpec::supervisor(cluster).restart(Restart::Permanent)
     }
 
@@ -302,11 +303,12 @@ impl ClusterNode {
                 }
                 Some(()) = answers.next() => {}
                 Ok(()) = members.changed() => self.links.want(addresses(&members.borrow_and_update())),
-                ended = self.membership.ended() => {
-                    let why = ended.err().map_or_else(|| "it has left".to_owned(), |error| error.to_string());
-                    return Err(Failure::Unavailable(format!("membership: {why}")));
-                }
                 () = &mut reached, if follows => return Ok(Served::Complete),
+                ended = self.membership.ended() => return Err(match ended {
+                    Err(error) if error.is_of_name() => Failure::Configuration(error.to_string()),
+                    Err(error) => Failure::Unavailable(format!("membership: {error}")),
+                    Ok(()) => Failure::Unavailable("membership: it has left".to_owned()),
+                }),
                 Ok(_) = complete.wait_for(|complete| *complete) => return Ok(Served::Complete),
                 Ok(_) = draining.wait_for(|draining| *draining), if !is_draining_before => return Ok(Served::Drain),
             }
@@ -335,7 +337,9 @@ impl ClusterNode {
 
     /// Tells the others that this node is gone.
     pub(crate) async fn leave(&self) {
-        if let Err(error) = self.membership.leave().await {
+        if let Err(error) = self.membership.leave().await
+            && !error.is_of_name()
+        {
             tracing::warn!(%error, "others are not told that this node leaves; they will notice");
         }
     }

@@ -2,9 +2,10 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use orrery_supervisor::ChildSpec;
 use orrery_supervisor::cluster::NodeName;
-use orrery_supervisor::cluster::certificates::{Credentials, Purpose};
-use orrery_supervisor::cluster::role::Roles;
+use orrery_supervisor::cluster::certificates::{Credentials, Purpose, keep_current};
+use orrery_supervisor::cluster::role::{Role, Roles};
 
 use crate::config::Config;
 use crate::exit::Failure;
@@ -58,6 +59,11 @@ impl ClusterSettings {
             return Err(wrong("cluster.tasks", &cluster.tasks.to_string(), "give 1 to 64"));
         }
         let roles = roles(&cluster.roles)?;
+        if cluster.join.is_empty() && !roles.contains(Role::Coordinator) {
+            let fix = "a node without the role coordinator does nothing by itself: give --join HOST:PORT of another, which may \
+                       start later";
+            return Err(wrong("cluster.roles", &roles.to_string(), fix));
+        }
         let credentials = credentials(config, [Some(listen), advertise].into_iter().flatten())?;
         Ok(Some(Self {
             listen,
@@ -72,6 +78,20 @@ impl ClusterSettings {
     /// The node's name: its certificate's.
     pub(crate) fn name(&self) -> &NodeName {
         self.credentials.name()
+    }
+
+    /// The child that takes up a renewed certificate; none without files.
+    pub(crate) fn renewal(&self) -> Option<ChildSpec> {
+        let credentials = self.credentials.clone();
+        self.credentials.are_of_files().then(|| {
+            ChildSpec::task("certificates", move |_| {
+                let credentials = credentials.clone();
+                Ok(Box::pin(async move {
+                    keep_current(credentials).await;
+                    Ok(())
+                }))
+            })
+        })
     }
 }
 
@@ -151,6 +171,22 @@ mod tests {
     }
 
     #[test]
+    fn who_may_be_first_need_not_join_and_others_must() {
+        let check = |roles: &str, join: &[&str], is_fine: bool| {
+            let change = |config: &mut Config| {
+                config.cluster.roles = vec![roles.to_owned()];
+                config.cluster.join = join.iter().map(|seed| (*seed).to_owned()).collect();
+            };
+            assert_eq!(with(change).is_ok(), is_fine, "{roles} {join:?}");
+        };
+        check("fetcher,coordinator", &[], true);
+        check("coordinator", &[], true);
+        check("processor", &[], false);
+        check("fetcher,processor,sink,gateway", &[], false);
+        check("processor", &["127.0.0.1:7101"], true);
+    }
+
+    #[test]
     fn values_that_make_no_sense_name_their_key() {
         let check = |change: fn(&mut Config), expect: &str| {
             let error = with(change).map(|_| ()).unwrap_err();
@@ -166,6 +202,10 @@ mod tests {
         check(|config| config.cluster.join = vec!["host".to_owned()], "cluster.join: `host`");
         check(|config| config.cluster.join = vec!["host:0".to_owned()], "cluster.join: `host:0`");
         check(|config| config.cluster.roles = vec!["writer".to_owned()], "cluster.roles: `writer`");
+        check(
+            |config| config.cluster.roles = vec!["sink".to_owned()],
+            "cluster.roles: `sink`: a node without",
+        );
         check(|config| config.cluster.tasks = 0, "cluster.tasks: `0`");
         check(|config| config.cluster.insecure_loopback = false, "--certificates DIR");
         check(|config| config.node.name = "A b".to_owned(), "node.name");

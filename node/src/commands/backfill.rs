@@ -41,7 +41,7 @@ pub(crate) fn run(args: &NodeArgs, console: &Console) -> Result<(), Failure> {
         config.source.patience_seconds = PATIENCE_SECONDS;
     }
     let settings = Settings::new(&config)?;
-    let telemetry = Telemetry::start(&config.telemetry, &config.node.name)?;
+    let telemetry = Telemetry::start(&config.telemetry, &settings.name)?;
     let runtime = runner::node_runtime(&settings)?;
     let interrupted = interrupt::wait()?;
     let clock = SystemClock::new();

@@ -50,6 +50,7 @@ pub(crate) fn failure(error: CertificateError) -> Failure {
         | CertificateError::NotYetValid { .. }
         | CertificateError::WrongAuthority { .. }
         | CertificateError::KeyMismatch { .. }
+        | CertificateError::Foreign { .. }
         | CertificateError::BadName { .. } => Failure::Configuration(error.to_string()),
     }
 }

@@ -17,7 +17,7 @@ use crate::{http, interrupt};
 pub(crate) fn run(args: &RunArgs, console: &Console) -> Result<(), Failure> {
     let config = cluster_layers(args).config()?;
     let settings = Settings::new(&config)?;
-    let telemetry = Telemetry::start(&config.telemetry, &config.node.name)?;
+    let telemetry = Telemetry::start(&config.telemetry, &settings.name)?;
     let runtime = runner::node_runtime(&settings)?;
     let interrupted = interrupt::wait()?;
     let readiness = Readiness::new(&settings);

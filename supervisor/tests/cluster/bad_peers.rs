@@ -284,6 +284,51 @@ fn a_short_lived_certificate_ends_when_it_runs_out() {
     });
 }
 
+#[test]
+fn a_renewed_certificate_is_shown_to_new_peers_and_standing_connections_go_on() {
+    let cluster = Cluster::new("moon");
+    let now = seconds_from_now(0);
+    let clock = Arc::new(SetClock(AtomicU64::new(now)));
+    let hour = Validity { from: now - 60, until: now + 3600 };
+    let folder = cluster.issue("server", Purpose::Node, hour);
+    let server = Credentials::load(&folder).unwrap();
+    let peer = Credentials::load_with(&cluster.node("peer"), clock.clone()).unwrap();
+    let renewed = cluster.node("server");
+    with_listener(&server.clone(), limits(), |mut listening| async move {
+        let address = listening.address.to_string();
+        let mut standing = dial_flight(&address, &peer).await;
+        let mut accepted = listening.proven.recv().await.unwrap();
+        clock.0.store(now + 3601, Ordering::Relaxed);
+        let deadline = Duration::from_secs(10);
+        let late = dial(&address, &peer, Protocol::Flight, None, deadline).await.unwrap_err();
+        assert!(matches!(late, DialError::Tls { .. }), "{late}");
+        for file in ["node.pem", "node.key"] {
+            std::fs::copy(renewed.join(file), folder.join(file)).unwrap();
+        }
+        assert!(server.reload().unwrap());
+        dial_flight(&address, &peer).await;
+        accepted.stream.write_all(b"still here").await.unwrap();
+        let mut read = [0; 10];
+        standing.stream.read_exact(&mut read).await.unwrap();
+        assert_eq!(&read, b"still here");
+    });
+}
+
+#[test]
+fn a_connection_that_ends_in_the_middle_says_so_in_plain_words() {
+    let cluster = Cluster::new("moon");
+    let (server, peer) = (cluster.credentials("server"), cluster.credentials("peer"));
+    with_listener(&server, limits(), |mut listening| async move {
+        let standing = dial_flight(&listening.address.to_string(), &peer).await;
+        let mut accepted = listening.proven.recv().await.unwrap();
+        // Dropped without a farewell, as when its process is killed.
+        drop(standing);
+        let error = accepted.stream.read(&mut [0; 10]).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
+        assert!(error.to_string().starts_with("the other side is gone"), "{error}");
+    });
+}
+
 /// Passes bytes on between two sockets, and keeps what the first one sent.
 async fn relay(listener: &TcpListener, to: SocketAddr) -> Vec<u8> {
     let (mut from, _) = listener.accept().await.unwrap();

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -124,21 +125,89 @@ async fn a_node_that_leaves_is_gone_at_once() {
     }
 }
 
-#[tokio::test]
-async fn a_later_life_replaces_the_former_at_once() {
+/// A node that can be killed: everything of it is on this runtime.
+fn start_on(host: &Runtime, settings: MembershipSettings) -> Membership {
+    std::thread::scope(|scope| scope.spawn(|| host.block_on(start(settings))).join().unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_later_life_replaces_a_killed_one_before_it_is_missed() {
     let a = start(settings("a.1", &[])).await;
-    let former = start(settings("b.1", &[&a])).await;
+    let check = async |life: u64, later_listens: fn(SocketAddr) -> SocketAddr| {
+        let host = Runtime::new().unwrap();
+        let former = start_on(&host, settings(&format!("b.{life}"), &[&a]));
+        let address = former.gossip_address();
+        until_there(&a, &["a.1", &format!("b.{life}")]).await;
+        host.shutdown_background();
+        // Its socket is closed when its task is.
+        assert!(timeout(TIME_MAX, former.ended()).await.unwrap().is_err());
+        let listen = later_listens(address);
+        let settings = MembershipSettings { listen, ..settings(&format!("b.{}", life + 1), &[&a]) };
+        let later = start(settings).await;
+        until(&a, "replaced", |members| {
+            let b = members.get(&"b".parse().unwrap()).expect("the name is never missing");
+            b.identity.incarnation == life + 1
+        })
+        .await;
+        until_there(&later, &["a.1", &format!("b.{}", life + 1)]).await;
+        later.leave().await.unwrap();
+        until_there(&a, &["a.1"]).await;
+    };
+    check(1, |former| former).await;
+    check(3, |former| SocketAddr::new(former.ip(), 0)).await;
+}
+
+#[tokio::test]
+async fn a_name_that_is_in_use_stays_with_who_has_it() {
+    let a = start(settings("a.1", &[])).await;
+    let first = start(settings("b.1", &[&a])).await;
     until_there(&a, &["a.1", "b.1"]).await;
+    let mut seen = a.members();
+    seen.mark_unchanged();
+    let second = start(settings("b.2", &[&a])).await;
+    let ended = timeout(TIME_MAX, second.ended()).await.unwrap().unwrap_err();
+    assert!(matches!(*ended, MembershipError::NameTaken { .. }) && ended.is_of_name(), "{ended}");
+    let says = format!("a node named `b` is already in the cluster at {}", first.gossip_address());
+    assert!(ended.to_string().starts_with(&says), "{ended}");
+    assert_eq!(names(&second.members().borrow()), ["b.2"], "it has met nobody");
+    assert!(!seen.has_changed().unwrap(), "nobody took notice");
+    until_there(&first, &["a.1", "b.1"]).await;
+}
+
+/// It cannot answer when the later one calls: that one must not wait for ever.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_life_that_was_paused_ends_when_it_finds_itself_replaced() {
+    let a = start(settings("a.1", &[])).await;
+    let host = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let former = start_on(&host, settings("b.1", &[&a]));
+    until_there(&a, &["a.1", "b.1"]).await;
+    let (resume, paused) = std::sync::mpsc::channel::<()>();
+    host.spawn(async move { paused.recv() });
     let later = start(settings("b.2", &[&a])).await;
-    until(&a, "replaced", |members| {
-        let b = members.get(&"b".parse().unwrap()).expect("the name is never missing");
-        assert_eq!(b.state, MemberState::Alive, "it was not waited for the former to fall silent");
-        b.identity.incarnation == 2
-    })
-    .await;
+    until_there(&a, &["a.1", "b.2"]).await;
+    resume.send(()).unwrap();
     let ended = timeout(TIME_MAX, former.ended()).await.unwrap().unwrap_err();
-    assert!(matches!(*ended, MembershipError::Replaced { .. }), "{ended}");
+    let by = later.members().borrow().myself().unwrap().profile.address;
+    assert!(matches!(&*ended, MembershipError::Replaced { address, .. } if *address == by), "{ended}");
     until_there(&later, &["a.1", "b.2"]).await;
+    host.shutdown_background();
+}
+
+#[tokio::test]
+async fn who_joins_says_so_until_it_has_met_somebody() {
+    let nobody = UdpSocket::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let joining = |node: &Membership| node.members().borrow().is_joining();
+    let b = start(MembershipSettings { seeds: vec![nobody.to_string()], ..settings("b.1", &[]) }).await;
+    assert!(joining(&b));
+    let c = start(settings("c.1", &[&b])).await;
+    for node in [&b, &c] {
+        until_there(node, &["b.1", "c.1"]).await;
+        assert!(!joining(node));
+    }
+    c.leave().await.unwrap();
+    until_there(&b, &["b.1"]).await;
+    assert!(!joining(&b), "it has met somebody in this life");
+    assert!(!joining(&start(settings("d.1", &[])).await));
 }
 
 #[tokio::test(flavor = "multi_thread")]

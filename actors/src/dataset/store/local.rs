@@ -108,6 +108,12 @@ impl LocalFolder {
         .await
     }
 
+    pub(super) async fn remove(self: &Arc<Self>, path: String) -> Result<(), Failure> {
+        let this = Arc::clone(self);
+        let name = self.name(&path);
+        blocking("delete", name, move || found(fs::remove_file(this.root.join(&path))).map(|_| ())).await
+    }
+
     /// Removes temporary files that nobody writes. What cannot be removed stays: it harms nobody.
     pub(super) async fn sweep(self: &Arc<Self>) {
         let this = Arc::clone(self);

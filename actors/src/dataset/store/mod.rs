@@ -60,6 +60,9 @@ enum Backend {
     Objects(Arc<Objects>),
 }
 
+/// Folder of what is not part of the dataset.
+const OWN: &str = "_orrery/";
+
 /// Why an attempt failed.
 pub(super) enum Failure {
     /// Trying again cannot help.
@@ -218,6 +221,34 @@ impl Store {
         };
         listed.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(listed)
+    }
+
+    /// Deletes an object of `_orrery/`, which no reader of the dataset looks at: nothing else may ever be deleted. That it is
+    /// not there is no error.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`]; also if `path` is elsewhere.
+    pub async fn remove_own(&self, path: &str) -> Result<(), StoreError> {
+        if !path.starts_with(OWN) {
+            return Err(StoreError::Refused {
+                action: "delete",
+                path: self.name(path),
+                reason: "it is part of the dataset".to_owned(),
+                fix: "only what is in _orrery/ may be deleted",
+            });
+        }
+        let full = format!("{}{path}", self.base);
+        let mut attempts = self.retry.attempts("delete", self.name(path));
+        loop {
+            let attempt = match &self.backend {
+                Backend::Local(folder) => folder.remove(full.clone()).await,
+                Backend::Objects(objects) => objects.remove(&full).await,
+            };
+            if let Some(done) = attempts.outcome(attempt).await? {
+                return Ok(done);
+            }
+        }
     }
 
     /// Proves that the store honours put-if-absent, and removes what killed processes left behind.

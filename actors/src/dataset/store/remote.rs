@@ -174,6 +174,13 @@ impl Objects {
         }
     }
 
+    pub(super) async fn remove(&self, path: &str) -> Result<(), Failure> {
+        match self.store.delete(&Path::from(path)).await {
+            Ok(()) | Err(Error::NotFound { .. }) => Ok(()),
+            Err(error) => Err(failure("delete", path, error)),
+        }
+    }
+
     pub(super) async fn list(&self, folder: &str) -> Result<Vec<Listed>, Failure> {
         let prefix = Path::from(folder);
         let found = self.store.list_with_delimiter(Some(&prefix)).await;

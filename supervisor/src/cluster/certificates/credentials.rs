@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use tokio_rustls::rustls::client::danger::ServerCertVerifier;
 use tokio_rustls::rustls::client::{
@@ -19,7 +19,7 @@ use tokio_rustls::rustls::{ClientConfig, RootCertStore, ServerConfig};
 
 use super::contents::{self, Contents, Purpose};
 use super::error::CertificateError;
-use super::validity::date;
+use super::validity::{Validity, date};
 use super::verifier::AnyNameVerifier;
 use super::{files, loopback};
 use crate::cluster::{ClusterName, NodeName};
@@ -77,16 +77,27 @@ impl fmt::Debug for GossipKey {
     }
 }
 
-/// Certificate, key and authority of one process; cheap to clone.
+/// Certificate, key and authority of one process; cheap to clone. Clones share what [`Self::reload`] finds.
 #[derive(Clone)]
 pub struct Credentials(Arc<Inner>);
 
 struct Inner {
-    contents: Contents,
+    name: NodeName,
+    purpose: Purpose,
     cluster: ClusterName,
+    authority: CertificateDer<'static>,
     gossip_key: Option<GossipKey>,
     is_insecure: bool,
     warnings: Vec<String>,
+    /// Where they were read, and when it is; none of `--insecure-loopback`.
+    source: Option<(PathBuf, Arc<dyn TimeProvider>)>,
+    current: RwLock<Arc<Current>>,
+}
+
+/// What changes with a new certificate.
+struct Current {
+    certificate: CertificateDer<'static>,
+    validity: Validity,
     server: Arc<ServerConfig>,
     /// For servers whose name is known.
     named: ClientConfig,
@@ -100,7 +111,7 @@ struct Parts {
     certificate: (CertificateDer<'static>, PathBuf),
     key: (PrivateKeyDer<'static>, PathBuf),
     gossip_key: Option<GossipKey>,
-    is_insecure: bool,
+    source: Option<PathBuf>,
     warnings: Vec<String>,
 }
 
@@ -148,7 +159,7 @@ impl Credentials {
             certificate: (certificate, certificate_path),
             key: (key, key_path),
             gossip_key,
-            is_insecure: false,
+            source: Some(folder.to_owned()),
             warnings,
         };
         Self::of(parts, time)
@@ -167,7 +178,7 @@ impl Credentials {
             certificate: (made.certificate, nowhere()),
             key: (made.key.into(), nowhere()),
             gossip_key: (purpose == Purpose::Node).then_some(GossipKey(made.gossip_key)),
-            is_insecure: true,
+            source: None,
             warnings: Vec::new(),
         };
         Self::of(parts, Arc::new(DefaultTimeProvider))
@@ -177,9 +188,9 @@ impl Credentials {
         let provider = Arc::new(aws_lc_rs::default_provider());
         let (cluster, contents) = check(&parts, &provider, time.current_time())?;
         let mut roots = RootCertStore::empty();
-        roots.add(parts.authority.0).map_err(CertificateError::tls("trust the authority"))?;
+        roots.add(parts.authority.0.clone()).map_err(CertificateError::tls("trust the authority"))?;
         let roots = Arc::new(roots);
-        let chain = vec![parts.certificate.0];
+        let chain = vec![parts.certificate.0.clone()];
         let server = server_config(&provider, &time, &roots, chain.clone(), parts.key.0.clone_key())?;
         let by_name = WebPkiServerVerifier::builder_with_provider(Arc::clone(&roots), Arc::clone(&provider))
             .build()
@@ -193,26 +204,77 @@ impl Credentials {
             let key = parts.key.0.clone_key();
             client_config(&provider, &time, verifier, chain.clone(), key)
         };
-        Ok(Self(Arc::new(Inner {
-            contents,
-            cluster,
-            gossip_key: parts.gossip_key,
-            is_insecure: parts.is_insecure,
-            warnings: parts.warnings,
+        let current = Current {
+            certificate: parts.certificate.0,
+            validity: Validity { from: contents.from, until: contents.until },
             server: Arc::new(server),
             named: client(by_name)?,
             unnamed: client(Arc::new(any_name))?,
+        };
+        Ok(Self(Arc::new(Inner {
+            name: contents.name,
+            purpose: contents.purpose,
+            cluster,
+            authority: parts.authority.0,
+            gossip_key: parts.gossip_key,
+            is_insecure: parts.source.is_none(),
+            warnings: parts.warnings,
+            source: parts.source.map(|source| (source, time)),
+            current: RwLock::new(Arc::new(current)),
         })))
+    }
+
+    /// Reads the files again. If they hold another certificate for the same node, new connections are opened and accepted
+    /// with it; those that stand go on. It gives whether that is so.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::load`], or they are another node's or cluster's. What was there before stays.
+    pub fn reload(&self) -> Result<bool, CertificateError> {
+        let Some((folder, time)) = &self.0.source else { return Ok(false) };
+        let (path, authority_path) = (folder.join(files::CERTIFICATE), folder.join(files::AUTHORITY));
+        let is_same = certificate(&path)? == self.current().certificate;
+        if is_same && certificate(&authority_path)? == self.0.authority {
+            return Ok(false);
+        }
+        let new = Self::load_with(folder, Arc::clone(time))?;
+        let (old, new) = (&self.0, &new.0);
+        let changed = [
+            (&path, "name", old.name != new.name || old.purpose != new.purpose),
+            (&authority_path, "authority", old.authority != new.authority),
+            (&folder.join(files::GOSSIP_KEY), "cluster.key", old.gossip_key != new.gossip_key),
+        ];
+        if let Some((path, what, _)) = changed.into_iter().find(|(_, _, is_changed)| *is_changed) {
+            return Err(CertificateError::Foreign { path: path.clone(), what });
+        }
+        let current = Arc::clone(&new.current.read().unwrap_or_else(PoisonError::into_inner));
+        *self.0.current.write().unwrap_or_else(PoisonError::into_inner) = current;
+        Ok(true)
+    }
+
+    fn current(&self) -> Arc<Current> {
+        Arc::clone(&self.0.current.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Whether there are files that may change.
+    pub fn are_of_files(&self) -> bool {
+        self.0.source.is_some()
+    }
+
+    /// What the certificate's dates are compared with, in seconds since 1970; `None` without files.
+    pub(super) fn wall_seconds(&self) -> Option<u64> {
+        let (_, time) = self.0.source.as_ref()?;
+        time.current_time().map(|now| now.as_secs())
     }
 
     /// The node or operator that these prove to be.
     pub fn name(&self) -> &NodeName {
-        &self.0.contents.name
+        &self.0.name
     }
 
     /// What they are for.
     pub fn purpose(&self) -> Purpose {
-        self.0.contents.purpose
+        self.0.purpose
     }
 
     /// The cluster they are good for.
@@ -225,9 +287,9 @@ impl Credentials {
         self.0.gossip_key.as_ref()
     }
 
-    /// The last moment at which the certificate holds.
-    pub fn not_after(&self) -> UnixTime {
-        UnixTime::since_unix_epoch(std::time::Duration::from_secs(self.0.contents.until))
+    /// From when until when the certificate holds.
+    pub fn validity(&self) -> Validity {
+        self.current().validity
     }
 
     /// Whether anybody can make these, so that they must not leave this machine.
@@ -242,13 +304,14 @@ impl Credentials {
 
     /// For accepting: TLS 1.3, a client certificate of the authority, one of [`Protocol`] by ALPN, no resumption.
     pub fn server_config(&self) -> Arc<ServerConfig> {
-        Arc::clone(&self.0.server)
+        Arc::clone(&self.current().server)
     }
 
     /// For dialling: TLS 1.3, our certificate, the protocol by ALPN, no resumption. `is_named` says whether the server's
     /// name is known and to be checked; otherwise read it from its certificate.
     pub(crate) fn client_config(&self, protocol: Protocol, is_named: bool) -> Arc<ClientConfig> {
-        let mut config = if is_named { self.0.named.clone() } else { self.0.unnamed.clone() };
+        let current = self.current();
+        let mut config = if is_named { current.named.clone() } else { current.unnamed.clone() };
         config.alpn_protocols = vec![protocol.alpn().to_vec()];
         Arc::new(config)
     }
@@ -257,7 +320,8 @@ impl Credentials {
 impl fmt::Debug for Credentials {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut debug = formatter.debug_struct("Credentials");
-        debug.field("contents", &self.0.contents).field("cluster", &self.0.cluster).finish_non_exhaustive()
+        debug.field("name", &self.0.name).field("cluster", &self.0.cluster);
+        debug.field("validity", &self.validity()).finish_non_exhaustive()
     }
 }
 

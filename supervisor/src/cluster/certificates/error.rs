@@ -105,6 +105,18 @@ pub enum CertificateError {
         /// Its certificate.
         certificate: PathBuf,
     },
+    /// New files under a running node are those of another one, or of another cluster.
+    #[error(
+        "{}: holds another {what} than this process began with, and is not used; copy the files of a certificate of the same name \
+         from the same authority, or restart it",
+        path.display()
+    )]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+        /// What must stay the same.
+        what: &'static str,
+    },
     /// A certificate names its node in a way that none of ours does.
     #[error("{}: {detail}; a certificate has one DNS name, which is the node's name", path.display())]
     BadName {

@@ -7,6 +7,8 @@
 //! | `cluster.key` | 32 random bytes in hex that authenticate membership datagrams; mode 0600 | yes | yes | never |
 //! | `node.pem`, `node.key` | certificate and key of one node or operator; the key has mode 0600 | no | yes | yes |
 //!
+//! Files may be replaced under a running node: new connections use them from then on (`renewal.rs`).
+//!
 //! A certificate has exactly one DNS name, which is the node's name. Those of nodes may serve and call, those of operators
 //! only call: a control link needs the former. Keys are P-256 in PKCS#8, made where the authority is; TLS is 1.3 alone.
 
@@ -16,6 +18,7 @@ mod credentials;
 mod error;
 mod files;
 mod loopback;
+mod renewal;
 mod validity;
 mod verifier;
 
@@ -26,6 +29,7 @@ pub use authority::{Authority, Issued};
 pub use contents::Purpose;
 pub use credentials::{Credentials, GossipKey, Protocol};
 pub use error::CertificateError;
+pub use renewal::{EXPIRY, keep_current};
 pub use validity::Validity;
 
 pub(crate) use contents::Contents;

@@ -76,7 +76,7 @@ fn what_is_issued_is_what_is_loaded() {
     assert_eq!(credentials.name().as_str(), "a-1");
     assert_eq!(credentials.cluster().as_str(), "moon");
     assert_eq!(credentials.purpose(), Purpose::Node);
-    assert_eq!(credentials.not_after().as_secs(), NOW + 10 * DAY);
+    assert_eq!(credentials.validity().until, NOW + 10 * DAY);
     assert!(!credentials.is_insecure() && credentials.warnings().is_empty());
     let other = load(&bench.issue("b"), NOW).unwrap();
     assert_eq!(credentials.gossip_key(), other.gossip_key());
@@ -201,4 +201,69 @@ fn loopback_credentials_say_that_they_prove_nothing() {
     assert_eq!(one.gossip_key(), two.gossip_key());
     let made = |node: &str| super::loopback::make(&name(node), Purpose::Node).unwrap();
     assert_eq!(made("a").authority, made("b").authority, "processes must agree on it");
+}
+
+/// Copies these files of one folder over those of another.
+fn copy(from: &Path, to: &Path, names: &[&str]) {
+    for name in names {
+        fs::copy(from.join(name), to.join(name)).unwrap();
+    }
+}
+
+#[test]
+fn a_renewed_certificate_is_taken_up_by_all_clones() {
+    let bench = Bench::new();
+    let folder = bench.issue("a");
+    let credentials = load(&folder, NOW).unwrap();
+    let clone = credentials.clone();
+    let before = credentials.server_config();
+    assert!(!credentials.reload().unwrap(), "nothing has changed");
+    let new = bench.path("new");
+    bench.authority.issue(&name("a"), Purpose::Node, days(50), &new).unwrap();
+    copy(&new, &folder, &["node.pem"]);
+    let error = credentials.reload().unwrap_err().to_string();
+    assert!(error.contains("is not the key of the certificate"), "{error}");
+    assert!(Arc::ptr_eq(&before, &credentials.server_config()));
+    copy(&new, &folder, &["node.key"]);
+    assert!(credentials.reload().unwrap());
+    assert_eq!(clone.validity().until, NOW + 50 * DAY);
+    assert!(!Arc::ptr_eq(&before, &clone.server_config()));
+    assert!(!credentials.reload().unwrap(), "it is taken up once");
+}
+
+#[test]
+fn a_new_certificate_that_does_not_fit_is_refused_and_the_old_one_stays() {
+    let bench = Bench::new();
+    let everything = ["node.pem", "node.key", "ca.pem", "cluster.key"];
+    let check = |new: &Path, files: &[&str], says: &str| {
+        let folder = bench.path("now");
+        let _ = fs::remove_dir_all(&folder);
+        bench.authority.issue(&name("a"), Purpose::Node, days(10), &folder).unwrap();
+        let credentials = load(&folder, NOW).unwrap();
+        let before = credentials.server_config();
+        copy(new, &folder, files);
+        let error = credentials.reload().unwrap_err().to_string();
+        assert!(error.contains(says), "`{error}` does not say `{says}`");
+        assert_eq!(credentials.validity().until, NOW + 10 * DAY);
+        assert!(Arc::ptr_eq(&before, &credentials.server_config()));
+    };
+    let issue = |bench: &Bench, node: &str, purpose, validity: Validity, folder: &str| {
+        let folder = bench.path(folder);
+        bench.authority.issue(&name(node), purpose, validity, &folder).unwrap();
+        folder
+    };
+    let over = Validity { from: NOW - 2 * DAY, until: NOW - DAY };
+    check(&issue(&bench, "a", Purpose::Node, over, "over"), &["node.pem", "node.key"], "ran out");
+    check(&bench.issue("b"), &everything, "node.pem: holds another name");
+    let anna = issue(&bench, "a", Purpose::Operator, days(5), "anna");
+    check(&anna, &["node.pem", "node.key"], "node.pem: holds another name");
+    let other = Bench::new();
+    let elsewhere = other.issue("a");
+    check(&elsewhere, &everything, "ca.pem: holds another authority");
+    check(&elsewhere, &["node.pem", "node.key"], "was not issued by the authority");
+    let renewed = issue(&bench, "a", Purpose::Node, days(5), "renewed");
+    fs::write(renewed.join("cluster.key"), "00".repeat(32)).unwrap();
+    check(&renewed, &everything, "cluster.key: holds another cluster.key");
+    fs::write(renewed.join("node.pem"), "").unwrap();
+    check(&renewed, &["node.pem"], "holds no certificate");
 }

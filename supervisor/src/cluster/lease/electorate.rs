@@ -15,7 +15,7 @@ const RANKING_KEY: &[u8] = b"lease";
 pub(super) enum Eligibility {
     /// May take it and may keep it.
     Candidate,
-    /// May keep it: it was silent lately, which may pass.
+    /// May keep it: it was silent lately, which may pass; or it is this node, and has not met those whom it is to join.
     Suspect,
     /// Is about to leave, or has not the role: whoever finds it holding the lease takes it.
     Never,
@@ -31,7 +31,9 @@ impl Electorate {
         let eligibility = |member: &crate::cluster::membership::Member| {
             if member.draining || !member.profile.roles.contains(Role::Coordinator) {
                 Eligibility::Never
-            } else if member.state == MemberState::Suspect {
+            } else if member.state == MemberState::Suspect
+                || (members.is_joining() && member.identity == *members.me())
+            {
                 Eligibility::Suspect
             } else {
                 Eligibility::Candidate
@@ -68,5 +70,39 @@ impl Electorate {
         let ranked = ranking(RANKING_KEY, candidates.map(|(name, _)| (name, Weight::of(1, 0.0))));
         let before = ranked.iter().position(|name| **name == me.name).unwrap_or(ranked.len());
         u32::try_from(before).unwrap_or(u32::MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::membership::{Member, Profile};
+    use crate::cluster::role::Roles;
+
+    #[test]
+    fn who_joins_and_has_met_nobody_takes_no_lease() {
+        let member = |name: &str| Member {
+            identity: name.parse().unwrap(),
+            profile: Profile {
+                address: ([127, 0, 0, 1], 1).into(),
+                roles: Roles::all(),
+                version: String::new(),
+                protocol: 1,
+                capacity: 1,
+            },
+            load: 0.0,
+            draining: false,
+            state: MemberState::Alive,
+        };
+        let check = |others: &[&str], is_joining: bool, expect: Eligibility| {
+            let me: NodeIdentity = "me.5".parse().unwrap();
+            let all = others.iter().map(|name| member(name)).chain([member("me.5")]);
+            let members = Members::new(me.clone(), all).joining(is_joining);
+            let electorate = Electorate::of(&members);
+            assert_eq!(electorate.eligibility(&me), Some(expect), "{others:?} {is_joining}");
+        };
+        check(&[], false, Eligibility::Candidate);
+        check(&[], true, Eligibility::Suspect);
+        check(&["a.1"], false, Eligibility::Candidate);
     }
 }

@@ -11,14 +11,19 @@
 //! - **Takeover.** The next epoch is taken when the holder is no longer a member, leaves, or has restarted; or when nothing
 //!   is known of it, and nothing has changed for [`LeaseTimings::unknown_after`] on this node's own clock. Candidates wait
 //!   for their turn, in the order of rendezvous hashing, so that two seldom race.
+//! - **Joining.** A node that was told whom to join takes no lease before it has met somebody: it would take it from nodes that
+//!   it cannot see. If they are gone for good, a person starts it without.
 //! - **Standing down.** At once when a newer epoch is seen, when the store has not answered for
 //!   [`LeaseTimings::blind_max`], and after a pause of this node, until the store has been read again.
+//! - **Few requests.** Who knows the newest lease asks for the next one, and lists all of them once in a minute (`looks.rs`).
+//!   Who takes over deletes those that are long over.
 //! - **Partitions.** Each part thinks that the other's holder is gone, and would take the lease from it for ever. Who sees a
 //!   holder deposed that it thought well of waits longer each time.
 //!
 //! What decides is [`LeaseCore`], simulated with pauses, cuts and a failing store; [`keep`] performs.
 
 mod core;
+mod looks;
 mod keeper;
 mod contest;
 mod electorate;
@@ -96,8 +101,14 @@ pub trait LeaseStore: Send + Sync {
     /// Creates `lease/<epoch>`, unless there is one.
     fn create<'a>(&'a self, lease: &'a Lease) -> BoxFuture<'a, Result<Created, LeaseStoreError>>;
 
-    /// The lease with the highest epoch.
+    /// The lease with the highest epoch. May cost more the more leases there are.
     fn newest(&self) -> BoxFuture<'_, Result<Option<Lease>, LeaseStoreError>>;
+
+    /// The lease of exactly this epoch. Costs the same however many there are.
+    fn get(&self, epoch: Epoch) -> BoxFuture<'_, Result<Option<Lease>, LeaseStoreError>>;
+
+    /// Deletes leases before this epoch, as far as it comes; how many. Those that stay harm nobody.
+    fn forget(&self, before: Epoch) -> BoxFuture<'_, Result<usize, LeaseStoreError>>;
 }
 
 /// How soon a lease changes hands.

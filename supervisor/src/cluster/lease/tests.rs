@@ -1,6 +1,7 @@
 mod simulation;
 
 use super::electorate::Eligibility;
+use super::looks::{Look, Looks};
 use super::*;
 use crate::clock::MonotonicTime;
 
@@ -25,12 +26,23 @@ struct Bench {
     stored: Option<Lease>,
     store_fails: bool,
     log: Vec<String>,
+    looks: Looks,
+    /// Listings, and questions for what follows the newest lease.
+    looked: (u32, u32),
 }
 
 impl Bench {
     fn new(me: &str, stored: Option<Lease>) -> Self {
         let core = LeaseCore::new(id(me), LeaseTimings::default());
-        Self { core, now: MonotonicTime::ORIGIN, stored, store_fails: false, log: Vec::new() }
+        Self {
+            core,
+            now: MonotonicTime::ORIGIN,
+            stored,
+            store_fails: false,
+            log: Vec::new(),
+            looks: Looks::default(),
+            looked: (0, 0),
+        }
     }
 
     fn event(&mut self, event: Event) {
@@ -40,7 +52,15 @@ impl Bench {
             for action in actions.drain(..) {
                 answers.extend(match action {
                     Action::Read if self.store_fails => Some(Event::Failed),
-                    Action::Read => Some(Event::Read(self.stored.clone())),
+                    Action::Read => {
+                        let look = self.looks.next(self.now, self.core.newest());
+                        match look {
+                            Look::All => self.looked.0 += 1,
+                            Look::After(_) => self.looked.1 += 1,
+                        }
+                        self.looks.answered(&look, self.now);
+                        Some(Event::Read(self.stored.clone()))
+                    }
                     Action::Create(lease) => {
                         self.log.push(format!("create {}", lease.epoch));
                         let exists = self.stored.as_ref().is_some_and(|stored| stored.epoch >= lease.epoch);
@@ -221,11 +241,23 @@ fn a_store_that_forgets_is_not_believed() {
     assert_eq!(bench.happened(), "");
 }
 
+#[test]
+fn a_store_is_listed_once_a_minute_and_asked_for_the_next_lease_otherwise() {
+    let mut bench = Bench::new("me.5", Some(lease(1000, "a.1")));
+    bench.event(electorate(&[("me.5", Candidate), ("a.1", Candidate)]));
+    bench.run(600 * SECOND);
+    let (listings, questions) = bench.looked;
+    assert!((9..=11).contains(&listings), "{listings} listings");
+    assert!((250..=300).contains(&questions), "{questions} questions");
+}
+
 /// A store in memory that fails as often as it is told to.
 #[derive(Default)]
 struct MemoryStore {
     leases: std::sync::Mutex<std::collections::BTreeMap<Epoch, NodeIdentity>>,
     failures: std::sync::atomic::AtomicU32,
+    listings: std::sync::atomic::AtomicU32,
+    forgotten: tokio::sync::Notify,
 }
 
 impl MemoryStore {
@@ -256,8 +288,44 @@ impl LeaseStore for MemoryStore {
         let leases = self.leases.lock().unwrap();
         let newest = leases.last_key_value();
         let newest = newest.map(|(epoch, holder)| Lease { epoch: *epoch, holder: holder.clone() });
+        self.listings.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         Box::pin(async move { Ok(newest) })
     }
+
+    fn get(&self, epoch: Epoch) -> BoxFuture<'_, Result<Option<Lease>, LeaseStoreError>> {
+        let holder = self.leases.lock().unwrap().get(&epoch).cloned();
+        Box::pin(async move { Ok(holder.map(|holder| Lease { epoch, holder })) })
+    }
+
+    fn forget(&self, before: Epoch) -> BoxFuture<'_, Result<usize, LeaseStoreError>> {
+        let mut leases = self.leases.lock().unwrap();
+        let later = leases.split_off(&before);
+        let count = std::mem::replace(&mut *leases, later).len();
+        self.forgotten.notify_one();
+        Box::pin(async move { Ok(count) })
+    }
+}
+
+impl MemoryStore {
+    fn with(epochs: std::ops::RangeInclusive<u64>, holder: &str) -> Self {
+        let leases = epochs.map(|epoch| (Epoch::new(epoch).unwrap(), id(holder))).collect();
+        Self { leases: std::sync::Mutex::new(leases), ..Self::default() }
+    }
+}
+
+#[tokio::test]
+async fn leases_after_the_known_one_are_found_without_listing_all() {
+    let check = async |stored: std::ops::RangeInclusive<u64>, look: Look, expect: u64, listings: u32| {
+        let store = MemoryStore::with(stored, "a.1");
+        let newest = keeper::newest(&store, &look).await.unwrap();
+        assert_eq!(newest, Some(lease(expect, "a.1")), "{look:?}");
+        assert_eq!(store.listings.into_inner(), listings, "{look:?}");
+    };
+    let after = |epoch| Look::After(lease(epoch, "a.1"));
+    check(1..=10, Look::All, 10, 1).await;
+    check(1..=10, after(10), 10, 0).await;
+    check(1..=10, after(6), 10, 0).await;
+    check(1..=100, after(6), 100, 1).await;
 }
 
 #[tokio::test]
@@ -281,7 +349,8 @@ async fn the_keeper_performs_what_the_core_decides() {
         draining,
         state: MemberState::Alive,
     };
-    let store = Arc::new(MemoryStore { failures: 1.into(), ..MemoryStore::default() });
+    // Those of its former life, of which most are deleted.
+    let store = Arc::new(MemoryStore { failures: 1.into(), ..MemoryStore::with(1..=1000, "a.0") });
     let timings = LeaseTimings { read_interval: TICK, ..LeaseTimings::default() };
     let (members, members_receiver) =
         tokio::sync::watch::channel(Members::new(id("a.1"), [member("a.1", false)]));
@@ -300,17 +369,19 @@ async fn the_keeper_performs_what_the_core_decides() {
             let is = |now: &Coordination| now.active.map(Epoch::get) == expect;
             coordination.wait_for(is).await.unwrap();
         };
-        active(&mut coordination, Some(1)).await;
-        store.leases.lock().unwrap().insert(Epoch::FIRST.next(), id("b.1"));
+        active(&mut coordination, Some(1001)).await;
+        store.forgotten.notified().await;
+        assert_eq!(store.leases.lock().unwrap().keys().next().map(|epoch| epoch.get()), Some(901));
+        store.leases.lock().unwrap().insert(Epoch::new(1002).unwrap(), id("b.1"));
         members.send(Members::new(id("a.1"), [member("a.1", false), member("b.1", false)])).unwrap();
         active(&mut coordination, None).await;
-        assert_eq!(coordination.borrow_and_update().newest, Some(lease(2, "b.1")));
+        assert_eq!(coordination.borrow_and_update().newest, Some(lease(1002, "b.1")));
         members.send(Members::new(id("a.1"), [member("a.1", false), member("b.1", true)])).unwrap();
-        active(&mut coordination, Some(3)).await;
+        active(&mut coordination, Some(1003)).await;
         drop(members);
     };
     let everything = async { tokio::join!(keeper, story) };
     tokio::time::timeout(Duration::from_secs(60), everything).await.unwrap();
     assert_eq!(coordination.borrow().active, None);
-    assert_eq!(store.leases.lock().unwrap().len(), 3);
+    assert!((101..=103).contains(&store.leases.lock().unwrap().len()));
 }

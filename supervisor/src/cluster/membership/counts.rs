@@ -47,7 +47,8 @@ impl GossipCounts {
     pub(super) fn refuse(&self, refusal: Refusal, from: SocketAddr) {
         let refused = 1 + self.refused.fetch_add(1, Ordering::Relaxed);
         counter!(REFUSED_DATAGRAMS, "reason" => refusal.as_str()).increment(1);
-        if self.is_due(0) {
+        // What it sends to itself, by whatever way, is nobody's fault.
+        if refusal != Refusal::Own && self.is_due(0) {
             warn!(%from, reason = %refusal, refused, "datagram of the gossip dropped");
         }
     }

@@ -9,6 +9,8 @@
 //! has seen it. Datagrams are authentic, not secret: they hold names, addresses and loads.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use aws_lc_rs::hmac;
 use thiserror::Error;
@@ -74,6 +76,18 @@ pub(super) struct Envelope {
     me: NodeIdentity,
     sequence: u64,
     seen: BTreeMap<NodeIdentity, Window>,
+    namesake: HeardNamesake,
+}
+
+/// The other life of this node's name of which a datagram came last: it was alive then.
+#[derive(Clone, Debug, Default)]
+pub(super) struct HeardNamesake(Arc<AtomicU64>);
+
+impl HeardNamesake {
+    /// Its incarnation.
+    pub(super) fn incarnation(&self) -> Option<u64> {
+        Some(self.0.load(Ordering::Relaxed)).filter(|incarnation| *incarnation > 0)
+    }
 }
 
 /// Which of the last datagrams of a sender were taken: bit 0 stands for `highest`.
@@ -86,7 +100,13 @@ struct Window {
 impl Envelope {
     pub(super) fn new(gossip_key: &[u8; 32], cluster: ClusterName, me: NodeIdentity) -> Self {
         let key = hmac::Key::new(hmac::HMAC_SHA256, gossip_key);
-        Self { key, cluster, me, sequence: 0, seen: BTreeMap::new() }
+        let namesake = HeardNamesake::default();
+        Self { key, cluster, me, sequence: 0, seen: BTreeMap::new(), namesake }
+    }
+
+    /// Shared with whoever wants to know of it.
+    pub(super) fn namesake(&self) -> HeardNamesake {
+        self.namesake.clone()
     }
 
     /// The payload, sealed.
@@ -128,7 +148,14 @@ impl Envelope {
         if sender == self.me {
             return Err(Refusal::Own);
         }
-        if self.take(sender, u64::from_be_bytes(*sequence)) { Ok(payload) } else { Err(Refusal::Repeated) }
+        let namesake = (sender.name == self.me.name).then_some(sender.incarnation);
+        if !self.take(sender, u64::from_be_bytes(*sequence)) {
+            return Err(Refusal::Repeated);
+        }
+        if let Some(incarnation) = namesake {
+            self.namesake.0.store(incarnation, Ordering::Relaxed);
+        }
+        Ok(payload)
     }
 
     fn take(&mut self, sender: NodeIdentity, sequence: u64) -> bool {
@@ -180,6 +207,19 @@ mod tests {
         check(envelope(1, "c", "a.1"), Err(Refusal::Own));
         check(envelope(2, "c", "b.1"), Err(Refusal::Tag));
         check(envelope(1, "d", "b.1"), Err(Refusal::Tag));
+    }
+
+    #[test]
+    fn another_life_of_the_name_is_noted_when_it_is_heard() {
+        let check = |sender: &str, expect: Option<u64>| {
+            let mut reader = envelope(1, "c", "a.2");
+            let _ = reader.open(&envelope(1, "c", sender).seal(b"news"));
+            assert_eq!(reader.namesake().incarnation(), expect, "{sender}");
+        };
+        check("b.1", None);
+        check("a.2", None);
+        check("a.1", Some(1));
+        check("a.3", Some(3));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use thiserror::Error;
 
 use super::settings::SEEDS_MAX;
-use crate::cluster::NodeIdentity;
+use crate::cluster::{NodeIdentity, NodeName};
 
 /// Why a node cannot take part in the gossip, or no longer does.
 #[derive(Debug, Error)]
@@ -44,17 +44,38 @@ pub enum MembershipError {
     /// Nothing was started.
     #[error("the gossip cannot start: {0}")]
     Start(String),
-    /// Two processes must not have one name: the later one stays.
+    /// Two processes must not have one name: a newcomer that finds its name in use does not take part.
     #[error(
-        "{me} was replaced by {by}, which has its name; end this process, or give one of them another name"
+        "a node named `{name}` is already in the cluster at {address}: stop it, or give this one another name (its \
+         certificate's, if it has one)"
+    )]
+    NameTaken {
+        /// Of both.
+        name: NodeName,
+        /// Where the other one gossips.
+        address: SocketAddr,
+    },
+    /// The later of two lives stays, if the former did not answer when it came.
+    #[error(
+        "{me} did not answer for a while and was replaced by {by} at {address}, which has its name; leave this process \
+         ended, or give one of them another name"
     )]
     Replaced {
         /// This life.
         me: NodeIdentity,
-        /// A later one, somewhere.
+        /// A later one.
         by: NodeIdentity,
+        /// Where that listens.
+        address: SocketAddr,
     },
     /// It no longer runs: this node hears of nobody, and nobody of it. Start it again.
     #[error("the gossip ended: {0}; it has to be started again")]
     Ended(String),
+}
+
+impl MembershipError {
+    /// Whether somebody else has this node's name: starting it again would not help.
+    pub const fn is_of_name(&self) -> bool {
+        matches!(self, Self::NameTaken { .. } | Self::Replaced { .. })
+    }
 }

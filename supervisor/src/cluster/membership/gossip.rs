@@ -6,16 +6,20 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chitchat::{ChitchatHandle, ChitchatId};
+use chitchat::{Chitchat, ChitchatHandle, ChitchatId};
 use futures::future::{BoxFuture, FutureExt, join_all};
 use tokio::net::lookup_host;
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
-use tracing::{debug, info};
+use tracing::{debug, info, warn};
 
+use super::arrival::{Arrival, Namesake, Step};
+use super::company::Company;
+use super::counts::GossipCounts;
+use super::datagram::HeardNamesake;
 use super::detector::{Detector, Standing};
 use super::error::MembershipError;
-use super::members::{MemberState, Members};
+use super::members::{Member, MemberState, Members};
 use super::record_wire::{self, DRAINING, LEFT, Record};
 use super::settings::Timings;
 use super::view;
@@ -45,20 +49,16 @@ pub(super) struct Wanted {
 /// What is kept of a node between two looks.
 struct Known {
     version: u64,
+    heartbeat: u64,
     record: Option<Record>,
 }
 
 pub(super) struct Gossip {
-    pub(super) me: NodeIdentity,
-    pub(super) timings: Timings,
-    pub(super) seeds: Vec<String>,
-    pub(super) chitchat: ChitchatHandle,
-    pub(super) clock: Arc<dyn Clock>,
-    pub(super) wanted: watch::Receiver<Wanted>,
-    pub(super) members: watch::Sender<Members>,
-    pub(super) detector: Detector,
-    pub(super) told: Wanted,
-    pub(super) seeds_called_at: Option<MonotonicTime>,
+    given: Beginning,
+    detector: Detector,
+    company: Company,
+    told: Wanted,
+    seeds_called_at: Option<MonotonicTime>,
     known: BTreeMap<ChitchatId, Known>,
 }
 
@@ -71,31 +71,31 @@ pub(super) struct Beginning {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) wanted: watch::Receiver<Wanted>,
     pub(super) members: watch::Sender<Members>,
+    /// Until it is known that the name is free.
+    pub(super) arrival: Option<Arrival>,
+    /// What is told of this node when it is.
+    pub(super) first_values: Vec<(String, String)>,
+    pub(super) namesake: HeardNamesake,
+    pub(super) counts: Arc<GossipCounts>,
 }
 
 impl Gossip {
     pub(super) fn new(beginning: Beginning) -> Self {
-        let Beginning { me, timings, seeds, chitchat, clock, wanted, members } = beginning;
         Self {
-            me,
-            timings,
-            seeds,
-            chitchat,
-            clock,
-            wanted,
-            members,
-            detector: Detector::new(timings),
+            detector: Detector::new(beginning.timings),
+            company: Company::default(),
             told: Wanted::default(),
             seeds_called_at: None,
             known: BTreeMap::new(),
+            given: beginning,
         }
     }
 
     /// Until the node leaves, or the gossip can no longer be.
     pub(super) async fn run(mut self) -> Result<(), MembershipError> {
-        let ended = self.chitchat.termination_watcher();
+        let ended = self.given.chitchat.termination_watcher();
         tokio::pin!(ended);
-        let mut look = interval(self.timings.look_interval);
+        let mut look = interval(self.given.timings.look_interval);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut lookup: Option<BoxFuture<'static, BTreeSet<SocketAddr>>> = None;
         loop {
@@ -109,15 +109,15 @@ impl Gossip {
                 _ = look.tick() => {
                     self.look().await?;
                     if lookup.is_none() && self.are_seeds_due() {
-                        lookup = Some(resolve(self.seeds.clone()).boxed());
+                        lookup = Some(resolve(self.given.seeds.clone()).boxed());
                     }
                 }
                 addresses = found => {
                     lookup = None;
                     self.call(&addresses)?;
                 }
-                changed = self.wanted.changed() => {
-                    let wanted = *self.wanted.borrow_and_update();
+                changed = self.given.wanted.changed() => {
+                    let wanted = *self.given.wanted.borrow_and_update();
                     // Nobody holds the handle any more: the others shall know.
                     if changed.is_err() || wanted.leave {
                         return self.leave().await;
@@ -135,42 +135,103 @@ impl Gossip {
     async fn look(&mut self) -> Result<(), MembershipError> {
         let mut before = std::mem::take(&mut self.known);
         let mut heartbeats: BTreeMap<NodeIdentity, (u64, Option<Record>)> = BTreeMap::new();
-        let chitchat = self.chitchat.chitchat();
+        let chitchat = self.given.chitchat.chitchat();
         {
             let chitchat = chitchat.lock().await;
             for (id, state) in chitchat.node_states() {
                 let Some(identity) = identity_of(id) else { continue };
-                let unchanged = before.remove(id).filter(|known| known.version == state.max_version());
-                let known = unchanged.unwrap_or_else(|| Known {
-                    version: state.max_version(),
-                    record: record_wire::read(state),
-                });
                 let heartbeat = u64::from(state.heartbeat());
+                let unchanged = before.remove(id).filter(|known| known.version == state.max_version());
+                let known = match unchanged {
+                    Some(known) => Known { heartbeat, ..known },
+                    None => {
+                        Known { version: state.max_version(), heartbeat, record: record_wire::read(state) }
+                    }
+                };
                 let entry = heartbeats.entry(identity).or_insert((heartbeat, None));
                 entry.0 = entry.0.max(heartbeat);
                 entry.1 = known.record.clone();
                 self.known.insert(id.clone(), known);
             }
         }
-        let now = self.clock.now();
+        let now = self.given.clock.now();
         self.detector
             .look(now, heartbeats.iter().map(|(identity, (heartbeat, _))| (identity.clone(), *heartbeat)));
         let nodes = heartbeats.into_iter().filter_map(|(identity, (_, record))| {
             let standing = self.detector.standing(&identity);
             Some((identity, record?, standing))
         });
-        let members = view::members(&self.me, nodes);
-        if let Some(other) = members.myself().map(|member| &member.identity)
-            && *other != self.me
-        {
-            return Err(MembershipError::Replaced { me: self.me.clone(), by: other.clone() });
+        let members = view::members(&self.given.me, nodes);
+        self.note_company(now, members.others().next().is_some());
+        if self.given.arrival.is_some() {
+            return self.arrive(now).await;
         }
-        self.publish(members);
+        if let Some(Member { identity: by, profile, .. }) = members.myself()
+            && *by != self.given.me
+        {
+            let (me, by, address) = (self.given.me.clone(), by.clone(), profile.address);
+            return Err(MembershipError::Replaced { me, by, address });
+        }
+        let is_joining = !self.given.seeds.is_empty() && !self.company.has_met();
+        self.publish(members.joining(is_joining));
         Ok(())
     }
 
+    fn note_company(&mut self, now: MonotonicTime, is_with_others: bool) {
+        let alone = self.company.look(now, is_with_others);
+        let Some(alone) = alone.filter(|_| !self.given.seeds.is_empty()) else { return };
+        let (seeds, counts) = (self.given.seeds.join(", "), &self.given.counts);
+        warn!(
+            seeds,
+            ?alone,
+            refused_datagrams = counts.refused(),
+            unsent_datagrams = counts.unsent(),
+            "no node that is to be joined answers, so that this one does nothing yet. Check addresses and ports, that the \
+             firewalls let TCP and UDP through in both directions, and that all certificates are of one authority. If the \
+             others are gone for good, start this node without --join"
+        );
+    }
+
+    /// Tells the others who this node is, once it is known that its name is free.
+    async fn arrive(&mut self, now: MonotonicTime) -> Result<(), MembershipError> {
+        let own = &self.given.me.name;
+        let lives = self.known.iter().filter_map(|(id, known)| {
+            let identity = identity_of(id).filter(|identity| identity.name == *own)?;
+            let address = id.gossip_advertise_addr;
+            let has_left = known.record.as_ref().is_some_and(|record| record.left);
+            let has_told = known.record.is_some();
+            (identity != self.given.me && !has_left).then_some(Namesake {
+                identity,
+                address,
+                heartbeat: known.heartbeat,
+                has_told,
+            })
+        });
+        let namesakes: Vec<Namesake> = lives.collect();
+        let knows_others =
+            self.known.keys().any(|id| identity_of(id).is_some_and(|identity| identity.name != *own));
+        let heard = self.given.namesake.incarnation();
+        let Some(arrival) = &mut self.given.arrival else { return Ok(()) };
+        match arrival.step(now, knows_others, &namesakes, heard) {
+            Step::Wait => Ok(()),
+            Step::Call(addresses) => self.call(&addresses),
+            Step::Announce => {
+                self.given.arrival = None;
+                let values = std::mem::take(&mut self.given.first_values);
+                let tell = |chitchat: &mut Chitchat| {
+                    for (key, value) in &values {
+                        chitchat.self_node_state().set(key, value);
+                    }
+                };
+                self.given.chitchat.with_chitchat(tell).await;
+                self.call(&self.known.keys().map(|id| id.gossip_advertise_addr).collect())
+            }
+            Step::Refuse(address) => Err(MembershipError::NameTaken { name: own.clone(), address }),
+        }
+    }
+
     fn publish(&self, members: Members) {
-        self.members.send_if_modified(|current| {
+        self.given.members.send_if_modified(|current| {
             if *current == members {
                 return false;
             }
@@ -181,10 +242,12 @@ impl Gossip {
     }
 
     fn are_seeds_due(&mut self) -> bool {
-        let alone = self.members.borrow().others().next().is_none();
-        let every = if alone { self.timings.seed_interval_alone } else { self.timings.seed_interval };
-        let now = self.clock.now();
-        let due = !self.seeds.is_empty() && self.seeds_called_at.is_none_or(|at| now.since(at) >= every);
+        let alone = self.given.members.borrow().others().next().is_none();
+        let every =
+            if alone { self.given.timings.seed_interval_alone } else { self.given.timings.seed_interval };
+        let now = self.given.clock.now();
+        let due =
+            !self.given.seeds.is_empty() && self.seeds_called_at.is_none_or(|at| now.since(at) >= every);
         if due {
             self.seeds_called_at = Some(now);
         }
@@ -192,9 +255,9 @@ impl Gossip {
     }
 
     fn call(&self, addresses: &BTreeSet<SocketAddr>) -> Result<(), MembershipError> {
-        let own = self.chitchat.chitchat_id().gossip_advertise_addr;
+        let own = self.given.chitchat.chitchat_id().gossip_advertise_addr;
         let mut others = addresses.iter().filter(|address| **address != own);
-        let result = others.try_for_each(|address| self.chitchat.gossip(*address));
+        let result = others.try_for_each(|address| self.given.chitchat.gossip(*address));
         result.map_err(|error| MembershipError::Ended(error.to_string()))
     }
 
@@ -204,7 +267,8 @@ impl Gossip {
         let draining = if wanted.draining { "1" } else { "0" };
         let urgent = wanted.draining != self.told.draining;
         self.told = wanted;
-        self.chitchat
+        self.given
+            .chitchat
             .with_chitchat(|chitchat| {
                 let state = chitchat.self_node_state();
                 state.set(&load_key, &load);
@@ -215,20 +279,20 @@ impl Gossip {
     }
 
     fn call_everybody(&self) -> Result<(), MembershipError> {
-        let members = self.members.borrow().clone();
+        let members = self.given.members.borrow().clone();
         let is_there = |id: &ChitchatId| identity_of(id).is_some_and(|identity| members.contains(&identity));
         let there = self.known.keys().filter(|id| is_there(id));
         self.call(&there.map(|id| id.gossip_advertise_addr).collect())
     }
 
     async fn leave(self) -> Result<(), MembershipError> {
-        self.chitchat.with_chitchat(|chitchat| chitchat.self_node_state().set(LEFT, "1")).await;
+        self.given.chitchat.with_chitchat(|chitchat| chitchat.self_node_state().set(LEFT, "1")).await;
         for _ in 0..FAREWELLS {
             self.call_everybody()?;
             sleep(FAREWELL_TIME).await;
         }
-        info!(node = %self.me, "left the cluster");
-        self.chitchat.shutdown().await.map_err(|error| MembershipError::Ended(format!("{error:#}")))
+        info!(node = %self.given.me, "left the cluster");
+        self.given.chitchat.shutdown().await.map_err(|error| MembershipError::Ended(format!("{error:#}")))
     }
 }
 

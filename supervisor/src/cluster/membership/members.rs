@@ -72,13 +72,25 @@ impl Member {
 pub struct Members {
     me: NodeIdentity,
     members: BTreeMap<NodeName, Member>,
+    is_joining: bool,
 }
 
 impl Members {
     /// `me` must be among them, which [`Self::myself`] relies on only by saying `None` otherwise.
     pub fn new(me: NodeIdentity, members: impl IntoIterator<Item = Member>) -> Self {
         let members = members.into_iter().map(|member| (member.identity.name.clone(), member)).collect();
-        Self { me, members }
+        Self { me, members, is_joining: false }
+    }
+
+    /// The same, and whether this node was told whom to join and has met nobody in this life.
+    #[must_use]
+    pub fn joining(self, is_joining: bool) -> Self {
+        Self { is_joining, ..self }
+    }
+
+    /// Whether this node was told whom to join and has met nobody in this life: there may be a cluster that it cannot see.
+    pub const fn is_joining(&self) -> bool {
+        self.is_joining
     }
 
     /// This node.

@@ -9,6 +9,9 @@
 //!   (`datagram.rs`), and who is dead is decided here (`detector.rs`), within bounds that hold on a busy machine too.
 //! - **Lives.** A node that restarts has a later incarnation: it replaces its former life at once. One that was out and is
 //!   heard again is back without anybody's help.
+//! - **Joining.** A node that is told whom to join tells nothing of itself until it has heard of the others, so that one whose
+//!   name is in use ends before anybody counts it (`arrival.rs`). While it has met nobody it says so again and again
+//!   (`company.rs`), and [`Members::is_joining`].
 //! - **Tasks.** One of ours, started in [`Membership::start`] and ended with its handle, and chitchat's own.
 
 mod settings;
@@ -17,6 +20,8 @@ mod members;
 mod record_wire;
 mod detector;
 mod view;
+mod arrival;
+mod company;
 mod datagram;
 mod counts;
 mod sealed_socket;
@@ -35,6 +40,7 @@ pub use members::{Member, MemberState, Members, Profile};
 pub use settings::{MembershipSettings, SEEDS_MAX, Timings};
 
 use crate::clock::Clock;
+use arrival::Arrival;
 use datagram::Envelope;
 use gossip::{Beginning, Gossip, Wanted};
 use record_wire::Record;
@@ -60,7 +66,7 @@ pub struct Membership {
 
 impl Membership {
     /// Binds the socket, and begins to gossip. It does not wait for anybody: a node that is alone calls its seeds until one
-    /// answers.
+    /// answers. That its name is in use is found out later: see [`Self::ended`].
     ///
     /// # Errors
     ///
@@ -76,13 +82,18 @@ impl Membership {
         let me = settings.identity.clone();
         let envelope = Envelope::new(&settings.gossip_key, settings.cluster.clone(), me.clone());
         let counts = Arc::new(GossipCounts::new(Arc::clone(&clock)));
-        let transport = SealedTransport::new(socket, envelope, Arc::clone(&counts));
+        let namesake = envelope.namesake();
+        let transport = SealedTransport::new(socket, advertise, envelope, Arc::clone(&counts));
         let first_values = record_wire::first_values(&settings.profile);
-        let chitchat = spawn_chitchat(chitchat_config(&settings, advertise), first_values, &transport).await;
+        let is_joining = !settings.seeds.is_empty();
+        let (told, kept) = if is_joining { (Vec::new(), first_values) } else { (first_values, Vec::new()) };
+        let arrival = is_joining.then(|| Arrival::new(me.clone(), advertise));
+        let chitchat = spawn_chitchat(chitchat_config(&settings, advertise), told, &transport).await;
         let chitchat = chitchat.map_err(|error| MembershipError::Start(format!("{error:#}")))?;
 
         let record = Record { profile: settings.profile, load: 0.0, draining: false, left: false };
         let alone = view::members(&me, [(me.clone(), record, detector::Standing::Unproven)]);
+        let alone = alone.joining(is_joining);
         let (members_sender, members) = watch::channel(alone);
         let (wanted, wanted_receiver) = watch::channel(Wanted::default());
         let (ended_sender, ended) = watch::channel(None);
@@ -94,6 +105,10 @@ impl Membership {
             clock,
             wanted: wanted_receiver,
             members: members_sender,
+            arrival,
+            first_values: kept,
+            namesake,
+            counts: Arc::clone(&counts),
         });
         #[expect(
             clippy::disallowed_methods,
@@ -145,7 +160,8 @@ impl Membership {
         self.ended().await
     }
 
-    /// Waits until the gossip ends, which it does by itself only if it fails: then start it again.
+    /// Waits until the gossip ends, which it does by itself only if it fails: then start it again, unless
+    /// [`MembershipError::is_of_name`].
     ///
     /// # Errors
     ///

@@ -31,11 +31,14 @@ const RELAY_TIME_MAX: Duration = Duration::from_millis(50);
 /// Gives chitchat the one socket that was bound before, since its address is part of what chitchat tells.
 pub(super) struct SealedTransport {
     parts: Mutex<Option<(UdpSocket, Envelope)>>,
+    own_address: SocketAddr,
     counts: Arc<GossipCounts>,
 }
 
 struct SealedSocket {
     outer: UdpSocket,
+    /// Where others send to; a former life of this node may have had it too, and is gone.
+    own_address: SocketAddr,
     envelope: Envelope,
     counts: Arc<GossipCounts>,
     inner: UdpSocket,
@@ -47,8 +50,13 @@ struct SealedSocket {
 }
 
 impl SealedTransport {
-    pub(super) fn new(outer: UdpSocket, envelope: Envelope, counts: Arc<GossipCounts>) -> Self {
-        Self { parts: Mutex::new(Some((outer, envelope))), counts }
+    pub(super) fn new(
+        outer: UdpSocket,
+        own_address: SocketAddr,
+        envelope: Envelope,
+        counts: Arc<GossipCounts>,
+    ) -> Self {
+        Self { parts: Mutex::new(Some((outer, envelope))), own_address, counts }
     }
 }
 
@@ -63,6 +71,7 @@ impl Transport for SealedTransport {
         inner.connect(codec.local_addr()?).await.context("connect the inner socket")?;
         Ok(Box::new(SealedSocket {
             outer,
+            own_address: self.own_address,
             envelope,
             counts: Arc::clone(&self.counts),
             inner_address: inner.local_addr()?,
@@ -139,6 +148,9 @@ impl Socket for SealedSocket {
 
     /// A node that cannot be reached is no error: chitchat would log each try.
     async fn send(&mut self, to: SocketAddr, envelope: ChitchatEnvelope) -> anyhow::Result<SendOutcome> {
+        if to == self.own_address {
+            return Ok(SendOutcome { num_bytes_sent: 0 });
+        }
         let length = match self.encode(envelope).await {
             Ok(length) => length,
             Err(error) => {

@@ -91,7 +91,18 @@ impl AsyncRead for Stream {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.tls).poll_read(context, buffer)
+        Pin::new(&mut self.tls).poll_read(context, buffer).map_err(told)
+    }
+}
+
+/// Of a connection that ends in the middle, the library's words are about its own documentation.
+fn told(error: io::Error) -> io::Error {
+    match error.kind() {
+        io::ErrorKind::UnexpectedEof => io::Error::new(
+            io::ErrorKind::UnexpectedEof,
+            "the other side is gone: its connection ended in the middle",
+        ),
+        _ => error,
     }
 }
 

@@ -140,7 +140,7 @@ type Handshake = BoxFuture<'static, (Ticket, Option<Result<Connection, Refused>>
 pub struct Listener {
     socket: TcpListener,
     address: SocketAddr,
-    acceptor: TlsAcceptor,
+    credentials: Credentials,
     limits: Limits,
     counters: Arc<Counters>,
     places: Arc<Semaphore>,
@@ -169,7 +169,7 @@ impl Listener {
         Ok(Self {
             socket,
             address: bound,
-            acceptor: TlsAcceptor::from(credentials.server_config()),
+            credentials: credentials.clone(),
             counters: Arc::default(),
             places: Arc::new(Semaphore::new(limits.connections_max)),
             gate: Gate::new(limits.handshakes_max, limits.handshakes_per_address_max),
@@ -226,7 +226,8 @@ impl Listener {
         let (abort, registration) = AbortHandle::new_pair();
         self.aborts.insert(ticket, abort);
         let handshake = handshake(
-            self.acceptor.clone(),
+            // Read anew: the certificate may have been renewed.
+            TlsAcceptor::from(self.credentials.server_config()),
             socket,
             remote,
             self.limits.handshake_deadline,
