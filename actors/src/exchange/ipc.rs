@@ -31,6 +31,14 @@ pub(super) struct Message {
     pub(super) bytes: usize,
 }
 
+impl Message {
+    /// Whether its buffers are, or may be.
+    pub(super) fn is_compressed(&self) -> bool {
+        let batch = root_as_message(&self.header).ok().and_then(|message| message.header_as_record_batch());
+        batch.is_some_and(|batch| batch.compression().is_some())
+    }
+}
+
 /// Encodes a batch without dictionaries. `what` names it in errors.
 pub(super) fn encode(
     what: &'static str,

@@ -3,10 +3,7 @@
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
-use orrery_schemas::{
-    CloseTime, Hash32, Ledger, LedgerSequence, RowDigest, TokenTransfer, TokenTransferBatchBuilder,
-    token_transfers_from_batch,
-};
+use orrery_schemas::{LedgerSequence, TokenTransfer, token_transfers_from_batch};
 use proptest::prelude::*;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -18,6 +15,9 @@ use super::limits::{Compression, FRAME_BYTES_MAX, FRAME_BYTES_TARGET};
 use crate::envelope::EventBatch;
 use crate::source::synthetic::{SyntheticLedgers, SyntheticSpec};
 use crate::source::{FetchedObject, LedgerChunk, LedgerReader};
+
+#[path = "../../tests/support/rows.rs"]
+mod rows;
 
 /// Synthetic ledgers with the rows that they have.
 type Made = Vec<(Bytes, Vec<TokenTransfer>)>;
@@ -190,32 +190,9 @@ fn events(first: usize, count: usize) -> EventBatch {
 }
 
 fn events_of(made: &[(Bytes, Vec<TokenTransfer>)], first: usize) -> EventBatch {
-    let mut rows = TokenTransferBatchBuilder::with_capacity(0);
-    let ledger = |(index, (_, events)): (usize, &(Bytes, Vec<TokenTransfer>))| {
-        rows.append(events).unwrap();
-        Ledger {
-            sequence: sequence((first + index) as u32 + 2),
-            hash: Hash32([1; 32]),
-            previous_hash: Hash32([2; 32]),
-            closed_at: CloseTime::from_unix_seconds(1).unwrap(),
-            protocol_version: 23,
-            tx_set_hash: Hash32::ZERO,
-            tx_set_result_hash: Hash32::ZERO,
-            tx_count: 1,
-            successful_tx_count: 1,
-            failed_tx_count: 0,
-            operation_count: 1,
-            event_count: events.len() as u32,
-            total_coins: 5,
-            fee_pool: 6,
-            base_fee: 100,
-            base_reserve: 5,
-            max_tx_set_size: 9,
-            row_digest: RowDigest::of(events),
-        }
-    };
-    let ledgers = made.iter().enumerate().map(ledger).collect();
-    EventBatch { ledgers, rows: rows.finish().unwrap(), trace: tracing::Span::none() }
+    let events: Vec<_> = made.iter().map(|(_, events)| events.as_slice()).collect();
+    let (ledgers, rows) = rows::of_ledgers(first as u32 + 2, &events);
+    EventBatch { ledgers, rows, trace: tracing::Span::none() }
 }
 
 fn decoded(frames: [Frame; 2]) -> EventBatch {
@@ -275,7 +252,7 @@ fn read_all(message: &Message) {
         source: 0,
         lake: String::new(),
         file: String::new(),
-        fingerprint: "00".repeat(32),
+        fingerprint: None,
     };
     let range = sequence(2)..=sequence(3);
     let received = |bytes| Received { range: range.clone(), bytes, origin: origin() };
@@ -361,7 +338,7 @@ fn a_compressed_buffer_cannot_claim_more_than_its_frame() {
             source: 0,
             lake: String::new(),
             file: String::new(),
-            fingerprint: "00".repeat(32),
+            fingerprint: None,
         };
         let received = Received { range: sequence(2)..=sequence(3), bytes: message.bytes, origin };
         let error = ledger_frames::ledgers(received, message, permit()).unwrap_err().to_string();

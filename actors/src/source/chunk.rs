@@ -95,16 +95,17 @@ impl LedgerChunk {
     }
 
     /// Ledgers that another node fetched: `bytes` are the XDR of exactly `range`, one behind the other; `fingerprint` is of
-    /// the object that they came in.
+    /// the object that they came in, unless they are that object.
     pub fn received(
         origin: ChunkOrigin,
         range: RangeInclusive<LedgerSequence>,
         bytes: Bytes,
-        fingerprint: ObjectFingerprint,
+        fingerprint: Option<ObjectFingerprint>,
     ) -> Self {
         let ChunkOrigin { file, source, lake } = origin;
         let object = FetchedObject { file, named: range.clone(), range, bytes };
-        Self { fingerprint: OnceLock::from(fingerprint), ..Self::new(object, source, lake, None) }
+        let fingerprint = fingerprint.map_or_else(OnceLock::new, OnceLock::from);
+        Self { fingerprint, ..Self::new(object, source, lake, None) }
     }
 
     /// Name of the store.
@@ -140,7 +141,7 @@ impl LedgerChunk {
     pub fn ledgers(&self) -> ChunkLedgers {
         let (next, last) = self.range.clone().into_inner();
         ChunkLedgers {
-            reader: LedgerReader::new(self.file.clone(), 0, Cursor::new(self.bytes.clone())),
+            reader: LedgerReader::of_bytes(self.file.clone(), 0, self.bytes.clone()),
             lake: self.lake.clone(),
             named: self.named.clone(),
             due: Some(next),

@@ -1,0 +1,44 @@
+//! What crosses: synthetic ledgers of about 1 MiB each, and batches of events of about as much.
+
+use std::sync::{Arc, LazyLock};
+
+use bytes::Bytes;
+use orrery_actors::envelope::EventBatch;
+use orrery_actors::source::synthetic::{SyntheticLedgers, SyntheticSpec};
+use orrery_schemas::TokenTransfer;
+
+use crate::stages::batch;
+
+/// Batches of one measurement.
+const BATCHES: usize = 64;
+
+/// The first ledger.
+pub(crate) const FIRST: u32 = 2;
+
+/// Ledgers whose events make a batch of about as many bytes as one of them has.
+const LEDGERS_A_BATCH: usize = 3;
+
+static MADE: LazyLock<Vec<(Bytes, Vec<TokenTransfer>)>> = LazyLock::new(|| {
+    let spec = SyntheticSpec::from_query(&format!("ledgers={BATCHES}&density=pubnet")).unwrap();
+    SyntheticLedgers::new(&spec).map(|ledger| (ledger.to_xdr().into(), ledger.expected)).collect()
+});
+
+/// Objects of one ledger each.
+pub(crate) static LEDGERS: LazyLock<Arc<Vec<Bytes>>> =
+    LazyLock::new(|| Arc::new(MADE.iter().map(|(xdr, _)| xdr.clone()).collect()));
+
+/// Batches of events.
+pub(crate) static EVENTS: LazyLock<Vec<Arc<EventBatch>>> = LazyLock::new(|| {
+    let parts = (FIRST..).step_by(LEDGERS_A_BATCH).zip(MADE.chunks_exact(LEDGERS_A_BATCH));
+    parts
+        .map(|(first, part)| {
+            let rows: Vec<_> = part.iter().map(|(_, events)| events.as_slice()).collect();
+            Arc::new(batch(first, &rows))
+        })
+        .collect()
+});
+
+/// Bytes of all ledgers.
+pub(crate) fn ledger_bytes() -> usize {
+    LEDGERS.iter().map(Bytes::len).sum()
+}
