@@ -41,58 +41,50 @@ mod stages;
 /// Rounds that count.
 const ROUNDS: usize = 15;
 
+/// As of a node's runtime.
+const EVENT_INTERVAL: u32 = 61;
+
 /// Between two control calls: they are not to make the load themselves.
 const CALL_EVERY: Duration = Duration::from_millis(2);
 
 const CALL_WITHIN: Duration = Duration::from_secs(5);
 
 fn main() {
-    let is_peer = std::env::args().any(|argument| argument == peer::BE_THE_PEER);
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
     // `cargo test --benches` only wants to know whether it works.
-    let rounds = if std::env::args().any(|argument| argument == "--bench") { ROUNDS } else { 1 };
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    match is_peer {
+    let rounds = if arguments.iter().any(|argument| argument == "--bench") { ROUNDS } else { 1 };
+    let only = arguments.iter().find(|argument| !argument.starts_with("--")).cloned();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .event_interval(EVENT_INTERVAL)
+        .enable_all()
+        .build()
+        .unwrap();
+    match arguments.iter().any(|argument| argument == peer::BE_THE_PEER) {
         true => runtime.block_on(peer::serve()),
-        false => runtime.block_on(measure(rounds)),
+        false => runtime.block_on(measure(rounds, &only.unwrap_or_default())),
     }
     runtime.shutdown_background();
 }
 
-async fn measure(rounds: usize) {
-    let (peer, clock) = (Peer::start().await, SystemClock::new());
+/// What is measured of which the name has `only` in it.
+async fn measure(rounds: usize, only: &str) {
+    let peer = Peer::start().await;
     let node = peer.node(Compression::None);
-    let bytes = ledger_bytes();
-    let sent = send_all(node.clone()).await;
-    let mut rates = [const { Vec::new() }; 3];
-    for _ in 0..=rounds {
-        let started = clock.now();
-        assert_eq!(peer.copy().await, bytes);
-        let copied = clock.now();
-        assert_eq!(fetch_all(node.clone()).await, bytes);
-        let fetched = clock.now();
-        assert_eq!(send_all(node.clone()).await, sent);
-        let rate = |bytes: usize, seconds: f64| bytes as f64 / seconds / 1e6;
-        rates[0].push(rate(bytes, copied.since(started).as_secs_f64()));
-        rates[1].push(rate(bytes, fetched.since(copied).as_secs_f64()));
-        rates[2].push(rate(sent, clock.now().since(fetched).as_secs_f64()));
-    }
-    // The first round warms up.
-    for rates in &mut rates {
-        rates.remove(0);
-    }
-    println!("{} ledgers of {} bytes on average, {rounds} rounds", made::LEDGERS.len(), bytes / made::LEDGERS.len());
-    println!("{:<28} {:>6.0} MB/s", "plain copy", median(rates[0].clone()));
-    for (name, kind) in [("ledgers", 1), ("events", 2)] {
-        let shares = rates[0].iter().zip(&rates[kind]).map(|(copy, rate)| rate / copy).collect();
-        println!("{name:<28} {:>6.0} MB/s  {:.2} of the copy", median(rates[kind].clone()), median(shares));
-    }
+    let count = made::LEDGERS.len();
+    println!("{count} ledgers of {} bytes on average, {rounds} rounds", ledger_bytes() / count);
+    rates(&peer, &node, rounds, only).await;
     for compression in [Compression::Lz4, Compression::Zstd] {
-        let node = peer.node(compression);
-        let started = clock.now();
-        let sent = send_all(node.clone()).await;
-        let seconds = clock.now().since(started).as_secs_f64();
-        println!("{:<28} {:>6.0} MB/s", format!("events, {compression:?}"), sent as f64 / seconds / 1e6);
+        let name = format!("events, {compression:?}");
+        if name.contains(only) {
+            let (node, clock) = (peer.node(compression), SystemClock::new());
+            let started = clock.now();
+            let rate = rate(send_all(node).await, clock.now().since(started));
+            println!("{name:<28} {rate:>6.0} MB/s");
+        }
+    }
+    if !"calls".contains(only) {
+        return;
     }
     calls(&peer, "nothing", tokio::time::sleep(Duration::from_millis(200 * rounds as u64))).await;
     calls(&peer, "a plain copy", async {
@@ -113,6 +105,37 @@ async fn measure(rounds: usize) {
         }
     })
     .await;
+}
+
+fn rate(bytes: usize, took: Duration) -> f64 {
+    bytes as f64 / took.as_secs_f64() / 1e6
+}
+
+/// A plain copy, ledgers and events in turns.
+async fn rates(peer: &Peer, node: &Arc<RemoteNode>, rounds: usize, only: &str) {
+    let clock = SystemClock::new();
+    let kinds = ["plain copy", "ledgers", "events"];
+    let mut rates = kinds.map(|_| Vec::new());
+    // The first round warms up.
+    for round in 0..=rounds {
+        for (kind, name) in kinds.iter().enumerate().filter(|(_, name)| name.contains(only)) {
+            let started = clock.now();
+            let bytes = match kind {
+                0 => peer.copy().await,
+                1 => fetch_all(node.clone()).await,
+                _ => send_all(node.clone()).await,
+            };
+            assert!(kind == 2 || bytes == ledger_bytes(), "{name}: {bytes} bytes came");
+            if round > 0 {
+                rates[kind].push(rate(bytes, clock.now().since(started)));
+            }
+        }
+    }
+    for (name, of_kind) in kinds.iter().zip(&rates).filter(|(_, rates)| !rates.is_empty()) {
+        let shares: Vec<f64> = rates[0].iter().zip(of_kind).map(|(copy, rate)| rate / copy).collect();
+        let share = if shares.is_empty() { f64::NAN } else { median(shares) };
+        println!("{name:<28} {:>6.0} MB/s  {share:.2} of the copy", median(of_kind.clone()));
+    }
 }
 
 /// Calls the peer over the control link for as long as `beside` takes, and tells how long answers took.

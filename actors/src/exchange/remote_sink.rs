@@ -94,6 +94,8 @@ impl Actor for RemoteSink {
             // Without a task to take them the reason is on its way to this mailbox.
             SinkMessage::Events(batch) => drop(state.messages.send(Told::Events(batch)).await),
             SinkMessage::End => drop(state.messages.send(Told::End).await),
+            // The real one waits, where it is.
+            SinkMessage::GoOn => {}
             SinkMessage::LinkEnded(outcome) => {
                 outcome?;
                 myself.stop(None);
