@@ -5,7 +5,7 @@ use std::sync::{Arc, LazyLock};
 use bytes::Bytes;
 use orrery_actors::envelope::EventBatch;
 use orrery_actors::source::synthetic::{SyntheticLedgers, SyntheticSpec};
-use orrery_schemas::TokenTransfer;
+use orrery_schemas::{LedgerSequence, TokenTransfer};
 
 use crate::stages::batch;
 
@@ -27,15 +27,22 @@ static MADE: LazyLock<Vec<(Bytes, Vec<TokenTransfer>)>> = LazyLock::new(|| {
 pub(crate) static LEDGERS: LazyLock<Arc<Vec<Bytes>>> =
     LazyLock::new(|| Arc::new(MADE.iter().map(|(xdr, _)| xdr.clone()).collect()));
 
-/// Batches of events.
+/// As many batches of events: the events of the same ledgers time and again, as those of later ones.
 pub(crate) static EVENTS: LazyLock<Vec<Arc<EventBatch>>> = LazyLock::new(|| {
-    let parts = (FIRST..).step_by(LEDGERS_A_BATCH).zip(MADE.chunks_exact(LEDGERS_A_BATCH));
-    parts
-        .map(|(first, part)| {
-            let rows: Vec<_> = part.iter().map(|(_, events)| events.as_slice()).collect();
-            Arc::new(batch(first, &rows))
-        })
-        .collect()
+    let mut events = MADE.iter().map(|(_, events)| events).cycle();
+    let numbered = |sequence: u32, events: &Vec<TokenTransfer>| {
+        let ledger_sequence = LedgerSequence(sequence);
+        events.iter().map(|event| TokenTransfer { ledger_sequence, ..event.clone() }).collect::<Vec<_>>()
+    };
+    let of_batch = |first| {
+        let rows: Vec<_> = (first..)
+            .take(LEDGERS_A_BATCH)
+            .zip(&mut events)
+            .map(|(sequence, events)| numbered(sequence, events))
+            .collect();
+        Arc::new(batch(first, &rows))
+    };
+    (FIRST..).step_by(LEDGERS_A_BATCH).take(BATCHES).map(of_batch).collect()
 });
 
 /// Bytes of all ledgers.

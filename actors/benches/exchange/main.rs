@@ -42,7 +42,7 @@ mod stages;
 const ROUNDS: usize = 15;
 
 /// As of a node's runtime.
-const EVENT_INTERVAL: u32 = 61;
+const EVENT_INTERVAL: u32 = 7;
 
 /// Between two control calls: they are not to make the load themselves.
 const CALL_EVERY: Duration = Duration::from_millis(2);

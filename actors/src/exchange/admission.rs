@@ -54,7 +54,8 @@ impl Admission {
         let mut streams = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let max = streams.max;
         let Some((rank, given)) = streams.enter(from.unwrap_or(0)) else {
-            let reason = format!("{max} streams are served, which is all that may be, and none of later ledgers");
+            let reason =
+                format!("{max} streams are served, which is all that may be, and none of later ledgers");
             return Err(ExitError::new(ErrorClass::Unavailable, reason));
         };
         Ok(Place { admission: self.clone(), rank, given })

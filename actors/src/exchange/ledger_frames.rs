@@ -19,13 +19,19 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::error::ExchangeError;
 use super::header_wire::{Body, OriginWire, hash};
-use super::ipc::{self, Message};
-use super::limits::{Compression, FRAME_BYTES_MAX, FRAME_BYTES_TARGET};
+use super::ipc::{self, Encoder, Message};
+use super::limits::{FRAME_BYTES_MAX, FRAME_BYTES_TARGET};
 use crate::ledger::{HeaderSummary, peek_header};
 use crate::source::{ChunkLedgers, ChunkOrigin, FetchedObject, LedgerChunk, ObjectFingerprint, RawLedger};
 
 /// Names the batch in errors.
 const WHAT: &str = "ledgers";
+
+/// Most bytes of an object whose frame is made at once: a copy of fewer takes less than to have another thread make it.
+const QUICK_BYTES_MAX: usize = 2 << 20;
+
+/// More than the columns beside a ledger, and what describes them, take of a frame.
+const HEAD_BYTES_MAX: usize = 4 << 10;
 
 /// The ledgers of one object, one frame after another.
 pub(super) struct ChunkFrames {
@@ -36,7 +42,6 @@ pub(super) struct ChunkFrames {
     held_over: Option<RawLedger>,
     /// The first ledger that is in no frame; `None` when all are.
     due: Option<LedgerSequence>,
-    compression: Compression,
 }
 
 /// A frame that has no number yet.
@@ -48,9 +53,14 @@ pub(super) struct Frame {
 
 impl ChunkFrames {
     /// Nothing is read yet.
-    pub(super) fn new(run: u64, chunk: LedgerChunk, compression: Compression) -> Self {
+    pub(super) fn new(run: u64, chunk: LedgerChunk) -> Self {
         let (ledgers, due) = (chunk.ledgers(), Some(*chunk.range.start()));
-        Self { run, chunk, ledgers, held_over: None, due, compression }
+        Self { run, chunk, ledgers, held_over: None, due }
+    }
+
+    /// Whether the next frame takes hardly more than a look: it is the object, and not large.
+    pub(super) fn is_quick(&self) -> bool {
+        self.chunk.bytes.len() <= QUICK_BYTES_MAX && self.chunk.is_one_ledger()
     }
 
     /// The run that its ledgers were asked for in.
@@ -68,9 +78,12 @@ impl ChunkFrames {
     /// # Errors
     ///
     /// [`ExchangeError::TooLarge`] if one ledger, or an object that is the evidence of an error, does not fit.
-    pub(super) fn next(&mut self) -> Result<Option<Frame>, ExchangeError> {
+    pub(super) fn next(&mut self, encoder: &mut Encoder) -> Result<Option<Frame>, ExchangeError> {
         let Some(first) = self.due else { return Ok(None) };
         let mut rows = Rows::default();
+        if self.chunk.is_one_ledger() && self.chunk.bytes.len() <= FRAME_BYTES_MAX - HEAD_BYTES_MAX {
+            return self.one_ledger(first, rows, encoder).map(Some);
+        }
         let last = *self.chunk.range.end();
         loop {
             let ledger = match self.held_over.take().map(Ok).or_else(|| self.ledgers.next()) {
@@ -79,7 +92,7 @@ impl ChunkFrames {
                 Some(Err(_)) => return self.object(first).map(Some),
                 None => {
                     self.due = None;
-                    return self.frame(first..=last, rows).map(Some);
+                    return self.frame(first..=last, rows, encoder).map(Some);
                 }
             };
             let bytes = ledger.xdr.len();
@@ -91,7 +104,7 @@ impl ChunkFrames {
                 let until = LedgerSequence(ledger.sequence.0 - 1);
                 self.due = Some(ledger.sequence);
                 self.held_over = Some(ledger);
-                return self.frame(first..=until, rows).map(Some);
+                return self.frame(first..=until, rows, encoder).map(Some);
             }
             if !rows.add(ledger) {
                 return self.object(first).map(Some);
@@ -99,9 +112,30 @@ impl ChunkFrames {
         }
     }
 
-    fn frame(&self, range: RangeInclusive<LedgerSequence>, rows: Rows) -> Result<Frame, ExchangeError> {
+    /// The frame of an object that is a ledger and nothing else, as far as its head tells. It is read by whoever receives
+    /// it: what is wrong with it shows there as it would here, and the frame has the evidence, byte for byte.
+    fn one_ledger(
+        &mut self,
+        sequence: LedgerSequence,
+        mut rows: Rows,
+        encoder: &mut Encoder,
+    ) -> Result<Frame, ExchangeError> {
+        let (file, xdr) = (self.chunk.file.clone(), self.chunk.bytes.clone());
+        if !rows.add(RawLedger { file, chain: 0, offset: 0, sequence, xdr }) {
+            return self.object(sequence);
+        }
+        self.due = None;
+        self.frame(sequence..=sequence, rows, encoder)
+    }
+
+    fn frame(
+        &self,
+        range: RangeInclusive<LedgerSequence>,
+        rows: Rows,
+        encoder: &mut Encoder,
+    ) -> Result<Frame, ExchangeError> {
         let is_whole = rows.are(&self.chunk.bytes);
-        let message = ipc::encode(WHAT, &rows.finish()?, self.compression)?;
+        let message = encoder.encode(WHAT, &rows.finish()?)?;
         let (first, last, bytes) = (range.start().0, range.end().0, message.bytes);
         if bytes > FRAME_BYTES_MAX {
             let what = format!("ledgers {first} to {last} in {}", self.chunk.file);

@@ -9,7 +9,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::event_frames;
 use super::header_wire::Body;
-use super::ipc::Message;
+use super::ipc::{Encoder, Message};
 use super::ledger_frames::{self, ChunkFrames, Frame, Received};
 use super::limits::{Compression, FRAME_BYTES_MAX, FRAME_BYTES_TARGET};
 use crate::envelope::EventBatch;
@@ -59,8 +59,8 @@ fn chunk(bytes: Bytes, range: (u32, u32), named: (u32, u32)) -> LedgerChunk {
 }
 
 fn frames(chunk: LedgerChunk, compression: Compression) -> Vec<Frame> {
-    let mut frames = ChunkFrames::new(1, chunk, compression);
-    std::iter::from_fn(|| frames.next().unwrap()).collect()
+    let (mut frames, mut encoder) = (ChunkFrames::new(1, chunk), Encoder::new(compression));
+    std::iter::from_fn(|| frames.next(&mut encoder).unwrap()).collect()
 }
 
 fn received(frame: Frame) -> LedgerChunk {
@@ -152,7 +152,8 @@ fn what_is_wrong_with_an_object_is_seen_at_the_other_end_with_the_same_evidence(
 #[test]
 fn an_object_too_large_to_be_evidence_is_an_error_that_names_it() {
     let bytes = Bytes::from(vec![0xff; FRAME_BYTES_MAX + 1]);
-    let error = ChunkFrames::new(1, chunk(bytes, (2, 3), (2, 3)), Compression::None).next().unwrap_err();
+    let mut frames = ChunkFrames::new(1, chunk(bytes, (2, 3), (2, 3)));
+    let error = frames.next(&mut Encoder::default()).unwrap_err();
     let expect = "object object.xdr, which does not hold ledger 2 as it should, has 16777217 bytes";
     assert!(error.to_string().starts_with(expect), "{error}");
 }
@@ -223,7 +224,7 @@ proptest! {
         for range in parts {
             prop_assert_eq!(range.start().0, due);
             due = range.end().0 + 1;
-            let frames = event_frames::encode(&batch.within(&range), Compression::None).unwrap();
+            let frames = event_frames::encode(&batch.within(&range), &mut Encoder::default()).unwrap();
             let bytes = frames[0].message.bytes + frames[1].message.bytes;
             prop_assert!(bytes <= FRAME_BYTES_TARGET || range.start() == range.end() && bytes <= FRAME_BYTES_MAX);
             let part = decoded(frames);
@@ -243,7 +244,7 @@ fn a_ledger_whose_events_fit_no_frame_is_an_error_that_names_it() {
     batch.ledgers[0].event_count *= 80;
     let error = event_frames::parts(&batch).unwrap_err().to_string();
     assert!(error.starts_with("ledger 5 with its events has "), "{error}");
-    assert!(event_frames::encode(&batch, Compression::None).is_err());
+    assert!(event_frames::encode(&batch, &mut Encoder::default()).is_err());
 }
 
 /// Reads what a peer sent as everything that it could be.
@@ -279,7 +280,8 @@ fn small() -> &'static [Message] {
         let two = Bytes::from([&sparse()[0].0[..], &sparse()[1].0[..]].concat());
         let all = [Compression::None, Compression::Lz4, Compression::Zstd].map(|compression| {
             let ledgers = frames(chunk(two.clone(), (2, 3), (2, 3)), compression).remove(0).message;
-            let [rows, transfers] = event_frames::encode(&events_of(sparse(), 0), compression).unwrap();
+            let [rows, transfers] =
+                event_frames::encode(&events_of(sparse(), 0), &mut Encoder::new(compression)).unwrap();
             [ledgers, rows.message, transfers.message]
         });
         all.into_iter().flatten().collect()

@@ -11,8 +11,10 @@ use sha2::{Digest, Sha256};
 use tokio::sync::OwnedSemaphorePermit;
 use tracing::Span;
 
+use super::form::{Form, HEAD_BYTES};
 use super::{LedgerReader, RawLedger, SourceError, SourceErrorKind};
 use crate::envelope::Origin;
+use crate::ledger::peek_sequence;
 
 /// Bytes as a store gave them, neither decompressed nor decoded.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -122,6 +124,16 @@ impl LedgerChunk {
     /// Ledgers that the store promises to be in the object.
     pub fn named(&self) -> &RangeInclusive<LedgerSequence> {
         &self.named
+    }
+
+    /// Whether the object's head says that it is one ledger, the one that is wanted, neither compressed nor framed. Whether
+    /// it is sound, and the end of it the end of the object, only [`Self::ledgers`] tells.
+    pub fn is_one_ledger(&self) -> bool {
+        let head = &self.bytes[..self.bytes.len().min(HEAD_BYTES)];
+        self.range.start() == self.range.end()
+            && self.named == self.range
+            && Form::detect(head) == Some(Form::Raw)
+            && peek_sequence(&self.bytes) == Some(*self.range.start())
     }
 
     /// The same, in the trace of its fetch.

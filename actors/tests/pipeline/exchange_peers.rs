@@ -229,7 +229,8 @@ async fn all_served(serving: &Serving) {
 async fn check_served_again(channel: &Channel) {
     loop {
         let mut stream = ByHand::opened(channel, &fetch()).await;
-        let begin = json!({ "begin": { "run": 1, "from": FIRST, "avoid": null, "attempt": 0, "credits": 9 } });
+        let begin =
+            json!({ "begin": { "run": 1, "from": FIRST, "avoid": null, "attempt": 0, "credits": 9 } });
         stream.say(begin, Bytes::new()).await;
         match stream.heard().await {
             Ok(_) => return,
@@ -280,7 +281,9 @@ async fn no_more_streams_are_served_than_may_be_and_each_end_makes_room() {
     let more = ByHand::opened(&channel, &fetch()).await;
     check_status(&more.end().await, Code::Unavailable, "4 streams are served");
     streams.pop();
-    tokio::time::timeout(WITHIN, check_served_again(&channel)).await.expect("an ended stream keeps its place");
+    tokio::time::timeout(WITHIN, check_served_again(&channel))
+        .await
+        .expect("an ended stream keeps its place");
     drop(streams);
     let gone = async {
         while serving.meter.counts().streams > 0 {

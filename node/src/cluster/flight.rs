@@ -99,7 +99,11 @@ pub(crate) async fn channel(
 }
 
 /// How stages reach a node, wherever it is when they do.
-pub(crate) fn connect(members: watch::Receiver<Members>, credentials: Credentials, name: NodeName) -> Connect {
+pub(crate) fn connect(
+    members: watch::Receiver<Members>,
+    credentials: Credentials,
+    name: NodeName,
+) -> Connect {
     Arc::new(move || {
         let address = members.borrow().get(&name).map(|member| member.profile.address.to_string());
         let (credentials, name) = (credentials.clone(), name.clone());
