@@ -243,10 +243,10 @@ impl ClusterNode {
         let place = move |name: &Option<String>| {
             let Some(name) = name else { return Some(Place::Here) };
             let name: NodeName = name.parse().ok()?;
-            let address = members.borrow().get(&name)?.profile.address.to_string();
+            members.borrow().get(&name)?;
             Some(Place::Node(Arc::new(RemoteNode {
                 name: name.as_str().to_owned(),
-                connect: flight::connect(address, credentials.clone(), name),
+                connect: flight::connect(members.clone(), credentials.clone(), name),
                 limits: ExchangeLimits::default(),
                 traces: trace_context::between_nodes(),
                 meter: meter.clone(),
