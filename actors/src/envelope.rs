@@ -211,6 +211,8 @@ pub enum SinkMessage {
     Events(Arc<EventBatch>),
     /// By the processor: no more will come.
     End,
+    /// By itself: look again whether the output can go on.
+    GoOn,
     /// By itself, where another node writes: the stream has ended, normally when the last batch is durable.
     LinkEnded(Result<(), ExitError>),
 }

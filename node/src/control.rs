@@ -2,6 +2,7 @@
 //! protects. One line of JSON each way, then the connection ends. A few clients at a time are served, each within a limit,
 //! so that one that says nothing keeps nobody waiting; what changes something is done one after another.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
@@ -10,6 +11,9 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
+use orrery_actors::checkpoint::{name_of_task, task_of};
+use orrery_actors::coordinator::TaskId;
+use orrery_schemas::LedgerSequence;
 use orrery_supervisor::{NodeKind, NodeState, SupervisorHandle, TreeNode};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -18,7 +22,8 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Mutex;
 
 use crate::exit::Failure;
-use crate::runner::{Node, Parked};
+use crate::parked::{Parked, Reasons};
+use crate::runner::Node;
 use crate::{logs, quarantine, status};
 
 /// A client that says nothing for so long is left.
@@ -200,7 +205,7 @@ impl<'a> Control<'a> {
     pub(crate) async fn perform(&self, request: Request) -> Result<Value, String> {
         match request {
             Request::Tree => self.tree().await,
-            Request::Status => Ok(status::status(self.node, self.parked_reason(), self.tree().await?)),
+            Request::Status => self.status().await,
             Request::Logs { after } => Ok(logs::page(after)),
             Request::Park { pipeline } => {
                 self.known(&pipeline)?;
@@ -212,7 +217,7 @@ impl<'a> Control<'a> {
                     .map_err(|error| error.to_string())?;
                 let done = self.handle.park(&["pipelines", &pipeline]).await;
                 done.map_err(|error| error.to_string())?;
-                self.parked.set(Some("parked by an operator".to_owned()));
+                self.parked.add(pipeline.clone(), "parked by an operator".to_owned());
                 Ok(json!({ "pipeline": pipeline, "state": "parked" }))
             }
             Request::Resume { pipeline } => {
@@ -228,9 +233,8 @@ impl<'a> Control<'a> {
                 let retried = request.retried();
                 let answer =
                     quarantine::perform(&self.node.state, request).map_err(|error| error.to_string())?;
-                let is_released = retried && !answer.is_null();
-                if is_released && self.parked.is() {
-                    self.resume(&self.node.settings.pipeline).await?;
+                if let Some(released) = answer["pipeline"].as_str().filter(|_| retried) {
+                    self.retry(released).await?;
                 }
                 Ok(answer)
             }
@@ -243,6 +247,11 @@ impl<'a> Control<'a> {
         }
     }
 
+    async fn status(&self) -> Result<Value, String> {
+        let parked = self.parked_reason().or_else(|| self.node.readiness.refused());
+        Ok(status::status(self.node, parked, self.parked.tasks(), self.tree().await?))
+    }
+
     async fn tree(&self) -> Result<Value, String> {
         let tree = self.handle.tree(TREE_WITHIN).await.map_err(|error| error.to_string())?;
         Ok(tree_json(&tree))
@@ -250,37 +259,79 @@ impl<'a> Control<'a> {
 
     async fn resume(&self, pipeline: &str) -> Result<Value, String> {
         self.known(pipeline)?;
-        let parked = &self.node.state.parked;
         // With it, each of its tasks that a ledger parked.
-        let tasks = format!("{pipeline}/");
-        for name in parked.pipelines().map_err(|error| error.to_string())? {
-            if name == pipeline || name.starts_with(&tasks) {
-                parked.resume(&name).map_err(|error| error.to_string())?;
-            }
-        }
+        self.node.state.parked.resume_all(pipeline).map_err(|error| error.to_string())?;
         // Before it starts: it may be parked again at once.
-        let before = self.parked.set(None);
-        if let Err(refused) = self.start(pipeline).await {
-            self.parked.set(before);
-            return Err(refused);
+        let before = self.parked.replace(Reasons::default());
+        // Tasks that others do now are parked here in name alone.
+        let is_needed = before.is_empty() || before.contains_key(pipeline);
+        match self.start(&["pipelines", pipeline]).await {
+            Err(refused) if is_needed => {
+                self.parked.replace(before);
+                Err(refused)
+            }
+            _ => Ok(json!({ "pipeline": pipeline, "state": "running" })),
         }
-        Ok(json!({ "pipeline": pipeline, "state": "running" }))
     }
 
-    async fn start(&self, pipeline: &str) -> Result<(), String> {
-        let path = ["pipelines", pipeline];
+    /// Goes on with what a ledger parked, by its full name, now that the ledger is out of quarantine.
+    async fn retry(&self, name: &str) -> Result<(), String> {
+        let own = self.node.settings.pipeline.as_str();
+        let Some(task) = task_of(name, own) else {
+            return match self.parked.reason() {
+                Some(_) => self.resume(own).await.map(drop),
+                None => Ok(()),
+            };
+        };
+        self.parked.keep_tasks(|left| left.to_string() != task);
+        // Others may have it by now.
+        let started = self.start(&["pipelines", own, task]).await;
+        started.unwrap_or_else(|refused| tracing::debug!(task, refused, "the task is not started here"));
+        Ok(())
+    }
+
+    /// Starts what is parked at a path; of a pipeline that runs, its tasks that are.
+    async fn start(&self, path: &[&str]) -> Result<(), String> {
         let tree = self.handle.tree(TREE_WITHIN).await.map_err(|error| error.to_string())?;
-        let tasks = tree.find(&path).filter(|found| found.state == NodeState::Running);
+        let tasks = tree.find(path).filter(|found| found.state == NodeState::Running);
         let tasks: Vec<_> = tasks.into_iter().flat_map(|found| &found.children).collect();
         let parked: Vec<_> = tasks.into_iter().filter(|task| task.state == NodeState::Parked).collect();
         if parked.is_empty() {
-            return self.handle.resume(&path).await.map_err(|error| error.to_string());
+            return self.handle.resume(path).await.map_err(|error| error.to_string());
         }
         for task in parked {
-            let task = task.id.as_str();
-            self.handle.resume(&[path[0], path[1], task]).await.map_err(|error| error.to_string())?;
+            let path = [path, &[task.id.as_str()]].concat();
+            self.handle.resume(&path).await.map_err(|error| error.to_string())?;
         }
         Ok(())
+    }
+
+    /// Notes why this node does not do what a coordinator says.
+    pub(crate) fn refuse(&self, reason: String) {
+        self.node.readiness.refuse(reason);
+    }
+
+    /// The tasks that are parked here, each with its reason.
+    pub(crate) fn parked_tasks(&self) -> BTreeMap<TaskId, String> {
+        self.parked.tasks()
+    }
+
+    /// Ends what is parked although others have made it durable: every ledger before `next` is.
+    pub(crate) fn mend(&self, next: LedgerSequence) {
+        let (tasks, pipeline) = (self.parked.tasks(), &self.node.settings.pipeline);
+        if tasks.is_empty() {
+            return;
+        }
+        let durable = LedgerSequence(next.0.saturating_sub(1));
+        let mended = self.node.mend(durable).and_then(|()| self.node.state.parked.reasons());
+        let noted = mended.unwrap_or_else(|error| {
+            tracing::warn!(%error, "what is parked cannot be tidied");
+            tasks.iter().map(|(task, why)| (name_of_task(pipeline, &task.to_string()), why.clone())).collect()
+        });
+        self.parked.keep_tasks(|task| match task {
+            TaskId::Until(last) => last > durable.0,
+            TaskId::Live => noted.contains_key(&name_of_task(pipeline, &task.to_string())),
+        });
     }
 
     fn known(&self, pipeline: &str) -> Result<(), String> {

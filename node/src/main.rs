@@ -5,6 +5,7 @@ mod commands;
 mod config;
 mod settings;
 mod opening;
+mod parked;
 mod runner;
 mod cluster;
 mod telemetry;

@@ -11,7 +11,11 @@ use orrery_supervisor::{Clock, MonotonicTime, SystemClock};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
+use crate::parked::Reasons;
 use crate::settings::Settings;
+
+/// A coordinator that was refused speaks again much sooner.
+const REFUSED_FOR: Duration = Duration::from_secs(10);
 
 /// Where a node is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,8 +35,10 @@ pub(crate) struct Readiness {
     unready_after: Duration,
     pub(crate) clock: SystemClock,
     pub(crate) metrics: Arc<PipelineMetrics>,
-    /// Why the pipeline is parked, if it is.
-    pub(crate) parked: watch::Sender<Option<String>>,
+    /// What is parked, and why.
+    pub(crate) parked: watch::Sender<Reasons>,
+    /// Why the node did not do what a coordinator said, and when it said so last.
+    refused: Mutex<Option<(String, MonotonicTime)>>,
     phase: Mutex<Phase>,
 }
 
@@ -40,7 +46,8 @@ pub(crate) struct Readiness {
 #[derive(Clone, Debug)]
 struct Seen {
     phase: Phase,
-    parked: Option<String>,
+    parked: Reasons,
+    refused: Option<String>,
     outages: Outages,
     now: MonotonicTime,
 }
@@ -53,7 +60,8 @@ impl Readiness {
             unready_after: settings.unready_after,
             clock: SystemClock::new(),
             metrics: Arc::new(PipelineMetrics::new(settings.pipeline.as_str())),
-            parked: watch::Sender::new(None),
+            parked: watch::Sender::default(),
+            refused: Mutex::new(None),
             phase: Mutex::new(Phase::Starting),
         })
     }
@@ -63,11 +71,24 @@ impl Readiness {
         *self.phase.lock().unwrap_or_else(PoisonError::into_inner) = phase;
     }
 
+    /// Notes why the node does not do what a coordinator says now.
+    pub(crate) fn refuse(&self, reason: String) {
+        *self.refused.lock().unwrap_or_else(PoisonError::into_inner) = Some((reason, self.clock.now()));
+    }
+
+    /// Why it did not lately, if so.
+    pub(crate) fn refused(&self) -> Option<String> {
+        let refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_recent = |at: MonotonicTime| self.clock.now().since(at) < REFUSED_FOR;
+        refused.as_ref().filter(|(_, at)| is_recent(*at)).map(|(reason, _)| reason.clone())
+    }
+
     /// The answer, and whether it is that the node is ready.
     pub(crate) fn answer(&self) -> (bool, Value) {
         let seen = Seen {
             phase: *self.phase.lock().unwrap_or_else(PoisonError::into_inner),
             parked: self.parked.borrow().clone(),
+            refused: self.refused(),
             outages: self.metrics.outages(),
             now: self.clock.now(),
         };
@@ -88,14 +109,17 @@ fn reasons(seen: &Seen, pipeline: &str, unready_after: Duration) -> Vec<Value> {
         Phase::Stopping => reasons.push(reason("stopping", "what is in work is finished")),
         Phase::Running => {}
     }
-    reasons.extend(seen.parked.iter().map(|why| reason("parked", why)));
+    for (name, why) in &seen.parked {
+        reasons.push(json!({ "reason": "parked", "pipeline": name, "detail": why }));
+    }
+    reasons.extend(seen.refused.iter().map(|why| reason("other_dataset", why)));
     let outages = [
         ("source_outage", "no source gives the ledger that is due", seen.outages.sources),
         ("dataset_outage", "the dataset cannot be read or written", seen.outages.dataset),
     ];
     for (why, detail, since) in outages {
         // What is parked asks for nothing, so that nothing can show that an outage is over.
-        let Some(since) = since.filter(|_| seen.parked.is_none()) else { continue };
+        let Some(since) = since.filter(|_| !seen.parked.contains_key(pipeline)) else { continue };
         let lasts = seen.now.since(since);
         if lasts > unready_after {
             let mut reason = reason(why, detail);
@@ -121,7 +145,8 @@ mod tests {
         let check =
             |phase, parked: Option<&str>, sources: Option<u64>, dataset: Option<u64>, expect: &[&str]| {
                 let outages = Outages { sources: sources.map(at), dataset: dataset.map(at) };
-                let seen = Seen { phase, parked: parked.map(str::to_owned), outages, now: at(100) };
+                let parked = parked.map(|why| ("main".to_owned(), why.to_owned())).into_iter().collect();
+                let seen = Seen { phase, parked, refused: None, outages, now: at(100) };
                 let found = reasons(&seen, "main", LIMIT);
                 let names: Vec<_> = found.iter().map(|reason| reason["reason"].as_str().unwrap()).collect();
                 assert_eq!(names, expect, "{seen:?}");
@@ -137,5 +162,19 @@ mod tests {
         check(Phase::Running, None, Some(0), Some(0), &["source_outage", "dataset_outage"]);
         check(Phase::Running, Some("ledger 9"), Some(0), Some(0), &["parked"]);
         check(Phase::Starting, Some("ledger 9"), None, None, &["starting", "parked"]);
+    }
+    #[test]
+    fn a_parked_task_is_named_and_hides_no_outage() {
+        let parked = [("main/until-20".to_owned(), "ledger 7".to_owned())].into();
+        let outages = Outages { sources: None, dataset: Some(at(0)) };
+        let refused = Some("not ours".to_owned());
+        let seen = Seen { phase: Phase::Running, parked, refused, outages, now: at(100) };
+        let expect = [
+            json!({ "reason": "parked", "pipeline": "main/until-20", "detail": "ledger 7" }),
+            json!({ "reason": "other_dataset", "pipeline": "main", "detail": "not ours" }),
+        ];
+        let found = reasons(&seen, "main", LIMIT);
+        assert_eq!(found[..2], expect);
+        assert_eq!(found[2]["reason"], "dataset_outage");
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use orrery_actors::checkpoint::{NodeState, Quarantined, RestartRecord};
+use orrery_actors::checkpoint::{NodeState, Quarantined, StateError, task_of};
 use orrery_actors::dataset::{DatasetUrl, Retry, Store};
 use orrery_actors::exchange::ExchangeCounts;
 use orrery_actors::pipeline::Places;
@@ -13,18 +13,18 @@ use orrery_actors::pipeline::supervised::{PipelineLimits, SupervisedPipeline};
 use orrery_actors::source::{AtTip, WORKER_STACK_BYTES};
 use orrery_schemas::LedgerSequence;
 use orrery_supervisor::{
-    ChildSpec, EndWhen, ExitReason, Outcome, Restart, RestartIntensity, RestartReport, Strategy,
-    SupervisorHandle, SupervisorSpec, SystemClock,
+    ChildSpec, EndWhen, ExitReason, Restart, RestartIntensity, Strategy, SupervisorHandle, SupervisorSpec,
+    SystemClock,
 };
-use tokio::sync::watch;
 
 use crate::cluster::{Assignee, ClusterNode, Served};
 use crate::control::{self, Control};
+use crate::environment;
 use crate::exit::Failure;
 use crate::opening::{self, Opened};
+use crate::parked::Parked;
 use crate::readiness::{Phase, Readiness};
 use crate::settings::Settings;
-use crate::{environment, telemetry};
 
 /// How a run ended that did nothing wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -162,7 +162,7 @@ impl Node {
             pipeline.metrics.newest(to);
         }
         let cluster = match &settings.cluster {
-            Some(cluster) => Some(ClusterNode::start(cluster, pipeline.clock.clone()).await?),
+            Some(cluster) => Some(ClusterNode::start(cluster, &pipeline).await?),
             None => None,
         };
         Ok(Self { settings, readiness, state, range, pipeline, goal, cluster })
@@ -178,7 +178,8 @@ impl Node {
         interrupted: BoxFuture<'_, ()>,
         watch: BoxFuture<'_, ()>,
     ) -> Result<Ended, Failure> {
-        let parked = Parked::new(&self.settings.pipeline, self.readiness.parked.clone());
+        let noted = self.state.parked.reasons()?;
+        let parked = Arc::new(Parked::new(&self.settings.pipeline, noted, self.readiness.parked.clone()));
         let tree = self.tree(&parked)?;
         let clock = Arc::new(SystemClock::new());
         let observer = parked.observer(self.state.clone());
@@ -193,10 +194,7 @@ impl Node {
             Why::TreeEnded(ExitReason::Failed(error)) => Err(error.into()),
             Why::TreeEnded(ExitReason::Normal | ExitReason::Shutdown) => Ok(Ended::Complete),
             // The report of it came just before, and the root ends with the last pipeline.
-            Why::TreeEnded(ExitReason::Parked(reason)) => {
-                let reason = parked.reason.borrow().clone().unwrap_or(reason);
-                Err(self.parked(reason))
-            }
+            Why::TreeEnded(ExitReason::Parked(reason)) => Err(self.parked(parked.reason().unwrap_or(reason))),
             Why::TreeEnded(other) => Err(Failure::Bug(other.to_string())),
             Why::Over(outcome) => {
                 handle.stop(self.settings.stop_within).await;
@@ -263,6 +261,15 @@ impl Node {
         })
     }
 
+    /// Ends what troubled its pipeline before the dataset had every ledger up to `durable`.
+    pub(crate) fn mend(&self, durable: LedgerSequence) -> Result<(), StateError> {
+        let Some(place) = self.pipeline.dataset.place() else { return Ok(()) };
+        for ledger in self.state.mend(&self.settings.pipeline, place, durable)? {
+            tracing::info!(%ledger, "others made a quarantined ledger durable; it leaves the quarantine");
+        }
+        Ok(())
+    }
+
     /// What crosses to and from other nodes, if there are any.
     pub(crate) fn exchange_counts(&self) -> Option<ExchangeCounts> {
         self.cluster.as_ref().map(ClusterNode::exchange_counts)
@@ -289,7 +296,8 @@ impl Node {
 
     /// How a pipeline goes on that stays parked.
     fn resumed(&self, pipeline: &str) -> String {
-        let is_evident = |entries: Vec<Quarantined>| entries.iter().any(|entry| entry.pipeline == pipeline);
+        let is_ours = |name: &str| name == pipeline || task_of(name, pipeline).is_some();
+        let is_evident = |entries: Vec<Quarantined>| entries.iter().any(|entry| is_ours(&entry.pipeline));
         let evidence = match self.state.quarantine.list().is_ok_and(is_evident) {
             true => "`orrery quarantine list` shows the evidence; ",
             false => "",
@@ -303,13 +311,15 @@ impl Node {
             .map_err(|error| Failure::Bug(error.to_string()))?;
         let ends = if self.goal == Goal::Follow { EndWhen::Told } else { EndWhen::AllEnded };
         let pipeline = self.settings.pipeline.as_str();
-        if let Some(reason) = self.state.parked.reason(pipeline)? {
+        if let Some(reason) = parked.reason() {
             if self.goal != Goal::Follow {
                 return Err(self.parked(reason));
             }
             // Why stands in the refusal to start it.
             tracing::error!(pipeline, "pipeline is parked; see orrery quarantine list, orrery resume");
-            parked.set(Some(reason));
+        }
+        for (task, reason) in parked.tasks() {
+            tracing::error!(pipeline, %task, reason, "task is parked; see orrery quarantine list, orrery resume");
         }
         // A parked one refuses to start, until it is resumed. In a cluster it gets its ledgers from the coordinator.
         let spec = match self.cluster {
@@ -324,80 +334,5 @@ impl Node {
         let Some(cluster) = &self.cluster else { return Ok(node.child(pipelines)) };
         let node = node.child(cluster.child(intensity, &self.pipeline)).child(pipelines);
         Ok(cluster.coordinator(&self.pipeline, self.range.1).into_iter().fold(node, SupervisorSpec::child))
-    }
-}
-
-/// Whether the pipeline is parked, and why: the supervisors' reports say so.
-pub(crate) struct Parked {
-    pipeline: String,
-    reason: watch::Sender<Option<String>>,
-    /// Every ledger that is wanted is durable.
-    has_ended: watch::Sender<bool>,
-}
-
-impl Parked {
-    fn new(pipeline: &str, reason: watch::Sender<Option<String>>) -> Self {
-        telemetry::set_parked(pipeline, false);
-        Self { pipeline: pipeline.to_owned(), reason, has_ended: watch::Sender::new(false) }
-    }
-
-    /// Notes that it is, or is not any more; gives what was noted before.
-    pub(crate) fn set(&self, reason: Option<String>) -> Option<String> {
-        telemetry::set_parked(&self.pipeline, reason.is_some());
-        self.reason.send_replace(reason)
-    }
-
-    /// Why it is, if it is.
-    pub(crate) fn reason(&self) -> Option<String> {
-        self.reason.borrow().clone()
-    }
-
-    /// Whether it is.
-    pub(crate) fn is(&self) -> bool {
-        self.reason.borrow().is_some()
-    }
-
-    async fn wait(&self) -> String {
-        let mut reason = self.reason.subscribe();
-        let parked = reason.wait_for(Option::is_some).await.map(|reason| reason.clone());
-        parked.ok().flatten().unwrap_or_default()
-    }
-
-    async fn ended(&self) {
-        // The sender is here: it cannot be gone.
-        let _ = self.has_ended.subscribe().wait_for(|ended| *ended).await;
-    }
-
-    /// Counts and keeps every report, and notices when the pipeline is parked or has ended.
-    fn observer(&self, state: NodeState) -> orrery_supervisor::Observer {
-        let (pipeline, reason) = (self.pipeline.clone(), self.reason.clone());
-        let has_ended = self.has_ended.clone();
-        Arc::new(move |report: &RestartReport| {
-            if report.outcome == Outcome::Ended && report.child.as_str() == pipeline {
-                has_ended.send_replace(true);
-            }
-            if report.outcome == Outcome::Parked && report.child.as_str() == pipeline {
-                telemetry::set_parked(&pipeline, true);
-                let why = match &report.reason {
-                    ExitReason::Parked(why) => why.clone(),
-                    other => other.to_string(),
-                };
-                reason.send_replace(Some(why));
-            }
-            if report.outcome != Outcome::Restarted {
-                return;
-            }
-            telemetry::count_restart(&report.supervisor, report.child.as_str(), report.reason.kind());
-            let record = RestartRecord {
-                supervisor: report.supervisor.clone(),
-                child: report.child.to_string(),
-                reason: report.reason.to_string(),
-                restarts_in_window: report.restarts_in_window,
-                incarnation: report.incarnation,
-            };
-            if let Err(error) = state.restarts.add(&record) {
-                tracing::warn!(%error, "restart not noted");
-            }
-        })
     }
 }

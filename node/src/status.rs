@@ -1,7 +1,9 @@
 //! What a node tells of itself at one moment, for commands that inspect it: its tree, and what it counts.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
+use orrery_actors::coordinator::TaskId;
 use orrery_actors::exchange::ExchangeCounts;
 use orrery_actors::metrics::PipelineCounts;
 use orrery_supervisor::{Clock, MonotonicTime};
@@ -10,7 +12,14 @@ use serde_json::{Map, Value, json};
 use crate::runner::Node;
 
 /// As JSON. `now_ms` is the node's own monotonic time, so that two of these give rates.
-pub(crate) fn status(node: &Node, parked: Option<String>, tree: Value) -> Value {
+pub(crate) fn status(
+    node: &Node,
+    parked: Option<String>,
+    parked_tasks: BTreeMap<TaskId, String>,
+    tree: Value,
+) -> Value {
+    let parked_tasks: Map<String, Value> =
+        parked_tasks.into_iter().map(|(task, why)| (task.to_string(), why.into())).collect();
     let metrics = &node.readiness.metrics;
     let now: Duration = node.readiness.clock.now().since(MonotonicTime::ORIGIN);
     let tasks: Map<String, Value> =
@@ -22,6 +31,7 @@ pub(crate) fn status(node: &Node, parked: Option<String>, tree: Value) -> Value 
         "pipeline": {
             "name": node.settings.pipeline,
             "parked": parked,
+            "parked_tasks": parked_tasks,
             "counts": counted(&metrics.counts()),
             "tasks": tasks,
         },

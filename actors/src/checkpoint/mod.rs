@@ -12,11 +12,12 @@ use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
+use orrery_schemas::LedgerSequence;
 use thiserror::Error;
 
 pub use kv::checkpoints::{Checkpoints, Opened, OutputKey};
 pub use kv::objects::{Objects, Seen};
-pub use kv::parked::Parked;
+pub use kv::parked::{Parked, name_of_task, task_of};
 pub use kv::quarantine::{Quarantine, Quarantined};
 pub use kv::restarts::{RestartRecord, Restarts};
 
@@ -126,6 +127,28 @@ impl NodeState {
             restarts: Restarts::new(tree("restarts")?),
             db,
         })
+    }
+
+    /// Ends what troubled `pipeline` and its tasks before `dataset` had every ledger up to `durable`: the evidence is
+    /// forgotten, and a task without any is not parked any more. Gives these ledgers.
+    ///
+    /// # Errors
+    ///
+    /// [`StateError`] of the disk.
+    pub fn mend(
+        &self,
+        pipeline: &str,
+        dataset: &str,
+        durable: LedgerSequence,
+    ) -> Result<Vec<LedgerSequence>, StateError> {
+        let mended = self.quarantine.release_until(pipeline, dataset, durable)?;
+        for entry in &mended {
+            let is_left = self.quarantine.list()?.iter().any(|left| left.pipeline == entry.pipeline);
+            if !is_left && task_of(&entry.pipeline, pipeline).is_some() {
+                self.parked.resume(&entry.pipeline)?;
+            }
+        }
+        Ok(mended.into_iter().map(|entry| LedgerSequence(entry.ledger)).collect())
     }
 
     /// Leaves the state open until the process ends, however many handles are dropped. To close itself, sled writes once

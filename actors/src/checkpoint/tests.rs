@@ -181,6 +181,34 @@ fn quarantine_lists_releases_and_is_bounded() {
 }
 
 #[test]
+fn a_task_whose_ledgers_are_durable_is_not_parked_any_more() {
+    let directory = tempfile::tempdir().unwrap();
+    let state = state(directory.path());
+    let parked = |expect: &[&str]| {
+        let names: Vec<_> = state.parked.reasons().unwrap().into_keys().collect();
+        assert_eq!(names, expect);
+    };
+    for (ledger, name) in [(5, "main/until-10"), (15, "main/until-20"), (16, "main/until-20"), (17, "main")] {
+        let entry = Quarantined { pipeline: name.to_owned(), ..poison(ledger) };
+        state.quarantine.keep(&entry, b"x").unwrap();
+        state.parked.park(name, "poison").unwrap();
+    }
+    let dataset = poison(1).dataset;
+    let check = |durable, mended: &[u32], left: &[&str]| {
+        let found = state.mend("main", &dataset, LedgerSequence(durable)).unwrap();
+        assert_eq!(found, mended.iter().copied().map(LedgerSequence).collect::<Vec<_>>());
+        parked(left);
+    };
+    check(4, &[], &["main", "main/until-10", "main/until-20"]);
+    check(10, &[5], &["main", "main/until-20"]);
+    check(15, &[15], &["main", "main/until-20"]);
+    check(20, &[16, 17], &["main"]);
+    assert!(state.parked.resume_all("main").unwrap());
+    parked(&[]);
+    assert!(!state.parked.resume_all("main").unwrap());
+}
+
+#[test]
 fn a_second_process_is_told_that_the_state_is_in_use() {
     let directory = tempfile::tempdir().unwrap();
     let _first = state(directory.path());

@@ -4,6 +4,8 @@
 //!   out. So a node that joins gets what comes next, and nothing is moved for balance alone.
 //! - A new task goes to the node with the highest hash of both names that has room: whoever coordinates, the choice is the
 //!   same.
+//! - A task that a ledger parked goes to a node that it has not parked on: its sources may be better. What has parked on
+//!   all of them stays where it is, and waits for a person.
 //! - What a coordinator remembers is a convenience. A new one learns from the nodes' reports what they are at.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -34,6 +36,8 @@ pub struct Worker {
     pub takes_more: bool,
     /// Tasks that it says it has.
     pub running: BTreeSet<TaskId>,
+    /// Tasks that a ledger parked there, until somebody resumes them.
+    pub parked: BTreeSet<TaskId>,
 }
 
 /// All that a decision depends on.
@@ -72,9 +76,12 @@ impl CoordinatorCore {
             .filter(|worker| worker.is_ready)
             .map(|worker| (&worker.name, worker))
             .collect();
-        self.owners.retain(|id, owner| due.contains(id) && owner.is_fit(&ready));
+        self.owners.retain(|id, owner| {
+            due.contains(id) && owner.is_fit(&ready) && !is_given_away(&owner.node, id, &ready)
+        });
         for worker in ready.values() {
-            for id in worker.running.intersection(&due) {
+            let kept = |id: &&TaskId| !is_given_away(&worker.name, id, &ready);
+            for id in worker.running.intersection(&due).filter(kept) {
                 if let Some(owner) = choose_stages(worker, id, &ready) {
                     self.owners.entry(*id).or_insert(owner);
                 }
@@ -99,11 +106,14 @@ impl CoordinatorCore {
         if self.owners.contains_key(&first) {
             return;
         }
-        let owned = view.spans.iter().rev().map(LedgerSpan::id).find(|id| self.owners.contains_key(id));
-        let Some(last) = owned.and_then(|id| self.owners.remove(&id)) else { return };
-        let worker = ready.get(&last.node).copied();
-        if let Some(owner) = worker.and_then(|worker| choose_stages(worker, &first, ready)) {
-            self.owners.insert(first, owner);
+        for id in view.spans.iter().rev().map(LedgerSpan::id) {
+            let worker = self.owners.get(&id).and_then(|owner| ready.get(&owner.node).copied());
+            let worker = worker.filter(|worker| !is_given_away(&worker.name, &first, ready));
+            if let Some(owner) = worker.and_then(|worker| choose_stages(worker, &first, ready)) {
+                self.owners.remove(&id);
+                self.owners.insert(first, owner);
+                return;
+            }
         }
     }
 
@@ -112,7 +122,10 @@ impl CoordinatorCore {
             let count = self.owners.values().filter(|owner| owner.node == worker.name).count();
             count < worker.capacity as usize
         };
-        let able = ready.values().copied().filter(|worker| worker.processes && has_room(worker));
+        let able = ready
+            .values()
+            .copied()
+            .filter(|worker| worker.processes && has_room(worker) && !is_given_away(&worker.name, id, ready));
         let mut ranked = rank(&id.to_string(), able);
         // One that does all stages itself moves no batches over the network. The sort is stable.
         ranked.sort_by_key(|worker| !(worker.fetches && worker.writes));
@@ -144,6 +157,13 @@ impl Owner {
             && is(&self.fetcher, |worker| worker.fetches)
             && is(&self.sink, |worker| worker.writes)
     }
+}
+
+/// Whether a task has parked on a node, and others could still do it.
+fn is_given_away(node: &NodeName, id: &TaskId, ready: &BTreeMap<&NodeName, &Worker>) -> bool {
+    let has_parked = ready.get(node).is_some_and(|worker| worker.parked.contains(id));
+    let can = |other: &&Worker| other.processes && other.takes_more && !other.parked.contains(id);
+    has_parked && ready.values().any(can)
 }
 
 /// Who fetches and who writes for a node that processes: itself if it may.
@@ -183,6 +203,7 @@ mod tests {
             is_ready: true,
             takes_more: true,
             running: BTreeSet::new(),
+            parked: BTreeSet::new(),
         }
     }
 
@@ -225,6 +246,25 @@ mod tests {
         let after = owners(&core.plan(&view));
         assert!(after.contains_key(&TaskId::Until(10)) && after.len() == 2, "{before:?} {after:?}");
         assert!(after.values().all(|node| *node != gone), "{after:?}");
+    }
+
+    #[test]
+    fn a_task_that_parked_goes_to_others_until_it_has_parked_everywhere() {
+        let (first, mut core) = (TaskId::Until(10), CoordinatorCore::default());
+        let workers = vec![worker("a", "fps"), worker("b", "fps"), worker("c", "fs")];
+        let mut view = View { spans: spans(&[10, 20, 30, 40]), workers };
+        let mut tried = BTreeSet::new();
+        for _ in 0..2 {
+            let owner = owners(&core.plan(&view))[&first].clone();
+            let parked = view.workers.iter_mut().find(|worker| worker.name.as_str() == owner).unwrap();
+            parked.running.insert(first);
+            parked.parked.insert(first);
+            tried.insert(owner);
+        }
+        assert_eq!(tried, ["a", "b"].map(str::to_owned).into());
+        let last = owners(&core.plan(&view));
+        assert!(tried.contains(&last[&first]), "it stays where a person finds it");
+        assert_eq!(owners(&core.plan(&view)), last);
     }
 
     #[test]

@@ -79,6 +79,14 @@ impl Default for DatasetSettings {
     }
 }
 
+impl DatasetSettings {
+    /// The same for a dataset that is there, wherever it starts and its slots end.
+    #[must_use]
+    pub fn of_existing(&self) -> Self {
+        Self { start_ledger: None, grid: None, ..self.clone() }
+    }
+}
+
 /// Both tables of a dataset.
 #[derive(Debug)]
 pub struct Dataset {

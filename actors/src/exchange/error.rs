@@ -1,5 +1,9 @@
 //! What may be wrong with a stream, and how an error crosses it: as a gRPC status whose metadata names the class, so that
 //! the pipeline on the other node parks, restarts or gives up as it would have on this one.
+//!
+//! One class changes on the way. `Invalid` ends a process, because its settings make no sense; those of another node are no
+//! reason to end this one. What another node calls invalid parks the pipeline here: until a person has seen to that node,
+//! it would be refused again.
 
 use std::time::Duration;
 
@@ -159,7 +163,19 @@ pub(super) fn error_of(status: &Status, node: &str) -> ExitError {
         Code::InvalidArgument | Code::Unimplemented => ErrorClass::Invalid,
         _ => ErrorClass::Unavailable,
     });
-    ExitError::new(class, format!("node {node}: {}", status.message()))
+    ExitError::new(here(class), format!("node {node}: {}", status.message()))
+}
+
+/// What a class of another node's error means on this one.
+const fn here(class: ErrorClass) -> ErrorClass {
+    match class {
+        ErrorClass::Invalid => ErrorClass::Data,
+        ErrorClass::Unavailable
+        | ErrorClass::Exhausted
+        | ErrorClass::Fenced
+        | ErrorClass::Data
+        | ErrorClass::Internal => class,
+    }
 }
 
 #[cfg(test)]
@@ -171,6 +187,8 @@ mod tests {
         for (class, _) in CLASSES {
             let error = ExitError::new(class, "ledger 5: the hash – is wrong");
             let told = error_of(&status_of(&error), "b");
+            // Another node's settings are no reason to end this one's process.
+            let class = if class == ErrorClass::Invalid { ErrorClass::Data } else { class };
             assert_eq!(told, ExitError::new(class, "node b: ledger 5: the hash – is wrong"));
         }
     }
@@ -191,6 +209,6 @@ mod tests {
         check(Code::Cancelled, ErrorClass::Unavailable);
         check(Code::ResourceExhausted, ErrorClass::Unavailable);
         check(Code::OutOfRange, ErrorClass::Data);
-        check(Code::Unimplemented, ErrorClass::Invalid);
+        check(Code::Unimplemented, ErrorClass::Data);
     }
 }

@@ -12,9 +12,9 @@ use orrery_schemas::{
 
 use super::error::ExchangeError;
 use super::header_wire::Body;
-use super::ipc::{self, Message};
+use super::ipc::{self, Encoder, Message};
 use super::ledger_frames::Frame;
-use super::limits::{Compression, FRAME_BYTES_MAX, FRAME_BYTES_TARGET};
+use super::limits::{FRAME_BYTES_MAX, FRAME_BYTES_TARGET};
 use crate::columnar::at_rest;
 use crate::envelope::EventBatch;
 
@@ -62,15 +62,15 @@ fn bytes_of(batch: &EventBatch) -> usize {
 /// # Errors
 ///
 /// [`ExchangeError::TooLarge`] if they are larger together than a frame may be.
-pub(super) fn encode(part: &EventBatch, compression: Compression) -> Result<[Frame; 2], ExchangeError> {
+pub(super) fn encode(part: &EventBatch, encoder: &mut Encoder) -> Result<[Frame; 2], ExchangeError> {
     let (Some(first), Some(last)) = (part.ledgers.first(), part.ledgers.last()) else {
         return Err(ExchangeError::Batch { what: "events", problem: "there are no ledgers".to_owned() });
     };
     let (first, last) = (first.sequence.0, last.sequence.0);
-    let ledgers = ipc::encode("ledgers", &ledgers_to_batch(&part.ledgers)?, compression)?;
+    let ledgers = encoder.encode("ledgers", &ledgers_to_batch(&part.ledgers)?)?;
     let rows = at_rest(&part.rows, &token_transfers_stored_schema());
     let rows = rows.map_err(|problem| ExchangeError::Batch { what: "events", problem })?;
-    let rows = ipc::encode("events", &rows, compression)?;
+    let rows = encoder.encode("events", &rows)?;
     let bytes = ledgers.bytes + rows.bytes;
     if bytes > FRAME_BYTES_MAX {
         let what = format!("ledgers {first} to {last} with their events");
@@ -101,10 +101,15 @@ pub(super) fn decode_rows(ledgers: &[Ledger], message: Message) -> Result<Record
     let schema = token_transfers_stored_schema();
     let rows = ipc::decode("events", &message.header, even(&message.body), &schema, message.bytes)?;
     let column = rows.column(0).as_primitive::<Int64Type>();
-    let due = ledgers
-        .iter()
-        .flat_map(|ledger| std::iter::repeat_n(i64::from(ledger.sequence.0), ledger.event_count as usize));
-    if column.null_count() > 0 || !column.values().iter().copied().eq(due) {
+    let mut rest: &[i64] = column.values();
+    let are_due = ledgers.iter().all(|ledger| {
+        let Some((of_it, behind)) = rest.split_at_checked(ledger.event_count as usize) else { return false };
+        rest = behind;
+        let sequence = i64::from(ledger.sequence.0);
+        // Without a way out between them, many are compared at a time.
+        of_it.iter().fold(true, |all, found| all & (*found == sequence))
+    });
+    if column.null_count() > 0 || !are_due || !rest.is_empty() {
         let problem = "they are not as many of each ledger as its row says".to_owned();
         return Err(ExchangeError::Batch { what: "events", problem });
     }

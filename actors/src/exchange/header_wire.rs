@@ -13,7 +13,7 @@ use crate::dataset::TableKind;
 use crate::source::AtTip;
 
 /// Version of the frames.
-pub const VERSION: u8 = 1;
+pub const VERSION: u8 = 2;
 
 /// Begins every header, so that a peer of another protocol is told from one of another version.
 const MARK: [u8; 2] = *b"OX";
@@ -119,8 +119,8 @@ pub(super) struct OriginWire {
     pub(super) lake: String,
     /// Object or answer.
     pub(super) file: String,
-    /// SHA-256 of the object, hexadecimal.
-    pub(super) fingerprint: String,
+    /// SHA-256 of the object, hexadecimal; `None` where the frame's ledgers are the object, byte for byte.
+    pub(super) fingerprint: Option<String>,
 }
 
 /// What a stream is for.
@@ -285,7 +285,7 @@ mod tests {
     #[test]
     fn a_header_comes_out_as_it_went_in() {
         let origin =
-            OriginWire { source: 1, lake: "a".into(), file: "b".into(), fingerprint: "cd".repeat(32) };
+            OriginWire { source: 1, lake: "a".into(), file: "b".into(), fingerprint: Some("cd".repeat(32)) };
         let dataset = DatasetWire { start_ledger: Some(2), grid: Some(vec![(0, 64)]), processor_version: 1 };
         let opening = |wanted| Opening {
             pipeline: "main".into(),
@@ -321,11 +321,11 @@ mod tests {
         };
         check(b"", "0 bytes and no mark");
         check(b"GET / HTTP", "4745, which is no mark");
-        check(b"OX\x02{}", "version 2 of the exchange, this one 1");
-        check(b"OX\x01{}", "missing field `epoch`");
-        check(b"OX\x01{\"epoch\":1,\"sequence\":1,\"body\":{\"dance\":{}}}", "unknown variant `dance`");
-        check(b"OX\x01{\"epoch\":1,\"sequence\":1,\"more\":1,\"body\":\"end\"}", "unknown field `more`");
-        check(&[b"OX\x01".as_slice(), &[b' '; HEADER_BYTES_MAX]].concat(), "at most");
+        check(b"OX\x01{}", "version 1 of the exchange, this one 2");
+        check(b"OX\x02{}", "missing field `epoch`");
+        check(b"OX\x02{\"epoch\":1,\"sequence\":1,\"body\":{\"dance\":{}}}", "unknown variant `dance`");
+        check(b"OX\x02{\"epoch\":1,\"sequence\":1,\"more\":1,\"body\":\"end\"}", "unknown field `more`");
+        check(&[b"OX\x02".as_slice(), &[b' '; HEADER_BYTES_MAX]].concat(), "at most");
         assert!(
             header(Body::Ready { next: 1, parent: Some("x".repeat(HEADER_BYTES_MAX)) }).encode().is_err()
         );
@@ -335,7 +335,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_bytes_are_a_header_or_an_error(bytes in proptest::collection::vec(any::<u8>(), 0..200), marked: bool) {
-            let bytes = if marked { [b"OX\x01".as_slice(), &bytes].concat() } else { bytes };
+            let bytes = if marked { [b"OX\x02".as_slice(), &bytes].concat() } else { bytes };
             let _ = Header::decode(&bytes);
         }
     }

@@ -6,8 +6,9 @@ use std::collections::HashMap;
 use arrow::array::RecordBatch;
 use arrow::buffer::Buffer;
 use arrow::datatypes::{DataType, Schema, SchemaRef};
+use arrow::error::ArrowError;
 use arrow::ipc::reader::RecordBatchDecoder;
-use arrow::ipc::writer::{DictionaryTracker, IpcDataGenerator, IpcWriteOptions};
+use arrow::ipc::writer::{DictionaryTracker, IpcDataGenerator, IpcWriteContext, IpcWriteOptions};
 use arrow::ipc::{CompressionType, root_as_message};
 use bytes::Bytes;
 
@@ -31,26 +32,52 @@ pub(super) struct Message {
     pub(super) bytes: usize,
 }
 
-/// Encodes a batch without dictionaries. `what` names it in errors.
-pub(super) fn encode(
-    what: &'static str,
-    batch: &RecordBatch,
+impl Message {
+    /// Whether its buffers are, or may be.
+    pub(super) fn is_compressed(&self) -> bool {
+        let batch = root_as_message(&self.header).ok().and_then(|message| message.header_as_record_batch());
+        batch.is_some_and(|batch| batch.compression().is_some())
+    }
+}
+
+/// Encodes the batches of one stream. Keeps what the codecs need, and the room that the last batch took.
+#[derive(Debug, Default)]
+pub(super) struct Encoder {
     compression: Compression,
-) -> Result<Message, ExchangeError> {
-    let refuse = |error: arrow::error::ArrowError| ExchangeError::Batch { what, problem: error.to_string() };
-    let codec = match compression {
-        Compression::None => None,
-        Compression::Lz4 => Some(CompressionType::LZ4_FRAME),
-        Compression::Zstd => Some(CompressionType::ZSTD),
-    };
-    let options = IpcWriteOptions::default().try_with_compression(codec).map_err(refuse)?;
-    let mut dictionaries = DictionaryTracker::new(true);
-    let encoded =
-        IpcDataGenerator::default().encode(batch, &mut dictionaries, &options, &mut Default::default());
-    let (_, encoded) = encoded.map_err(refuse)?;
-    let (header, body) = (Bytes::from(encoded.ipc_message), Bytes::from(encoded.arrow_data));
-    let bytes = measure(what, &header, &body, batch.schema_ref())?;
-    Ok(Message { header, body, bytes })
+    context: IpcWriteContext,
+}
+
+impl Encoder {
+    pub(super) fn new(compression: Compression) -> Self {
+        Self { compression, context: IpcWriteContext::default() }
+    }
+
+    /// Whether encoding is no more than copying.
+    pub(super) fn only_copies(&self) -> bool {
+        self.compression == Compression::None
+    }
+
+    /// Encodes a batch without dictionaries. `what` names it in errors.
+    pub(super) fn encode(
+        &mut self,
+        what: &'static str,
+        batch: &RecordBatch,
+    ) -> Result<Message, ExchangeError> {
+        let refuse = |error: ArrowError| ExchangeError::Batch { what, problem: error.to_string() };
+        let codec = match self.compression {
+            Compression::None => None,
+            Compression::Lz4 => Some(CompressionType::LZ4_FRAME),
+            Compression::Zstd => Some(CompressionType::ZSTD),
+        };
+        let options = IpcWriteOptions::default().try_with_compression(codec).map_err(refuse)?;
+        let mut dictionaries = DictionaryTracker::new(true);
+        let encoded =
+            IpcDataGenerator::default().encode(batch, &mut dictionaries, &options, &mut self.context);
+        let (_, encoded) = encoded.map_err(refuse)?;
+        let (header, body) = (Bytes::from(encoded.ipc_message), Bytes::from(encoded.arrow_data));
+        let bytes = measure(what, &header, &body, batch.schema_ref())?;
+        Ok(Message { header, body, bytes })
+    }
 }
 
 /// The batch of a message, whose buffers are those of `body` where they are not compressed and lie even in memory.

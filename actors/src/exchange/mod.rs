@@ -19,7 +19,8 @@
 //! - **Delivery.** Nothing is sent twice on a stream. A stream that breaks ends the stage here as unavailable: the pipeline
 //!   restarts from what is durable, waits for the node as for a source, and opens another. The epoch of a stream is the pipeline's incarnation.
 //! - **Acknowledgement.** What a sink has made durable is told by a frame of its own, never by a credit.
-//! - **Errors** keep their class on the way: what would park a pipeline on one node parks it here too.
+//! - **Errors** keep their class on the way: what would park a pipeline on one node parks it here too. Only what would end a
+//!   process parks as well (`error.rs`): the settings of one node do not end another.
 
 mod error;
 mod header_wire;
@@ -33,13 +34,16 @@ mod meter;
 mod link;
 mod node_link;
 mod dial;
+mod accept;
 mod remote_fetcher;
 mod remote_sink;
 mod relay;
 mod served_fetcher;
 mod served_sink;
+mod admission;
 mod service;
 
+pub use accept::Accepted;
 pub use dial::{Dial, channel_over};
 pub use error::ExchangeError;
 pub use header_wire::{AtTipWire, DatasetWire, Opening, TableWire, VERSION, Wanted};

@@ -211,13 +211,16 @@ impl Hub {
         }
         let range = self.next(first, last, &origin).map_err(|error| link.of(error))?;
         let received = Received { range: range.clone(), bytes, origin };
-        let chunk = blocking(move || match named {
+        let is_packed = message.is_compressed();
+        let chunk = move || match named {
             None => ledger_frames::ledgers(received, message, permit),
             Some((from, to)) => {
                 ledger_frames::object(received, LedgerSequence(from)..=LedgerSequence(to), message, permit)
             }
-        });
-        let chunk: LedgerChunk = chunk.await?.map_err(|error| link.of(error))?;
+        };
+        // What is not compressed stays where it lies: that takes less than to have another thread do it.
+        let chunk: Result<LedgerChunk, _> = if is_packed { blocking(chunk).await? } else { chunk() };
+        let chunk = chunk.map_err(|error| link.of(error))?;
         let trace = self.settings.node.traces.span(traceparent.as_deref());
         let count = u64::from(last - first) + 1;
         self.settings.metrics.received(count, chunk.bytes.len() as u64, LedgerSequence(last));

@@ -14,6 +14,7 @@ use tokio::sync::mpsc;
 use super::error::ExchangeError;
 use super::event_frames;
 use super::header_wire::{Body, Opening, hash};
+use super::ipc::Encoder;
 use super::ledger_frames::Frame;
 use super::link::{Link, LinkEvent, LinkTask, blocking};
 use super::meter::StreamMeter;
@@ -94,6 +95,8 @@ impl Actor for RemoteSink {
             // Without a task to take them the reason is on its way to this mailbox.
             SinkMessage::Events(batch) => drop(state.messages.send(Told::Events(batch)).await),
             SinkMessage::End => drop(state.messages.send(Told::End).await),
+            // The real one waits, where it is.
+            SinkMessage::GoOn => {}
             SinkMessage::LinkEnded(outcome) => {
                 outcome?;
                 myself.stop(None);
@@ -125,8 +128,8 @@ impl Upstream {
     }
 }
 
-/// The frames of one part, or why there are none; and what its batch is traced as.
-type Encoded = Result<[Frame; 2], ExchangeError>;
+/// The frames of one part, or why there are none, and what encoded it.
+type Encoded = (Encoder, Result<[Frame; 2], ExchangeError>);
 
 /// What is known of a stream of events where they come from.
 struct Hub {
@@ -140,6 +143,8 @@ struct Hub {
     /// The batch in work, and its parts that are not encoded.
     current: Option<(Arc<EventBatch>, VecDeque<RangeInclusive<LedgerSequence>>)>,
     encoding: Option<BoxFuture<'static, Result<Encoded, ExitError>>>,
+    /// `None` while it is at work.
+    encoder: Option<Encoder>,
     /// Encoded, and waiting for window and credits.
     ready: Option<[Frame; 2]>,
     /// No more will come.
@@ -160,6 +165,7 @@ impl Hub {
         Self {
             window: SendWindow::new(settings.opening.window_bytes),
             meter: StreamMeter::new(settings.node.meter.clone()),
+            encoder: Some(Encoder::new(settings.node.limits.compression)),
             settings,
             upstream,
             credits: PartCredits::default(),
@@ -186,7 +192,9 @@ impl Hub {
                 },
                 encoded = async { match &mut self.encoding { Some(work) => work.await, None => std::future::pending().await } } => {
                     self.encoding = None;
-                    self.ready = Some(encoded?.map_err(|error| link.of(error))?);
+                    let (encoder, frames) = encoded?;
+                    self.encoder = Some(encoder);
+                    self.ready = Some(frames.map_err(|error| link.of(error))?);
                 },
                 event = link.next() => match event? {
                     LinkEvent::Arrived(arrived) if arrived.body == Body::Finished && self.end == End::Told => {
@@ -228,8 +236,11 @@ impl Hub {
         if let Some((batch, parts)) = &mut self.current
             && let Some(range) = parts.pop_front()
         {
-            let (batch, compression) = (batch.clone(), self.settings.node.limits.compression);
-            let work = blocking(move || event_frames::encode(&batch.within(&range), compression));
+            let (batch, mut encoder) = (batch.clone(), self.encoder.take().unwrap_or_default());
+            let work = blocking(move || {
+                let frames = event_frames::encode(&batch.within(&range), &mut encoder);
+                (encoder, frames)
+            });
             self.encoding = Some(work.boxed());
         } else if self.end == End::Due && self.waiting.is_empty() {
             self.end = End::Told;

@@ -9,6 +9,7 @@ use orrery_supervisor::{ErrorClass, ExitError, Handle};
 
 use super::error::ExchangeError;
 use super::header_wire::Body;
+use super::ipc::Encoder;
 use super::ledger_frames::{ChunkFrames, Frame};
 use super::limits::{Compression, OBJECTS_AHEAD};
 use super::link::{Arrived, Link, LinkEvent, blocking};
@@ -19,14 +20,15 @@ use super::window::SendWindow;
 use crate::envelope::{Demand, ProcessorMessage, SourceMessage};
 use crate::flow::Credits;
 
-/// The frames of an object and the next of them.
-type Split = (ChunkFrames, Result<Option<Frame>, ExchangeError>);
+/// The frames of an object and the next of them, and what encoded it.
+type Split = (ChunkFrames, Encoder, Result<Option<Frame>, ExchangeError>);
 
 /// What is known of a stream of ledgers where they are fetched.
 pub(super) struct ServedFetcher {
     window: SendWindow,
     meter: StreamMeter,
-    compression: Compression,
+    /// `None` while it is at work.
+    encoder: Option<Encoder>,
     traces: TraceContext,
     fetcher: Option<Handle<SourceMessage>>,
     /// Came before the fetcher was known.
@@ -52,7 +54,7 @@ impl ServedFetcher {
         Self {
             window: SendWindow::new(window_bytes),
             meter,
-            compression,
+            encoder: Some(Encoder::new(compression)),
             traces,
             fetcher: None,
             unsent: Vec::new(),
@@ -144,7 +146,7 @@ impl ServedFetcher {
                 }
             }
             ProcessorMessage::Ledgers(batch) if batch.run == self.run => {
-                self.objects.push_back(ChunkFrames::new(batch.run, batch.chunk, self.compression));
+                self.objects.push_back(ChunkFrames::new(batch.run, batch.chunk));
                 Ok(())
             }
             ProcessorMessage::SourceEnded { run } => {
@@ -160,7 +162,8 @@ impl ServedFetcher {
     }
 
     /// The next frame of an object is there, or the object is done.
-    fn split(&mut self, (frames, next): Split, link: &Link) -> Result<(), ExitError> {
+    fn split(&mut self, (frames, encoder, next): Split, link: &Link) -> Result<(), ExitError> {
+        self.encoder = Some(encoder);
         let run = frames.run();
         if run != self.run {
             return Ok(());
@@ -190,16 +193,23 @@ impl ServedFetcher {
             self.meter.sent(bytes);
         }
         if self.splitting.is_none() {
-            if let Some(mut frames) = self.objects.pop_front() {
-                let work = blocking(move || {
-                    let next = frames.next();
-                    (frames, next)
-                });
-                self.splitting = Some(work.boxed());
+            if let Some(frames) = self.objects.pop_front() {
+                let encoder = self.encoder.take().unwrap_or_default();
+                self.splitting = Some(next_frame(frames, encoder));
             } else if std::mem::take(&mut self.source_ended) {
                 link.tell(Body::Ended { run: self.run })?;
             }
         }
         Ok(())
     }
+}
+
+/// Makes the next frame, on another thread unless that takes longer than the work.
+fn next_frame(mut frames: ChunkFrames, mut encoder: Encoder) -> BoxFuture<'static, Result<Split, ExitError>> {
+    let is_quick = frames.is_quick() && encoder.only_copies();
+    let work = move || {
+        let next = frames.next(&mut encoder);
+        (frames, encoder, next)
+    };
+    if is_quick { std::future::ready(Ok(work())).boxed() } else { blocking(work).boxed() }
 }

@@ -21,6 +21,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::{Endpoint, Server};
 use tonic::{Extensions, Request, Response, Status, Streaming};
 
+use super::admission::Admission;
 use super::error::{ExchangeError, status_of};
 use super::header_wire::{Body, Opening, Wanted};
 use super::limits::{ExchangeLimits, MESSAGE_BYTES_MAX, OUTGOING_FRAMES, is_window};
@@ -38,6 +39,9 @@ const STREAM_WINDOW_BYTES: u32 = 4 << 20;
 
 /// Window of HTTP/2 for one connection, of all its streams.
 const CONNECTION_WINDOW_BYTES: u32 = 16 << 20;
+
+/// Bytes of a frame of HTTP/2: the 16 KiB that are usual cost a system call each. A credit or a ping waits for one frame.
+const HTTP_FRAME_BYTES_MAX: u32 = 256 << 10;
 
 /// How often a connection without frames is asked whether it is there, and how long it may take to answer.
 const KEEPALIVE_EVERY: Duration = Duration::from_secs(5);
@@ -78,7 +82,8 @@ pub struct ExchangeSettings {
     pub make_stage: MakeStage,
     /// Bounds of each stream; a peer that asks for a larger window is refused.
     pub limits: ExchangeLimits,
-    /// Streams that are served at a time. Memory: as many times the greater of [`ExchangeLimits::receiver_bytes_max`] and
+    /// Streams that are served at a time, those of the earliest ledgers; as many again may be about to say what they want.
+    /// Memory: as many times the greater of [`ExchangeLimits::receiver_bytes_max`] and
     /// [`ExchangeLimits::sender_bytes_max`].
     pub streams_max: usize,
     /// Trace context of batches.
@@ -96,7 +101,17 @@ pub struct ExchangeSettings {
 pub struct ExchangeService {
     settings: Arc<ExchangeSettings>,
     handlers: FlightHandlers,
-    slots: Arc<Semaphore>,
+    serving: Serving,
+}
+
+/// How many streams there are.
+#[derive(Clone)]
+struct Serving {
+    /// That have not said what they want.
+    unopened: Arc<Semaphore>,
+    admission: Admission,
+    /// At work: one that gives way to another may still end its message.
+    at_work: Arc<Semaphore>,
 }
 
 /// Windows and keepalive of connections to other nodes.
@@ -104,6 +119,7 @@ pub fn tuned_endpoint(endpoint: Endpoint) -> Endpoint {
     endpoint
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .max_frame_size(HTTP_FRAME_BYTES_MAX)
         .http2_keep_alive_interval(KEEPALIVE_EVERY)
         .keep_alive_timeout(KEEPALIVE_WITHIN)
         .tcp_nodelay(true)
@@ -114,6 +130,7 @@ pub fn tuned_server(server: Server) -> Server {
     server
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .max_frame_size(HTTP_FRAME_BYTES_MAX)
         .http2_keepalive_interval(Some(KEEPALIVE_EVERY))
         .http2_keepalive_timeout(Some(KEEPALIVE_WITHIN))
         .tcp_nodelay(true)
@@ -122,8 +139,12 @@ pub fn tuned_server(server: Server) -> Server {
 impl ExchangeService {
     /// A service of these stages.
     pub fn new(settings: ExchangeSettings, handlers: FlightHandlers) -> Self {
-        let slots = Arc::new(Semaphore::new(settings.streams_max));
-        Self { settings: Arc::new(settings), handlers, slots }
+        let serving = Serving {
+            unopened: Arc::new(Semaphore::new(settings.streams_max)),
+            admission: Admission::new(settings.streams_max),
+            at_work: Arc::new(Semaphore::new(settings.streams_max)),
+        };
+        Self { settings: Arc::new(settings), handlers, serving }
     }
 
     /// The service with the limits of its messages, for a server.
@@ -137,15 +158,16 @@ impl ExchangeService {
     ///
     /// # Errors
     ///
-    /// As many streams are served as may be.
+    /// As many streams as may be have not said what they want.
     pub fn serve(&self, incoming: Incoming, extensions: Extensions) -> Result<ServedStream, Status> {
-        let slot = self.slots.clone().try_acquire_owned().map_err(|_| {
+        let unopened = self.serving.unopened.clone().try_acquire_owned().map_err(|_| {
             let streams_max = self.settings.streams_max;
-            Status::resource_exhausted(format!("{streams_max} streams are served, which is all that may be"))
+            Status::resource_exhausted(format!("{streams_max} streams have not said what they want"))
         })?;
         let (outgoing, frames) = mpsc::channel(OUTGOING_FRAMES);
         let last = outgoing.clone();
-        let work = serve(self.settings.clone(), incoming, outgoing, extensions).boxed();
+        let asked = Asked { incoming, outgoing, extensions, unopened };
+        let work = serve(self.settings.clone(), self.serving.clone(), asked).boxed();
         let task = LinkTask::start(work, move |outcome| {
             let status = outcome.err().map(|error| {
                 tracing::warn!(%error, "a stage for another node ended");
@@ -159,7 +181,7 @@ impl ExchangeService {
             }
             .boxed()
         });
-        Ok(ServedStream { frames: ReceiverStream::new(frames), _task: task, _slot: slot })
+        Ok(ServedStream { frames: ReceiverStream::new(frames), _task: task })
     }
 }
 
@@ -167,7 +189,6 @@ impl ExchangeService {
 pub struct ServedStream {
     frames: ReceiverStream<Result<FlightData, Status>>,
     _task: LinkTask,
-    _slot: OwnedSemaphorePermit,
 }
 
 impl Stream for ServedStream {
@@ -178,14 +199,18 @@ impl Stream for ServedStream {
     }
 }
 
-/// One stream, from its first frame to its end.
-async fn serve(
-    settings: Arc<ExchangeSettings>,
+/// A stream as it comes.
+struct Asked {
     incoming: Incoming,
     outgoing: Outgoing,
     extensions: Extensions,
-) -> Result<(), ExitError> {
+    unopened: OwnedSemaphorePermit,
+}
+
+/// One stream, from its first frame to its end.
+async fn serve(settings: Arc<ExchangeSettings>, serving: Serving, asked: Asked) -> Result<(), ExitError> {
     let limits = settings.limits;
+    let Asked { incoming, outgoing, extensions, unopened } = asked;
     let mut link = Link::new("that asks".to_owned(), None, incoming, outgoing, &limits);
     let late = |_| {
         let reason = format!("no stage was asked for within {:?}", limits.open_within);
@@ -199,6 +224,26 @@ async fn serve(
         LinkEvent::Idle | LinkEvent::Ended => return Ok(()),
     };
     link.rename(format!("that processes {}", opening.pipeline));
+    drop(unopened);
+    let mut place = serving.admission.enter(opening.from)?;
+    let at_work = tokio::time::timeout(limits.open_within, serving.at_work.acquire_owned());
+    let _at_work = at_work.await.map_err(|_| {
+        ExitError::new(ErrorClass::Unavailable, "the stream that was to give way to this one has not ended")
+    })?;
+    tokio::select! {
+        ended = serve_stage(settings, &mut link, opening, extensions) => ended,
+        taken = place.taken() => Err(taken),
+    }
+}
+
+/// The stage that was asked for, until it ends or its stream does.
+async fn serve_stage(
+    settings: Arc<ExchangeSettings>,
+    link: &mut Link,
+    opening: Opening,
+    extensions: Extensions,
+) -> Result<(), ExitError> {
+    let limits = settings.limits;
     let window_bytes = opening.window_bytes;
     if !is_window(window_bytes) || window_bytes > limits.window_bytes() {
         let (max, reason) = (limits.window_bytes(), "give both nodes the same");
@@ -221,12 +266,12 @@ async fn serve(
     match kind {
         StageKind::Fetcher => {
             let fetcher = ServedFetcher::new(window_bytes, limits.compression, traces, meter);
-            fetcher.run(&mut link, stage).await
+            fetcher.run(link, stage).await
         }
         StageKind::Sink => {
             let window = ReceiveWindow::new(window_bytes)
                 .ok_or_else(|| link.of(ExchangeError::Credit("no window")))?;
-            ServedSink::new(window, traces, meter).run(&mut link, stage, durable).await
+            ServedSink::new(window, traces, meter).run(link, stage, durable).await
         }
     }
 }

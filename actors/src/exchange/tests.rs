@@ -3,21 +3,21 @@
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
-use orrery_schemas::{
-    CloseTime, Hash32, Ledger, LedgerSequence, RowDigest, TokenTransfer, TokenTransferBatchBuilder,
-    token_transfers_from_batch,
-};
+use orrery_schemas::{LedgerSequence, TokenTransfer, token_transfers_from_batch};
 use proptest::prelude::*;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::event_frames;
 use super::header_wire::Body;
-use super::ipc::Message;
+use super::ipc::{Encoder, Message};
 use super::ledger_frames::{self, ChunkFrames, Frame, Received};
 use super::limits::{Compression, FRAME_BYTES_MAX, FRAME_BYTES_TARGET};
 use crate::envelope::EventBatch;
 use crate::source::synthetic::{SyntheticLedgers, SyntheticSpec};
 use crate::source::{FetchedObject, LedgerChunk, LedgerReader};
+
+#[path = "../../tests/support/rows.rs"]
+mod rows;
 
 /// Synthetic ledgers with the rows that they have.
 type Made = Vec<(Bytes, Vec<TokenTransfer>)>;
@@ -59,8 +59,8 @@ fn chunk(bytes: Bytes, range: (u32, u32), named: (u32, u32)) -> LedgerChunk {
 }
 
 fn frames(chunk: LedgerChunk, compression: Compression) -> Vec<Frame> {
-    let mut frames = ChunkFrames::new(1, chunk, compression);
-    std::iter::from_fn(|| frames.next().unwrap()).collect()
+    let (mut frames, mut encoder) = (ChunkFrames::new(1, chunk), Encoder::new(compression));
+    std::iter::from_fn(|| frames.next(&mut encoder).unwrap()).collect()
 }
 
 fn received(frame: Frame) -> LedgerChunk {
@@ -152,7 +152,8 @@ fn what_is_wrong_with_an_object_is_seen_at_the_other_end_with_the_same_evidence(
 #[test]
 fn an_object_too_large_to_be_evidence_is_an_error_that_names_it() {
     let bytes = Bytes::from(vec![0xff; FRAME_BYTES_MAX + 1]);
-    let error = ChunkFrames::new(1, chunk(bytes, (2, 3), (2, 3)), Compression::None).next().unwrap_err();
+    let mut frames = ChunkFrames::new(1, chunk(bytes, (2, 3), (2, 3)));
+    let error = frames.next(&mut Encoder::default()).unwrap_err();
     let expect = "object object.xdr, which does not hold ledger 2 as it should, has 16777217 bytes";
     assert!(error.to_string().starts_with(expect), "{error}");
 }
@@ -190,32 +191,9 @@ fn events(first: usize, count: usize) -> EventBatch {
 }
 
 fn events_of(made: &[(Bytes, Vec<TokenTransfer>)], first: usize) -> EventBatch {
-    let mut rows = TokenTransferBatchBuilder::with_capacity(0);
-    let ledger = |(index, (_, events)): (usize, &(Bytes, Vec<TokenTransfer>))| {
-        rows.append(events).unwrap();
-        Ledger {
-            sequence: sequence((first + index) as u32 + 2),
-            hash: Hash32([1; 32]),
-            previous_hash: Hash32([2; 32]),
-            closed_at: CloseTime::from_unix_seconds(1).unwrap(),
-            protocol_version: 23,
-            tx_set_hash: Hash32::ZERO,
-            tx_set_result_hash: Hash32::ZERO,
-            tx_count: 1,
-            successful_tx_count: 1,
-            failed_tx_count: 0,
-            operation_count: 1,
-            event_count: events.len() as u32,
-            total_coins: 5,
-            fee_pool: 6,
-            base_fee: 100,
-            base_reserve: 5,
-            max_tx_set_size: 9,
-            row_digest: RowDigest::of(events),
-        }
-    };
-    let ledgers = made.iter().enumerate().map(ledger).collect();
-    EventBatch { ledgers, rows: rows.finish().unwrap(), trace: tracing::Span::none() }
+    let events: Vec<_> = made.iter().map(|(_, events)| events.as_slice()).collect();
+    let (ledgers, rows) = rows::of_ledgers(first as u32 + 2, &events);
+    EventBatch { ledgers, rows, trace: tracing::Span::none() }
 }
 
 fn decoded(frames: [Frame; 2]) -> EventBatch {
@@ -246,7 +224,7 @@ proptest! {
         for range in parts {
             prop_assert_eq!(range.start().0, due);
             due = range.end().0 + 1;
-            let frames = event_frames::encode(&batch.within(&range), Compression::None).unwrap();
+            let frames = event_frames::encode(&batch.within(&range), &mut Encoder::default()).unwrap();
             let bytes = frames[0].message.bytes + frames[1].message.bytes;
             prop_assert!(bytes <= FRAME_BYTES_TARGET || range.start() == range.end() && bytes <= FRAME_BYTES_MAX);
             let part = decoded(frames);
@@ -266,7 +244,7 @@ fn a_ledger_whose_events_fit_no_frame_is_an_error_that_names_it() {
     batch.ledgers[0].event_count *= 80;
     let error = event_frames::parts(&batch).unwrap_err().to_string();
     assert!(error.starts_with("ledger 5 with its events has "), "{error}");
-    assert!(event_frames::encode(&batch, Compression::None).is_err());
+    assert!(event_frames::encode(&batch, &mut Encoder::default()).is_err());
 }
 
 /// Reads what a peer sent as everything that it could be.
@@ -275,7 +253,7 @@ fn read_all(message: &Message) {
         source: 0,
         lake: String::new(),
         file: String::new(),
-        fingerprint: "00".repeat(32),
+        fingerprint: None,
     };
     let range = sequence(2)..=sequence(3);
     let received = |bytes| Received { range: range.clone(), bytes, origin: origin() };
@@ -302,7 +280,8 @@ fn small() -> &'static [Message] {
         let two = Bytes::from([&sparse()[0].0[..], &sparse()[1].0[..]].concat());
         let all = [Compression::None, Compression::Lz4, Compression::Zstd].map(|compression| {
             let ledgers = frames(chunk(two.clone(), (2, 3), (2, 3)), compression).remove(0).message;
-            let [rows, transfers] = event_frames::encode(&events_of(sparse(), 0), compression).unwrap();
+            let [rows, transfers] =
+                event_frames::encode(&events_of(sparse(), 0), &mut Encoder::new(compression)).unwrap();
             [ledgers, rows.message, transfers.message]
         });
         all.into_iter().flatten().collect()
@@ -361,7 +340,7 @@ fn a_compressed_buffer_cannot_claim_more_than_its_frame() {
             source: 0,
             lake: String::new(),
             file: String::new(),
-            fingerprint: "00".repeat(32),
+            fingerprint: None,
         };
         let received = Received { range: sequence(2)..=sequence(3), bytes: message.bytes, origin };
         let error = ledger_frames::ledgers(received, message, permit()).unwrap_err().to_string();

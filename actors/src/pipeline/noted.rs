@@ -98,7 +98,7 @@ impl Notes {
         let released = self.state.checkpoints.of_dataset(output).and_then(|noted| {
             let all = Some(noted).filter(|noted| noted.len() == TableKind::ALL.len());
             let Some(durable) = all.and_then(|noted| noted.into_iter().min()) else { return Ok(Vec::new()) };
-            self.state.quarantine.release_until(&self.pipeline, &self.dataset, durable)
+            self.state.mend(&self.pipeline, &self.dataset, durable)
         });
         match released {
             Ok(ledgers) => ledgers.into_iter().for_each(|ledger| {

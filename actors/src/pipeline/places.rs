@@ -85,9 +85,9 @@ impl SupervisedPipeline {
         }
     }
 
-    /// Another node is waited for as long as a store or a source.
-    fn reach(&self, context: &StartContext) -> Result<Reach, ExitError> {
-        let seed = self.seed ^ context.incarnation().rotate_left(32);
+    /// Another node is waited for as long as a store or a source; every stage looks for it in its own time.
+    fn reach(&self, context: &StartContext, stage: &str) -> Result<Reach, ExitError> {
+        let seed = self.seed_of(context.incarnation(), stage);
         Ok(Reach { patience: self.patience, backoff: backoff()?, clock: self.clock.clone(), seed })
     }
 
@@ -100,7 +100,7 @@ impl SupervisedPipeline {
             opening: self.opening(node, Wanted::Fetch { at_tip: self.at_tip.into() }),
             node: node.clone(),
             epoch: context.incarnation(),
-            reach: self.reach(context)?,
+            reach: self.reach(context, "fetcher")?,
             processor: context.sibling::<ProcessorMessage>("processor")?,
             probe: context.probe().clone(),
             metrics: self.metrics.clone(),
@@ -122,7 +122,7 @@ impl SupervisedPipeline {
             node: node.clone(),
             epoch: context.incarnation(),
             on_checkpoint: Arc::new(move |ledger| metrics.acknowledged(kind.as_str(), ledger)),
-            reach: self.reach(context)?,
+            reach: self.reach(context, kind.as_str())?,
         };
         Ok((RemoteSink, settings))
     }

@@ -27,7 +27,7 @@ use super::noted::Notes;
 use super::places::{Place, Places};
 use super::table::{TableOutput, TableSettings};
 use super::work::{PipelineSettings, Proof};
-use crate::checkpoint::{NodeState, Quarantined, Seen};
+use crate::checkpoint::{NodeState, Quarantined, Seen, name_of_task};
 use crate::coordinator::Task;
 use crate::dataset::{DatasetSettings, Store, TableKind};
 use crate::envelope::{EventBatch, LedgerBatch, PoisonLedger, ProcessorMessage, SinkMessage, Worked};
@@ -147,7 +147,7 @@ impl SupervisedPipeline {
     /// The same on a dataset that is there, whatever it is.
     #[must_use]
     pub fn of_existing(self) -> Self {
-        let settings = DatasetSettings { start_ledger: None, grid: None, ..self.settings };
+        let settings = self.settings.of_existing();
         Self { settings, ..self }
     }
 
@@ -242,7 +242,7 @@ impl SupervisedPipeline {
             metrics: self.metrics.clone(),
             notes: notes.clone(),
         };
-        let random = random(self.seed, context.incarnation(), kind.as_str());
+        let random = self.random(context.incarnation(), kind.as_str());
         let output: Box<dyn Output> = Box::new(TableOutput::new(settings, random));
         let on_checkpoint = Arc::new(move |ledger| {
             if let Some(notes) = &notes {
@@ -268,7 +268,17 @@ impl SupervisedPipeline {
 
     /// As what it is parked if it cannot go on: others that share its work can.
     fn parked_name(&self) -> String {
-        self.task.as_ref().map_or_else(|| self.name.clone(), |task| format!("{}/{task}", self.name))
+        self.task.as_ref().map_or_else(|| self.name.clone(), |task| name_of_task(&self.name, task))
+    }
+
+    /// Jitter that begins elsewhere for every task, actor and life: what fails together must not come back together.
+    pub(super) fn seed_of(&self, incarnation: u64, actor: &str) -> u64 {
+        let task = self.task.as_deref().unwrap_or_default();
+        mixed(self.seed ^ incarnation.rotate_left(32), &[&self.name, task, actor])
+    }
+
+    fn random(&self, incarnation: u64, actor: &str) -> SeededRandom {
+        SeededRandom::new(self.seed_of(incarnation, actor))
     }
 
     fn processor(
@@ -306,7 +316,7 @@ impl SupervisedPipeline {
         let Some(state) = &self.state else { return Ok(()) };
         let entry = Quarantined {
             ledger,
-            pipeline: self.name.clone(),
+            pipeline: self.parked_name(),
             dataset: self.dataset.place().unwrap_or_default().to_owned(),
             source: source.to_owned(),
             file: file.to_owned(),
@@ -330,7 +340,7 @@ impl SupervisedPipeline {
         let open = Arc::new(move |from, avoid| {
             let mut runs = runs.lock().unwrap_or_else(PoisonError::into_inner);
             *runs += 1;
-            let random = random(pipeline.seed, incarnation, &format!("stream/{runs}"));
+            let random = pipeline.random(incarnation, &format!("stream/{runs}"));
             let pipeline = pipeline.clone();
             async move { pipeline.ledgers(from, avoid, random) }.boxed()
         });
@@ -342,7 +352,7 @@ impl SupervisedPipeline {
             backoff,
             refetch_after: self.refetch_after,
             clock: self.clock.clone(),
-            random: random(self.seed, incarnation, "fetcher"),
+            random: self.random(incarnation, "fetcher"),
             metrics: self.metrics.clone(),
         };
         Ok((Fetcher, settings))
@@ -402,10 +412,25 @@ fn tuned(child: ChildSpec, stops_within: Duration, backoff: Backoff) -> ChildSpe
     child.restart(Restart::Transient).shutdown(Shutdown::Within(stops_within)).backoff(Some(backoff))
 }
 
-/// Jitter that begins elsewhere for every actor and every life.
-fn random(seed: u64, incarnation: u64, name: &str) -> SeededRandom {
-    let start = name.bytes().fold(seed ^ incarnation.rotate_left(32), |state, byte| {
-        (state ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    });
-    SeededRandom::new(start)
+/// A seed that depends on all of these names.
+fn mixed(seed: u64, names: &[&str]) -> u64 {
+    let bytes = names.iter().flat_map(|name| name.bytes().chain([0]));
+    bytes.fold(seed, |state, byte| (state ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_task_and_stage_draws_its_own_jitter() {
+        let seed = |task, stage| SeededRandom::new(mixed(1, &["main", task, stage])).draw();
+        let tasks = ["until-63", "until-127", "until-1023", "tail", ""];
+        let stages = ["fetcher", "ledgers", "token_transfers"];
+        let seeds = tasks.iter().flat_map(|task| stages.iter().map(|stage| seed(task, stage)));
+        assert_eq!(seeds.collect::<BTreeSet<_>>().len(), tasks.len() * stages.len());
+        assert_ne!(mixed(1, &["a", "bc"]), mixed(1, &["ab", "c"]));
+    }
 }

@@ -21,7 +21,7 @@ use crate::dataset::{
 };
 use crate::envelope::{EventBatch, Position};
 use crate::metrics::{Peer, PipelineMetrics};
-use crate::sink::Output;
+use crate::sink::{Before, Output, Room};
 
 /// Slots that are stored and wait for their turn. Their rows are in the store already, so that more would cost little
 /// memory; but work far ahead of the log is lost when the pipeline ends before its turn comes.
@@ -67,6 +67,8 @@ pub(super) struct TableOutput {
     stored: VecDeque<Stored>,
     /// When the table was last seen not to have come to them.
     looked: Option<MonotonicTime>,
+    /// Looks in vain since a slot was last committed, for which everything waits.
+    looks: u32,
 }
 
 /// A slot that waits for its turn.
@@ -87,7 +89,7 @@ struct OpenSlot {
 
 impl TableOutput {
     pub(super) fn new(settings: TableSettings, random: SeededRandom) -> Self {
-        Self { settings, random, table: None, slot: None, stored: VecDeque::new(), looked: None }
+        Self { settings, random, table: None, slot: None, stored: VecDeque::new(), looked: None, looks: 0 }
     }
 
     async fn open_table(&mut self) -> Result<Position, ExitError> {
@@ -128,7 +130,7 @@ impl TableOutput {
     async fn write_batch(&mut self, batch: Arc<EventBatch>) -> Result<Option<LedgerSequence>, ExitError> {
         let now = self.settings.clock.now();
         let mut checkpoint = match self.looked {
-            Some(looked) if now.since(looked) >= LOOK_CAP => self.settle(STORED_MAX).await?,
+            Some(looked) if now.since(looked) >= LOOK_CAP => self.settle().await?,
             _ => None,
         };
         let mut rest = batch;
@@ -204,19 +206,31 @@ impl TableOutput {
             }
         };
         self.stored.push_back(Stored { slot, since });
-        self.settle(STORED_MAX).await
+        self.settle().await
     }
 
-    /// Commits stored slots whose turn it is, and waits for the turn of the first while there are more than `left`. Gives
-    /// the last ledger that was committed.
-    async fn settle(&mut self, left: usize) -> Result<Option<LedgerSequence>, ExitError> {
-        let (mut outage, mut checkpoint, mut looks) = (Outage::default(), None, 0);
+    /// Whether no more than `left` slots wait for their turn, or when to look again.
+    async fn settle_to(&mut self, left: usize) -> Result<Room, ExitError> {
+        if self.stored.len() <= left {
+            return Ok(Room::default());
+        }
+        let checkpoint = self.settle().await?;
+        let again_after = (self.stored.len() > left).then(|| {
+            self.looks = if checkpoint.is_some() { 0 } else { self.looks + 1 };
+            LOOK_FIRST.saturating_mul(1 << self.looks.min(8)).min(LOOK_CAP)
+        });
+        Ok(Room { again_after, checkpoint })
+    }
+
+    /// Commits stored slots whose turn it is. Gives the last ledger that was committed.
+    async fn settle(&mut self) -> Result<Option<LedgerSequence>, ExitError> {
+        let (mut outage, mut checkpoint) = (Outage::default(), None);
         while let Some(first) = self.stored.front() {
             let Some(table) = &mut self.table else { return Err(internal("the table is not open")) };
             match table.commit_stored(&first.slot).await {
                 Ok(Some(outcome)) => {
                     checkpoint = Some(self.committed(outcome)?);
-                    (outage, looks) = (Outage::default(), 0);
+                    outage = Outage::default();
                     continue;
                 }
                 Ok(None) => {}
@@ -226,14 +240,10 @@ impl TableOutput {
                 }
             }
             match table.look().await {
-                Ok(true) => looks = 0,
-                Ok(false) if self.stored.len() <= left => {
+                Ok(true) => {}
+                Ok(false) => {
                     self.looked = Some(self.settings.clock.now());
                     return Ok(checkpoint);
-                }
-                Ok(false) => {
-                    tokio::time::sleep(LOOK_FIRST.saturating_mul(1 << looks.min(8)).min(LOOK_CAP)).await;
-                    looks += 1;
                 }
                 Err(error) => self.wait("follow", error, &mut outage).await?,
             }
@@ -313,13 +323,24 @@ impl Output for TableOutput {
         self.write_batch(batch).instrument(span).boxed()
     }
 
+    /// Stored slots wait for the turn of the first, a few at the most; at the end none may be left.
+    fn room(&mut self, before: Before) -> BoxFuture<'_, Result<Room, ExitError>> {
+        let left = match before {
+            Before::Batch => STORED_MAX,
+            Before::End => 0,
+        };
+        self.settle_to(left).boxed()
+    }
+
     /// Ledgers end only with the last one that is wanted: whatever else ends them would be a silent gap.
     fn finish(&mut self) -> BoxFuture<'_, Result<Option<LedgerSequence>, ExitError>> {
         async move {
-            let checkpoint = self.settle(0).await?;
+            if !self.stored.is_empty() {
+                return Err(internal("slots wait for their turn at the end"));
+            }
             let next = self.next().ok_or_else(|| internal("the table is not open"))?;
             match self.settings.to {
-                Some(to) if next > to && self.slot.is_none() => Ok(checkpoint),
+                Some(to) if next > to && self.slot.is_none() => Ok(None),
                 Some(to) => {
                     Err(internal(&format!("the ledgers ended where {next} is due and {to} is the last")))
                 }

@@ -24,7 +24,7 @@ use std::str::FromStr;
 use orrery_schemas::{LedgerSequence, TokenTransfer};
 
 pub use crate::columnar::ROW_GROUP_ROWS;
-pub use actor::{OnCheckpoint, Output, Sink, SinkActorSettings, SinkState};
+pub use actor::{Before, OnCheckpoint, Output, Room, Sink, SinkActorSettings, SinkState};
 pub use error::SinkError;
 pub use output::Target;
 

@@ -11,8 +11,10 @@ use sha2::{Digest, Sha256};
 use tokio::sync::OwnedSemaphorePermit;
 use tracing::Span;
 
+use super::form::{Form, HEAD_BYTES};
 use super::{LedgerReader, RawLedger, SourceError, SourceErrorKind};
 use crate::envelope::Origin;
+use crate::ledger::peek_sequence;
 
 /// Bytes as a store gave them, neither decompressed nor decoded.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -95,16 +97,17 @@ impl LedgerChunk {
     }
 
     /// Ledgers that another node fetched: `bytes` are the XDR of exactly `range`, one behind the other; `fingerprint` is of
-    /// the object that they came in.
+    /// the object that they came in, unless they are that object.
     pub fn received(
         origin: ChunkOrigin,
         range: RangeInclusive<LedgerSequence>,
         bytes: Bytes,
-        fingerprint: ObjectFingerprint,
+        fingerprint: Option<ObjectFingerprint>,
     ) -> Self {
         let ChunkOrigin { file, source, lake } = origin;
         let object = FetchedObject { file, named: range.clone(), range, bytes };
-        Self { fingerprint: OnceLock::from(fingerprint), ..Self::new(object, source, lake, None) }
+        let fingerprint = fingerprint.map_or_else(OnceLock::new, OnceLock::from);
+        Self { fingerprint, ..Self::new(object, source, lake, None) }
     }
 
     /// Name of the store.
@@ -121,6 +124,16 @@ impl LedgerChunk {
     /// Ledgers that the store promises to be in the object.
     pub fn named(&self) -> &RangeInclusive<LedgerSequence> {
         &self.named
+    }
+
+    /// Whether the object's head says that it is one ledger, the one that is wanted, neither compressed nor framed. Whether
+    /// it is sound, and the end of it the end of the object, only [`Self::ledgers`] tells.
+    pub fn is_one_ledger(&self) -> bool {
+        let head = &self.bytes[..self.bytes.len().min(HEAD_BYTES)];
+        self.range.start() == self.range.end()
+            && self.named == self.range
+            && Form::detect(head) == Some(Form::Raw)
+            && peek_sequence(&self.bytes) == Some(*self.range.start())
     }
 
     /// The same, in the trace of its fetch.
@@ -140,7 +153,7 @@ impl LedgerChunk {
     pub fn ledgers(&self) -> ChunkLedgers {
         let (next, last) = self.range.clone().into_inner();
         ChunkLedgers {
-            reader: LedgerReader::new(self.file.clone(), 0, Cursor::new(self.bytes.clone())),
+            reader: LedgerReader::of_bytes(self.file.clone(), 0, self.bytes.clone()),
             lake: self.lake.clone(),
             named: self.named.clone(),
             due: Some(next),

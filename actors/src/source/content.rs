@@ -90,8 +90,8 @@ impl<R: Read> Read for Content<R> {
 }
 
 /// Zstd's frame magic, or that of a skippable frame (RFC 8878, 3.1).
-fn is_zstd(magic: &[u8]) -> bool {
-    matches!(magic, [0x28, 0xB5, 0x2F, 0xFD] | [0x50..=0x5F, 0x2A, 0x4D, 0x18])
+pub(super) fn is_zstd(head: &[u8]) -> bool {
+    matches!(head, [0x28, 0xB5, 0x2F, 0xFD, ..] | [0x50..=0x5F, 0x2A, 0x4D, 0x18, ..])
 }
 
 /// Counts compressed bytes and remembers whether it was the input that failed, not the decoder.

@@ -3,13 +3,13 @@
 //! Memory: a window that grows to at most [`LEDGER_XDR_BYTES_MAX`], a zstd window of at most 16 MiB, and buffers of a few
 //! hundred KiB. A length that the content claims costs nothing until its bytes arrive.
 
-use std::io::Read;
+use std::io::{Cursor, Read};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use orrery_schemas::LedgerSequence;
 
-use super::content::Content;
+use super::content::{Content, is_zstd};
 use super::form::{Form, HEAD_BYTES, LAST_FRAGMENT};
 use super::window::{Window, reserve};
 use super::{LEDGER_BYTES_FIRST_FILL, LEDGER_XDR_BYTES_MAX, RawLedger, SourceError, SourceErrorKind};
@@ -37,6 +37,8 @@ pub struct LedgerReader<R: Read> {
 
 enum State<R: Read> {
     Unopened(R),
+    /// In memory, and not compressed.
+    Whole(Bytes, R),
     Reading(Box<Reading<R>>),
     Ended,
 }
@@ -65,10 +67,16 @@ impl<R: Read> LedgerReader<R> {
     }
 
     fn reading(&mut self) -> Result<Option<&mut Reading<R>>, Fault> {
-        if let State::Unopened(_) = self.state
-            && let State::Unopened(input) = std::mem::replace(&mut self.state, State::Ended)
-        {
-            self.state = State::Reading(Box::new(Reading::open(input)?));
+        match std::mem::replace(&mut self.state, State::Ended) {
+            State::Unopened(input) => {
+                let window = Window::new(Content::open(input)?);
+                self.state = State::Reading(Box::new(Reading::open(window)?));
+            }
+            State::Whole(bytes, nothing) => {
+                let window = Window::whole(bytes, Content::open(nothing)?);
+                self.state = State::Reading(Box::new(Reading::open(window)?));
+            }
+            state @ (State::Reading(_) | State::Ended) => self.state = state,
         }
         match &mut self.state {
             State::Reading(reading) => Ok(Some(reading)),
@@ -100,6 +108,17 @@ impl<R: Read> Iterator for LedgerReader<R> {
                 Some(Err(fault.of(file)))
             }
         }
+    }
+}
+
+impl LedgerReader<Cursor<Bytes>> {
+    /// As [`LedgerReader::new`] of bytes in memory. What is not compressed is not copied either: the ledgers are parts of it.
+    pub fn of_bytes(file: impl Into<Arc<str>>, chain: u32, bytes: Bytes) -> Self {
+        let state = match is_zstd(&bytes) {
+            true => State::Unopened(Cursor::new(bytes)),
+            false => State::Whole(bytes, Cursor::default()),
+        };
+        Self { file: file.into(), chain, state }
     }
 }
 
@@ -147,8 +166,7 @@ struct Reading<R: Read> {
 }
 
 impl<R: Read> Reading<R> {
-    fn open(input: R) -> Result<Self, Fault> {
-        let mut window = Window::new(Content::open(input)?);
+    fn open(mut window: Window<Content<R>>) -> Result<Self, Fault> {
         if let Err(error) = window.fill(HEAD_BYTES) {
             return Err(Fault { offset: Some(0), ledger: None, kind: window.content().explain(error) });
         }
@@ -220,7 +238,9 @@ impl<R: Read> Reading<R> {
     /// A ledger whose end only its own structure tells.
     fn next_unframed(&mut self, expected: Option<LedgerSequence>) -> Result<Measured, Fault> {
         loop {
+            // Of content in memory there may be more than a ledger can have.
             let available = self.window.available();
+            let available = &available[..available.len().min(LEDGER_XDR_BYTES_MAX)];
             match measure_ledger_close_meta(available) {
                 Ok(extent) => return self.take_unframed(extent),
                 Err(walk) if walk.kind == WalkErrorKind::UnexpectedEnd => {

@@ -9,15 +9,37 @@ use super::{LEDGER_BYTES_FIRST_FILL, LEDGER_XDR_BYTES_MAX};
 /// Unread bytes of content. Memory is touched only as bytes arrive, so that a length in a header costs nothing by itself.
 pub(super) struct Window<R> {
     content: R,
-    bytes: Vec<u8>,
+    bytes: Held,
     start: usize,
     offset: u64,
     at_end: bool,
 }
 
+/// The bytes in memory.
+enum Held {
+    /// As far as they were read.
+    Read(Vec<u8>),
+    /// All of the content, which was in memory before: nothing is read or copied.
+    Whole(Bytes),
+}
+
+impl Held {
+    fn as_slice(&self) -> &[u8] {
+        match self {
+            Self::Read(bytes) => bytes,
+            Self::Whole(bytes) => bytes,
+        }
+    }
+}
+
 impl<R: Read> Window<R> {
     pub(super) fn new(content: R) -> Self {
-        Self { content, bytes: Vec::new(), start: 0, offset: 0, at_end: false }
+        Self { content, bytes: Held::Read(Vec::new()), start: 0, offset: 0, at_end: false }
+    }
+
+    /// Over content that is in memory; of `content` nothing is read.
+    pub(super) fn whole(bytes: Bytes, content: R) -> Self {
+        Self { content, bytes: Held::Whole(bytes), start: 0, offset: 0, at_end: true }
     }
 
     pub(super) fn content(&self) -> &R {
@@ -26,7 +48,7 @@ impl<R: Read> Window<R> {
 
     /// Bytes in memory that were not consumed yet.
     pub(super) fn available(&self) -> &[u8] {
-        &self.bytes[self.start..]
+        &self.bytes.as_slice()[self.start..]
     }
 
     /// Position of the first available byte in the content.
@@ -38,29 +60,37 @@ impl<R: Read> Window<R> {
     /// stream is never waited on for what comes after the record.
     pub(super) fn fill(&mut self, want: usize) -> io::Result<bool> {
         while self.available().len() < want && !self.at_end {
-            self.bytes.drain(..self.start);
+            let Held::Read(bytes) = &mut self.bytes else { break };
+            bytes.drain(..self.start);
             self.start = 0;
-            let have = self.bytes.len();
+            let have = bytes.len();
             let step = want.min(LEDGER_BYTES_FIRST_FILL.max(have * 2)) - have;
-            reserve(&mut self.bytes, step)?;
-            let read = self.content.by_ref().take(step as u64).read_to_end(&mut self.bytes)?;
+            reserve(bytes, step)?;
+            let read = self.content.by_ref().take(step as u64).read_to_end(bytes)?;
             self.at_end = read < step;
         }
         Ok(self.available().len() >= want)
     }
 
     /// Consumes the first `count` bytes and returns them. Small ones are copied, exactly; a large ledger takes the memory
-    /// it lies in, so that it is never held twice.
+    /// it lies in, so that it is never held twice. Of content that is in memory they are a part.
     pub(super) fn take(&mut self, count: usize) -> Bytes {
         let count = count.min(self.available().len());
         let (start, end) = (self.start, self.start + count);
         self.offset += count as u64;
+        let bytes = match &mut self.bytes {
+            Held::Read(bytes) => bytes,
+            Held::Whole(bytes) => {
+                self.start = end;
+                return bytes.slice(start..end);
+            }
+        };
         if count <= LEDGER_BYTES_FIRST_FILL {
             self.start = end;
-            return Bytes::copy_from_slice(&self.bytes[start..end]);
+            return Bytes::copy_from_slice(&bytes[start..end]);
         }
-        let rest = self.bytes.split_off(end);
-        let mut taken = std::mem::replace(&mut self.bytes, rest);
+        let rest = bytes.split_off(end);
+        let mut taken = std::mem::replace(bytes, rest);
         self.start = 0;
         taken.shrink_to_fit();
         Bytes::from(taken).slice(start..)
@@ -107,6 +137,20 @@ mod tests {
         window.consume(97);
         assert!(!window.fill(1).unwrap());
         assert_eq!(window.offset(), 100);
+    }
+
+    #[test]
+    fn window_over_content_in_memory_copies_none_of_it() {
+        let content = Bytes::from((0..100u8).collect::<Vec<_>>());
+        let mut window = Window::whole(content.clone(), io::empty());
+        assert!(window.fill(4).unwrap() && window.available() == content);
+        window.consume(3);
+        let taken = window.take(10);
+        assert_eq!((taken.as_ptr(), taken.len()), (content[3..].as_ptr(), 10));
+        assert_eq!((window.offset(), window.available().len()), (13, 87));
+        assert!(window.fill(87).unwrap() && !window.fill(88).unwrap());
+        assert_eq!(window.take(1000), content[13..]);
+        assert!(!window.fill(1).unwrap());
     }
 
     #[test]

@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::FutureExt;
 use futures::future::BoxFuture;
-use futures::{FutureExt, StreamExt};
 use orrery_actors::dataset::TableKind;
 use orrery_actors::envelope::{
     Demand, EventBatch, LedgerBatch, Position, ProcessorMessage, SinkMessage, SourceMessage,
@@ -17,16 +17,13 @@ use orrery_actors::exchange::{
 use orrery_actors::metrics::PipelineMetrics;
 use orrery_actors::sink::{Output, Sink, SinkActorSettings};
 use orrery_actors::source::synthetic::{SyntheticLedgers, SyntheticSpec};
-use orrery_actors::source::{FetchedObject, Fetcher, FetcherSettings, LedgerChunk};
-use orrery_schemas::{
-    CloseTime, Hash32, Ledger, LedgerSequence, RowDigest, TokenTransfer, TokenTransferBatchBuilder,
-    token_transfers_from_batch,
-};
-use orrery_supervisor::{Backoff, ChildSpec, ExitError, Handle, Probe, SeededRandom, SystemClock};
-use ractor::{Actor, ActorProcessingErr, ActorRef};
+use orrery_schemas::{Hash32, Ledger, LedgerSequence, token_transfers_from_batch};
+use orrery_supervisor::{ChildSpec, ExitError, Probe};
+use ractor::Actor;
 use tokio::sync::{mpsc, watch};
 
 use crate::made::FIRST;
+use crate::stages::{batch, fetcher, processor};
 use crate::wire::{node_at, serve_stages};
 
 /// Longer than anything here takes on a busy machine.
@@ -37,40 +34,6 @@ const WINDOW: usize = 20 << 20;
 
 fn limits() -> ExchangeLimits {
     ExchangeLimits::default().with_window(WINDOW).unwrap()
-}
-
-/// Stands in for a processor: hands on what it is told.
-pub(crate) struct Ear;
-
-impl Actor for Ear {
-    type Msg = ProcessorMessage;
-    type State = mpsc::Sender<ProcessorMessage>;
-    type Arguments = mpsc::Sender<ProcessorMessage>;
-
-    async fn pre_start(
-        &self,
-        _: ActorRef<ProcessorMessage>,
-        told: mpsc::Sender<ProcessorMessage>,
-    ) -> Result<mpsc::Sender<ProcessorMessage>, ActorProcessingErr> {
-        Ok(told)
-    }
-
-    async fn handle(
-        &self,
-        _: ActorRef<ProcessorMessage>,
-        message: ProcessorMessage,
-        told: &mut mpsc::Sender<ProcessorMessage>,
-    ) -> Result<(), ActorProcessingErr> {
-        told.send(message).await?;
-        Ok(())
-    }
-}
-
-/// A processor's mailbox, as a test sees it.
-pub(crate) async fn processor() -> (Handle<ProcessorMessage>, mpsc::Receiver<ProcessorMessage>) {
-    let (told, hears) = mpsc::channel(1024);
-    let (actor, _) = Actor::spawn(None, Ear, told).await.unwrap();
-    (Handle::new(actor, Arc::new(Probe::default())), hears)
 }
 
 async fn next(hears: &mut mpsc::Receiver<ProcessorMessage>) -> ProcessorMessage {
@@ -104,43 +67,6 @@ fn dense(ledgers: u32) -> SyntheticLedgers {
     SyntheticLedgers::new(&SyntheticSpec::from_query(&format!("ledgers={ledgers}&density=pubnet")).unwrap())
 }
 
-/// A fetcher that gives these ledgers, one object each.
-pub(crate) fn fetcher(ledgers: Arc<Vec<Bytes>>) -> ChildSpec {
-    ChildSpec::worker("fetcher", move |context| {
-        let ledgers = ledgers.clone();
-        let open = Arc::new(move |from: LedgerSequence, _| {
-            let ledgers = ledgers.clone();
-            async move {
-                let chunks = (from.0..FIRST + ledgers.len() as u32).map(move |ledger| {
-                    let bytes = ledgers[(ledger - FIRST) as usize].clone();
-                    let range = LedgerSequence(ledger)..=LedgerSequence(ledger);
-                    let object = FetchedObject {
-                        file: format!("{ledger}").into(),
-                        named: range.clone(),
-                        range,
-                        bytes,
-                    };
-                    Ok(LedgerChunk::new(object, 0, "lake".into(), None))
-                });
-                Ok(futures::stream::iter(chunks).boxed())
-            }
-            .boxed() as BoxFuture<'static, Result<orrery_actors::source::Ledgers, ExitError>>
-        });
-        let settings = FetcherSettings {
-            open,
-            processor: context.sibling("processor")?,
-            probe: context.probe().clone(),
-            patience: None,
-            backoff: Backoff::DEFAULT,
-            refetch_after: Duration::ZERO,
-            clock: Arc::new(SystemClock::new()),
-            random: SeededRandom::new(1),
-            metrics: Arc::new(PipelineMetrics::new("served")),
-        };
-        Ok((Fetcher, settings))
-    })
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ledgers_on_their_way_stay_inside_of_the_window() {
     const LEDGERS: u32 = 36;
@@ -148,7 +74,7 @@ async fn ledgers_on_their_way_stay_inside_of_the_window() {
     let total: usize = ledgers.iter().map(Bytes::len).sum();
     assert!(total > WINDOW + 2 * FRAME_BYTES_TARGET, "{total} bytes fill no window");
     let given = ledgers.clone();
-    let serving = serve_stages(Arc::new(move |_, _, _| Ok(fetcher(given.clone()))), limits()).await;
+    let serving = serve_stages(Arc::new(move |_, _, _| Ok(fetcher(FIRST, given.clone()))), limits()).await;
     let node = node_at(serving.address, limits());
     let (processor, mut hears) = processor().await;
     let settings = RemoteFetcherSettings {
@@ -221,42 +147,13 @@ impl Output for Gated {
     }
 }
 
-/// A batch of these rows, and rows of `ledgers` that go with them.
-fn batch(ledgers: &[(LedgerSequence, Vec<TokenTransfer>)]) -> EventBatch {
-    let mut rows = TokenTransferBatchBuilder::with_capacity(1024);
-    let of = |(sequence, events): &(LedgerSequence, Vec<TokenTransfer>)| {
-        rows.append(events).unwrap();
-        Ledger {
-            sequence: *sequence,
-            hash: Hash32([1; 32]),
-            previous_hash: Hash32([2; 32]),
-            closed_at: CloseTime::from_unix_seconds(1).unwrap(),
-            protocol_version: 23,
-            tx_set_hash: Hash32::ZERO,
-            tx_set_result_hash: Hash32::ZERO,
-            tx_count: 1,
-            successful_tx_count: 1,
-            failed_tx_count: 0,
-            operation_count: 1,
-            event_count: events.len() as u32,
-            total_coins: 5,
-            fee_pool: 6,
-            base_fee: 100,
-            base_reserve: 5,
-            max_tx_set_size: 9,
-            row_digest: RowDigest::of(events),
-        }
-    };
-    let ledgers = ledgers.iter().map(of).collect();
-    EventBatch { ledgers, rows: rows.finish().unwrap(), trace: tracing::Span::none() }
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn events_on_their_way_stay_inside_of_the_window() {
     const CREDITS: u32 = 64;
-    let events: Vec<_> = (FIRST..).map(LedgerSequence).zip(dense(96).map(|ledger| ledger.expected)).collect();
+    let events: Vec<_> = dense(96).map(|ledger| ledger.expected).collect();
     // Of many ledgers, so that each is sent in several parts.
-    let batches: Vec<_> = events.chunks(32).map(|part| Arc::new(batch(part))).collect();
+    let parts = (FIRST..).step_by(32).zip(events.chunks(32));
+    let batches: Vec<_> = parts.map(|(first, part)| Arc::new(batch(first, part))).collect();
     let (gate, is_open) = watch::channel(false);
     let taken = Arc::new(Mutex::new(Vec::new()));
     let (takes, durable) = (taken.clone(), Arc::new(Mutex::new(Vec::new())));
@@ -309,5 +206,5 @@ async fn events_on_their_way_stay_inside_of_the_window() {
     };
     assert_eq!(ledgers(&taken), ledgers(&batches));
     let rows = taken.iter().flat_map(|batch| token_transfers_from_batch(&batch.rows).unwrap());
-    assert!(rows.eq(events.into_iter().flat_map(|(_, rows)| rows)), "events changed on the way");
+    assert!(rows.eq(events.into_iter().flatten()), "events changed on the way");
 }

@@ -19,9 +19,10 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Channel;
 use tonic::{Code, Status};
 
-use crate::exchange_flow::{fetch, fetcher, opening};
+use crate::exchange_flow::{fetch, opening};
 use crate::made::{FIRST, Fault, LAST, Source, check_rows, ledgers, object, pipeline, start, state};
 use crate::objects::Objects;
+use crate::stages::fetcher;
 use crate::wire::{STREAMS_MAX, Serving, connect_to, node_at, serve, serve_stages};
 
 /// Longer than anything here takes on a busy machine.
@@ -55,7 +56,7 @@ impl ByHand {
 
     async fn say(&mut self, body: Value, data_body: Bytes) {
         self.sent += 1;
-        let app_metadata = header(1, &json!({ "epoch": 1, "sequence": self.sent, "body": body }));
+        let app_metadata = header(2, &json!({ "epoch": 1, "sequence": self.sent, "body": body }));
         self.frame(FlightData { app_metadata, data_body, ..FlightData::default() }).await;
     }
 
@@ -90,7 +91,7 @@ impl ByHand {
 async fn serving() -> (Serving, Channel) {
     let spec = SyntheticSpec::from_query("ledgers=4&density=sparse").unwrap();
     let ledgers = Arc::new(SyntheticLedgers::new(&spec).map(|ledger| ledger.to_xdr().into()).collect());
-    let make: MakeStage = Arc::new(move |_, _, _| Ok(fetcher(Arc::clone(&ledgers))));
+    let make: MakeStage = Arc::new(move |_, _, _| Ok(fetcher(FIRST, Arc::clone(&ledgers))));
     let serving = serve_stages(make, ExchangeLimits::default()).await;
     let channel = connect_to(serving.address)().await.unwrap();
     (serving, channel)
@@ -115,13 +116,13 @@ async fn frames_that_are_none_end_their_stream_with_words_and_no_other() {
     let (_serving, channel) = serving().await;
     let raw = |app_metadata: Bytes| FlightData { app_metadata, ..FlightData::default() };
     let numbered = |epoch: u64, sequence: u64, body: Value| {
-        raw(header(1, &json!({ "epoch": epoch, "sequence": sequence, "body": body })))
+        raw(header(2, &json!({ "epoch": epoch, "sequence": sequence, "body": body })))
     };
     let cases = [
         (raw(Bytes::new()), Code::Internal, "0 bytes and no mark"),
         (raw(Bytes::from_static(b"PRI * HTTP/2.0")), Code::Internal, "no mark of ours"),
         (raw(header(9, &json!({}))), Code::Unavailable, "speaks version 9"),
-        (raw(header(1, &json!({ "epoch": 1 }))), Code::Internal, "missing field"),
+        (raw(header(2, &json!({ "epoch": 1 }))), Code::Internal, "missing field"),
         (numbered(1, 1, json!("end")), Code::Internal, "`end` came, which has no place here"),
         (numbered(1, 2, json!({ "open": fetch() })), Code::Internal, "frame 2 came where 1 is due"),
     ];
@@ -214,6 +215,61 @@ async fn events_without_credit_order_or_window_are_refused() {
         .await;
 }
 
+/// Waits until as many streams are served as may be.
+async fn all_served(serving: &Serving) {
+    let all = async {
+        while serving.meter.counts().streams < STREAMS_MAX {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(WITHIN, all).await.expect("streams are not served");
+}
+
+/// Tries until a stream gets its ledgers.
+async fn check_served_again(channel: &Channel) {
+    loop {
+        let mut stream = ByHand::opened(channel, &fetch()).await;
+        let begin =
+            json!({ "begin": { "run": 1, "from": FIRST, "avoid": null, "attempt": 0, "credits": 9 } });
+        stream.say(begin, Bytes::new()).await;
+        match stream.heard().await {
+            Ok(_) => return,
+            Err(status) => check_status(&status, Code::Unavailable, "streams are served"),
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn streams_of_earlier_ledgers_take_the_place_of_later_ones() {
+    let (serving, channel) = serving().await;
+    let from = |from| Opening { from: Some(from), ..fetch() };
+    let mut streams = Vec::new();
+    for first in 11..11 + STREAMS_MAX as u32 {
+        streams.push(ByHand::opened(&channel, &from(first)).await);
+    }
+    all_served(&serving).await;
+    let later = ByHand::opened(&channel, &from(20)).await;
+    check_status(&later.end().await, Code::Unavailable, "and none of later ledgers");
+    let mut first = ByHand::opened(&channel, &from(FIRST)).await;
+    let begin = json!({ "begin": { "run": 1, "from": FIRST, "avoid": null, "attempt": 0, "credits": 9 } });
+    first.say(begin, Bytes::new()).await;
+    assert_eq!(first.heard().await.unwrap()["ledgers"]["first"], FIRST);
+    let last = streams.pop().unwrap();
+    check_status(&last.end().await, Code::Unavailable, "took the place of this one");
+    assert_eq!(serving.meter.counts().streams, STREAMS_MAX);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn streams_that_ask_for_nothing_are_bounded_too() {
+    let (_serving, channel) = serving().await;
+    let mut silent = Vec::new();
+    for _ in 0..STREAMS_MAX {
+        silent.push(ByHand::new(&channel).await.unwrap());
+    }
+    let status = ByHand::new(&channel).await.err().expect("one stream too many is waited for");
+    check_status(&status, Code::ResourceExhausted, "4 streams have not said what they want");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_more_streams_are_served_than_may_be_and_each_end_makes_room() {
     let (serving, channel) = serving().await;
@@ -221,16 +277,13 @@ async fn no_more_streams_are_served_than_may_be_and_each_end_makes_room() {
     for _ in 0..STREAMS_MAX {
         streams.push(ByHand::opened(&channel, &fetch()).await);
     }
-    let status = ByHand::new(&channel).await.err().expect("one stream too many is served");
-    check_status(&status, Code::ResourceExhausted, "4 streams are served");
+    all_served(&serving).await;
+    let more = ByHand::opened(&channel, &fetch()).await;
+    check_status(&more.end().await, Code::Unavailable, "4 streams are served");
     streams.pop();
-    tokio::time::timeout(WITHIN, async {
-        while ByHand::new(&channel).await.is_err() {
-            tokio::task::yield_now().await;
-        }
-    })
-    .await
-    .expect("an ended stream keeps its place");
+    tokio::time::timeout(WITHIN, check_served_again(&channel))
+        .await
+        .expect("an ended stream keeps its place");
     drop(streams);
     let gone = async {
         while serving.meter.counts().streams > 0 {
@@ -254,6 +307,24 @@ async fn what_would_park_a_pipeline_here_parks_it_from_there() {
     let parked = running.parked();
     assert!(parked[0].contains("node b: ") && parked[0].contains("lacks this ledger"), "{parked:?}");
     assert_eq!(running.restarts(), Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_with_other_settings_parks_what_needs_it_and_nothing_else() {
+    let limits = ExchangeLimits::default();
+    let serving = serve(pipeline("main", &[], &Objects::sound(), 8, 1), limits).await;
+    let mut hub = pipeline("main", &[Source::sound(4)], &Objects::sound(), 16, LAST);
+    hub.places.sinks = Place::Node(node_at(serving.address, limits));
+    let objects = Objects::sound();
+    let other = pipeline("other", &[Source::sound(4)], &objects, 16, LAST);
+    let running = start(vec![hub, other]).await;
+    let reason = running.end().await;
+    assert!(matches!(reason, ExitReason::Parked(_)), "{reason}");
+    let parked = running.parked();
+    let expect = "node b: the dataset that is asked for is";
+    assert!(parked[0].contains("main") && parked[0].contains(expect), "{parked:?}");
+    assert_eq!(running.restarts(), Vec::<String>::new());
+    check_rows(&objects, LAST).await;
 }
 
 /// A pipeline whose fetcher is on a node with this source.

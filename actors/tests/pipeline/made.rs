@@ -29,7 +29,7 @@ pub(crate) const FIRST: u32 = 2;
 pub(crate) const LAST: u32 = 101;
 
 /// Longer than anything here takes on a busy machine.
-const WITHIN: Duration = Duration::from_secs(60);
+pub(crate) const WITHIN: Duration = Duration::from_secs(60);
 
 /// A ledger's XDR, and the digest of the rows it has, which the simulation knows without deriving them.
 #[derive(Clone)]

@@ -12,6 +12,8 @@
 mod fixtures;
 #[path = "../objects/mod.rs"]
 mod objects;
+#[path = "../support/stages.rs"]
+mod stages;
 mod wire;
 
 mod made;

@@ -1,10 +1,12 @@
 //! Other writers of the same dataset.
 
+use std::time::Duration;
+
 use orrery_actors::pipeline::supervised::SupervisedPipeline;
 use orrery_schemas::LedgerSequence;
-use orrery_supervisor::ExitReason;
+use orrery_supervisor::{Clock, ExitReason, SystemClock};
 
-use crate::made::{FIRST, LAST, Source, check_rows, pipeline, start};
+use crate::made::{FIRST, LAST, Source, WITHIN, check_rows, pipeline, start};
 use crate::objects::{Fate, Objects};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -77,6 +79,35 @@ async fn ranges_at_once_give_the_dataset_of_one_pipeline() {
         assert_eq!((early.restarts(), late.restarts()), (Vec::new(), Vec::new()), "{order:?}");
         check_rows(&objects, LAST).await;
         assert_eq!(objects.contents().await, undisturbed.contents().await, "{order:?}");
+    }
+}
+
+/// Waiting for the turn of stored slots takes as long as others take; being stopped must not.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_range_that_waits_for_its_turn_is_stopped_at_once() {
+    let clock = SystemClock::new();
+    for is_at_its_end in [false, true] {
+        let objects = Objects::sound();
+        // More slots than may be stored ahead, or all of them stored and the first not due.
+        let (from, to) = if is_at_its_end { (24, 39) } else { (24, LAST) };
+        let whole = pipeline("range", &[Source::sound(4)], &objects, 8, to);
+        let running = start(vec![SupervisedPipeline { from: Some(LedgerSequence(from)), ..whole }]).await;
+        let stored = if is_at_its_end { 2 * 2 } else { 2 * 5 };
+        let files = async {
+            let is_file = |path: &String| path.ends_with(".parquet");
+            while objects.contents().await.keys().filter(|path| is_file(path)).count() < stored {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(WITHIN, files).await.expect("nothing is stored ahead");
+        running.settle().await;
+        let told = clock.now();
+        running.handle.stop(WITHIN).await;
+        let took = clock.now().since(told);
+        assert!(took < Duration::from_secs(3), "it took {took:?} to stop");
+        // Nothing of it is in the way of those who go on.
+        start(vec![pipeline("main", &[Source::sound(4)], &objects, 8, LAST)]).await.end_normally().await;
+        check_rows(&objects, LAST).await;
     }
 }
 

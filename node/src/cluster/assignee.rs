@@ -42,6 +42,16 @@ pub(crate) fn reconcile(has: &BTreeMap<TaskId, Task>, wanted: &[Task]) -> Vec<St
     steps
 }
 
+/// What keeps a node from work, for its report.
+#[derive(Clone, Debug)]
+pub(crate) struct Condition {
+    /// Why it may do nothing at all, if so.
+    pub(crate) parked: Option<String>,
+    /// Tasks that parked here.
+    pub(crate) parked_tasks: Vec<TaskId>,
+    pub(crate) is_draining: bool,
+}
+
 /// Finds the nodes of a task.
 type FindPlaces = Box<dyn Fn(&Task) -> Option<Places> + Send + Sync>;
 
@@ -76,12 +86,7 @@ impl Assignee {
     /// # Errors
     ///
     /// The epoch of a newer coordinator that was heard of.
-    pub(crate) async fn assign(
-        &self,
-        assignment: &Assignment,
-        parked: Option<String>,
-        is_draining: bool,
-    ) -> Result<Report, u64> {
+    pub(crate) async fn assign(&self, assignment: &Assignment, condition: Condition) -> Result<Report, u64> {
         // One after another: two coordinators may speak at once.
         let mut assigned = self.assigned.lock().await;
         if assignment.epoch < assigned.epoch {
@@ -100,18 +105,18 @@ impl Assignee {
                 assigned.tasks.insert(id, wanted.unwrap_or(unknown));
             }
         }
-        let wanted: &[Task] = if is_draining { &[] } else { &assignment.tasks };
+        let wanted: &[Task] = if condition.is_draining { &[] } else { &assignment.tasks };
         // Who is parked has nothing that could be started or ended.
-        let steps = if parked.is_none() { reconcile(&assigned.tasks, wanted) } else { Vec::new() };
+        let steps = if condition.parked.is_none() { reconcile(&assigned.tasks, wanted) } else { Vec::new() };
         for step in steps {
             self.perform(step, &assignment.network, &mut assigned.tasks).await;
         }
-        Ok(report(states, parked, is_draining))
+        Ok(report(states, condition))
     }
 
     /// How things are.
-    pub(crate) async fn report(&self, parked: Option<String>, is_draining: bool) -> Report {
-        report(self.states().await, parked, is_draining)
+    pub(crate) async fn report(&self, condition: Condition) -> Report {
+        report(self.states().await, condition)
     }
 
     /// Whether nothing is left to do here.
@@ -176,10 +181,11 @@ impl Assignee {
     }
 }
 
-fn report(states: Option<BTreeMap<TaskId, NodeState>>, parked: Option<String>, is_draining: bool) -> Report {
+fn report(states: Option<BTreeMap<TaskId, NodeState>>, condition: Condition) -> Report {
+    let Condition { parked, parked_tasks, is_draining } = condition;
     let tasks = states.unwrap_or_default().into_iter();
     let tasks = tasks.map(|(id, state)| TaskReport { id, state: state.as_str().to_owned() }).collect();
-    Report { tasks, parked, is_draining }
+    Report { tasks, parked, parked_tasks, is_draining }
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ use orrery_schemas::LedgerSequence;
 use orrery_supervisor::cluster::NodeName;
 use orrery_supervisor::cluster::control::{CallError, Refusal};
 use orrery_supervisor::cluster::lease::{Coordination, Epoch};
-use orrery_supervisor::cluster::membership::{Member, MemberState, Members};
+use orrery_supervisor::cluster::membership::{Member, MemberState};
 use orrery_supervisor::cluster::role::Role;
 use orrery_supervisor::{Clock, ErrorClass, ExitError, MonotonicTime};
 use ractor::{Actor, ActorProcessingErr, ActorRef};
@@ -39,9 +39,6 @@ const TIP_WITHIN: Duration = Duration::from_secs(2);
 
 /// Between two looks at the newest ledger of the sources.
 const TIP_EVERY: Duration = Duration::from_secs(2);
-
-/// Between two looks of a node that has met nobody whether all is done.
-const LONELY_LOOK_EVERY: Duration = Duration::from_secs(5);
 
 /// What it is made from.
 #[derive(Clone)]
@@ -76,8 +73,6 @@ impl ractor::Message for Round {}
 pub(crate) struct CoordinatorState {
     settings: CoordinatorSettings,
     active: Option<Active>,
-    /// When it was looked whether a node that has met nobody may end.
-    looked_at: Option<MonotonicTime>,
 }
 
 /// What it holds while it is the active one.
@@ -101,7 +96,7 @@ impl Actor for Coordinator {
         settings: CoordinatorSettings,
     ) -> Result<CoordinatorState, ActorProcessingErr> {
         myself.send_message(Round)?;
-        Ok(CoordinatorState { settings, active: None, looked_at: None })
+        Ok(CoordinatorState { settings, active: None })
     }
 
     async fn handle(
@@ -124,7 +119,7 @@ impl CoordinatorState {
             if self.active.take().is_some() {
                 tracing::info!("another coordinator is active, this one stands by");
             }
-            return if members.is_joining() { self.end_if_complete(&members).await } else { Ok(()) };
+            return Ok(());
         };
         if self.active.as_ref().is_none_or(|active| active.epoch != epoch) {
             let Some(active) = self.begin(epoch).await? else { return Ok(()) };
@@ -167,37 +162,10 @@ impl CoordinatorState {
         Ok(Some(active))
     }
 
-    /// A node that has met nobody may have come when all was done, and the others have ended: then so does it.
-    async fn end_if_complete(&mut self, members: &Members) -> Result<(), ExitError> {
-        let (Some(to), now) = (self.settings.to, self.settings.clock.now()) else { return Ok(()) };
-        if self.looked_at.is_some_and(|at| now.since(at) < LONELY_LOOK_EVERY) {
-            return Ok(());
-        }
-        self.looked_at = Some(now);
-        let settings = DatasetSettings { start_ledger: None, grid: None, ..self.settings.settings.clone() };
-        for kind in [TableKind::TokenTransfers, TableKind::Ledgers] {
-            match Table::open(&self.settings.dataset, kind, &settings).await {
-                Ok(table) if table.tip().next_ledger > to => {}
-                Ok(_) | Err(DatasetError::NoTable { .. }) => return Ok(()),
-                Err(error) => return passing(error, "look whether the dataset is complete"),
-            }
-        }
-        tracing::info!(last = to.0, "every ledger that is wanted is durable: there is nothing to join for");
-        let coordinator = members.me().name.as_str().to_owned();
-        let (network, tasks) = (self.settings.network.clone(), Vec::new());
-        // Any coordinator's word counts for more.
-        let done = Assignment { epoch: 0, coordinator, network, tasks, is_complete: true };
-        let told = self.settings.peers.ask(&members.me().name, &Ask::Assign(done), ANSWER_WITHIN).await;
-        told.map(|_| ()).or_else(|error| {
-            tracing::debug!(%error, "the node does not hear that it may end");
-            Ok(())
-        })
-    }
-
     /// A table that is there is taken as it is: what this node thought when it started may have been overtaken by others.
     async fn open(&self, kind: TableKind) -> Result<Table, DatasetError> {
         let CoordinatorSettings { dataset, settings, .. } = &self.settings;
-        let existing = DatasetSettings { start_ledger: None, grid: None, ..settings.clone() };
+        let existing = settings.of_existing();
         match Table::open(dataset, kind, &existing).await {
             Err(DatasetError::NoTable { .. }) => Table::open(dataset, kind, settings).await,
             opened => opened,
@@ -293,6 +261,7 @@ impl Active {
             is_ready: self.hearing.answers(name) && !member.draining && !is_parked,
             takes_more: member.state == MemberState::Alive,
             running: heard.map(running).unwrap_or_default(),
+            parked: heard.map(|report| report.parked_tasks.iter().copied().collect()).unwrap_or_default(),
         }
     }
 
@@ -302,15 +271,16 @@ impl Active {
             (Some(next), Some(to)) => next > to,
             _ => false,
         };
-        let me = settings.peers.members().me().name.clone();
+        let identity = settings.peers.members().me().clone();
+        let (next, to) = (self.next().map(|next| next.0), settings.to.map(|to| to.0));
+        let me = identity.name.clone();
         let asked = plan.into_iter().map(|(name, tasks)| {
             if !is_complete && !self.hearing.has_heard(&name) {
                 return (name, Ask::Report);
             }
-            let coordinator = me.as_str().to_owned();
-            let network = settings.network.clone();
-            let ask = Ask::Assign(Assignment { epoch: self.epoch, coordinator, network, tasks, is_complete });
-            (name, ask)
+            let (epoch, coordinator, network) = (self.epoch, identity.to_string(), settings.network.clone());
+            let assignment = Assignment { epoch, coordinator, network, tasks, next, to, is_complete };
+            (name, Ask::Assign(assignment))
         });
         // This node last when all is done: it may end as soon as it hears so.
         let (last, first): (Vec<_>, Vec<_>) = asked.partition(|(name, _)| is_complete && *name == me);

@@ -2,24 +2,20 @@
 //! channels to other nodes.
 
 use std::io;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures::FutureExt;
-use hyper_util::rt::TokioIo;
-use orrery_actors::exchange::{Connect, ExchangeService, tuned_endpoint, tuned_server};
+use orrery_actors::exchange::{Accepted, Connect, Dial, ExchangeService, channel_over, tuned_server};
 use orrery_supervisor::cluster::NodeName;
 use orrery_supervisor::cluster::certificates::{Credentials, Protocol, Purpose};
+use orrery_supervisor::cluster::membership::Members;
 use orrery_supervisor::cluster::transport::{Connection, DialError, Stream, dial};
 use orrery_supervisor::{ChildSpec, ErrorClass, ExitError};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::sync::{Mutex, mpsc};
+use tokio::sync::{Mutex, mpsc, watch};
 use tokio_stream::StreamExt;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::transport::server::Connected;
-use tonic::transport::{Channel, Endpoint, Server};
+use tonic::transport::{Channel, Server};
 
 /// Connections that wait to be served.
 const WAITING_MAX: usize = 64;
@@ -32,12 +28,6 @@ const DIAL_WITHIN: Duration = Duration::from_secs(5);
 pub(crate) struct Peer {
     pub(crate) name: NodeName,
     pub(crate) purpose: Purpose,
-}
-
-/// A connection as the server takes it.
-struct Proven {
-    peer: Peer,
-    stream: Stream,
 }
 
 /// Where proven connections go.
@@ -66,7 +56,7 @@ pub(crate) fn server(service: ExchangeService) -> (ChildSpec, Offers) {
             let pass = async {
                 while let Some(connection) = offered.recv().await {
                     let Connection { peer: name, purpose, stream, .. } = connection;
-                    if connections.send(Proven { peer: Peer { name, purpose }, stream }).await.is_err() {
+                    if connections.send(Accepted { peer: Peer { name, purpose }, stream }).await.is_err() {
                         return;
                     }
                 }
@@ -85,76 +75,44 @@ pub(crate) fn server(service: ExchangeService) -> (ChildSpec, Offers) {
     (child, Offers(offers))
 }
 
-/// A channel to whoever is at `address`: the node `expected`, or any of the cluster.
+/// A channel to whoever is at `address`: the node `expected`, or any of the cluster. It does not come back when it breaks.
 ///
 /// # Errors
 ///
 /// It cannot be reached, or does not prove who it is.
 pub(crate) async fn channel(
     address: String,
-    credentials: Credentials,
-    expected: Option<NodeName>,
+    credentials: &Credentials,
+    expected: Option<&NodeName>,
 ) -> Result<Channel, DialError> {
     // Dialled here and not by the channel, which would hide why it failed.
-    let connection = dial(&address, &credentials, Protocol::Flight, expected.as_ref(), DIAL_WITHIN).await?;
-    let mut first = Some(connection.stream);
-    let connector = tower::service_fn(move |_| {
-        let stream = first.take().map(TokioIo::new);
-        async move { stream.ok_or_else(|| io::Error::from(io::ErrorKind::NotConnected)) }
+    let connection = dial(&address, credentials, Protocol::Flight, expected, DIAL_WITHIN).await?;
+    let name = connection.peer.clone();
+    let first = std::sync::Mutex::new(Some(connection.stream));
+    let dial: Dial<Stream> = Arc::new(move || {
+        let stream = first.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+        let stream = stream.ok_or_else(|| io::Error::from(io::ErrorKind::NotConnected));
+        std::future::ready(stream).boxed()
     });
-    // Only a name: the connector decides where it leads.
-    let endpoint = tuned_endpoint(Endpoint::from_static("http://node"));
-    endpoint
-        .connect_with_connector(connector)
-        .await
-        .map_err(|error| DialError::Unfit { address, detail: error.to_string() })
+    let channel = channel_over(name.as_str(), dial).await;
+    channel.map_err(|error| DialError::Unfit { address, detail: error.message })
 }
 
-/// How stages reach a node.
-pub(crate) fn connect(address: String, credentials: Credentials, name: NodeName) -> Connect {
+/// How stages reach a node, wherever it is when they do.
+pub(crate) fn connect(
+    members: watch::Receiver<Members>,
+    credentials: Credentials,
+    name: NodeName,
+) -> Connect {
     Arc::new(move || {
-        let (address, credentials, name) = (address.clone(), credentials.clone(), name.clone());
+        let address = members.borrow().get(&name).map(|member| member.profile.address.to_string());
+        let (credentials, name) = (credentials.clone(), name.clone());
         async move {
-            let channel = channel(address, credentials, Some(name)).await;
-            channel
-                .map_err(|error| ExitError::new(ErrorClass::Unavailable, error.to_string()).caused_by(error))
+            let away = |reason: String| ExitError::new(ErrorClass::Unavailable, reason);
+            let address = address.ok_or_else(|| away(format!("node {name} is not in the cluster now")))?;
+            let channel = channel(address, &credentials, Some(&name)).await;
+            channel.map_err(|error| away(error.to_string()).caused_by(error))
         }
         .boxed()
     })
-}
-
-impl Connected for Proven {
-    type ConnectInfo = Peer;
-
-    fn connect_info(&self) -> Peer {
-        self.peer.clone()
-    }
-}
-
-impl AsyncRead for Proven {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(context, buffer)
-    }
-}
-
-impl AsyncWrite for Proven {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
-    }
 }

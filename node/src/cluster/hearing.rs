@@ -110,7 +110,7 @@ mod tests {
     }
 
     fn nothing() -> Report {
-        Report { tasks: Vec::new(), parked: None, is_draining: false }
+        Report { tasks: Vec::new(), parked: None, parked_tasks: Vec::new(), is_draining: false }
     }
 
     fn after(milliseconds: u64) -> MonotonicTime {

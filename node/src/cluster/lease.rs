@@ -83,11 +83,18 @@ impl LeaseStore for DatasetLeases {
     }
 }
 
+/// Who holds the lease of an epoch; `None` if nobody has taken it.
+pub(super) async fn holder(dataset: &Store, epoch: Epoch) -> Result<Option<String>, LeaseStoreError> {
+    let lease = DatasetLeases(dataset.clone()).get(epoch).await?;
+    Ok(lease.map(|lease| lease.holder.to_string()))
+}
+
 fn failed(error: impl std::fmt::Display) -> LeaseStoreError {
     LeaseStoreError(error.to_string())
 }
 
-fn path(epoch: Epoch) -> String {
+/// Where the lease of an epoch is.
+pub(super) fn path(epoch: Epoch) -> String {
     format!("{FOLDER}{:020}.json", epoch.get())
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,11 +32,13 @@ use serde_json::json;
 use tokio::sync::{Mutex, mpsc, oneshot, watch};
 use tonic::Extensions;
 
-use super::assignee::Assignee;
+use super::assignee::{Assignee, Condition};
+use super::completion::Completion;
 use super::coordinator::{Coordinator, CoordinatorSettings};
 use super::flight::{self, Peer};
-use super::message::{Ask, Told};
+use super::message::{Ask, Assignment, Told};
 use super::peers::{KIND, Peers};
+use super::same_dataset::SameDataset;
 use super::{ClusterSettings, inspection, lease};
 use crate::control::{Control, Request};
 use crate::exit::Failure;
@@ -76,6 +79,8 @@ pub(crate) struct ClusterNode {
     control: ControlPlane,
     acceptor: std::sync::Mutex<Option<Acceptor>>,
     questions: Mutex<mpsc::Receiver<Question>>,
+    datasets: SameDataset,
+    completion: Completion,
     /// Every ledger that was wanted is durable.
     complete: watch::Sender<bool>,
     draining: watch::Sender<bool>,
@@ -102,7 +107,11 @@ impl ClusterNode {
     /// # Errors
     ///
     /// The address cannot be had.
-    pub(crate) async fn start(settings: &ClusterSettings, clock: Arc<dyn Clock>) -> Result<Self, Failure> {
+    pub(crate) async fn start(
+        settings: &ClusterSettings,
+        pipeline: &SupervisedPipeline,
+    ) -> Result<Self, Failure> {
+        let clock = pipeline.clock.clone();
         let unavailable =
             |error: &dyn std::fmt::Display| Failure::Unavailable(format!("cluster.listen: {error}"));
         let credentials = settings.credentials.clone();
@@ -149,6 +158,13 @@ impl ClusterNode {
             control,
             acceptor: std::sync::Mutex::new(Some(acceptor)),
             questions: Mutex::new(questions),
+            datasets: SameDataset::new(pipeline.dataset.clone()),
+            completion: Completion::new(
+                pipeline.dataset.clone(),
+                pipeline.settings.clone(),
+                pipeline.to,
+                clock.now(),
+            ),
             complete: watch::Sender::new(false),
             draining: watch::Sender::new(false),
         })
@@ -227,10 +243,10 @@ impl ClusterNode {
         let place = move |name: &Option<String>| {
             let Some(name) = name else { return Some(Place::Here) };
             let name: NodeName = name.parse().ok()?;
-            let address = members.borrow().get(&name)?.profile.address.to_string();
+            members.borrow().get(&name)?;
             Some(Place::Node(Arc::new(RemoteNode {
                 name: name.as_str().to_owned(),
-                connect: flight::connect(address, credentials.clone(), name),
+                connect: flight::connect(members.clone(), credentials.clone(), name),
                 limits: ExchangeLimits::default(),
                 traces: trace_context::between_nodes(),
                 meter: meter.clone(),
@@ -272,6 +288,13 @@ impl ClusterNode {
         let mut complete = self.complete.subscribe();
         let mut draining = self.draining.subscribe();
         let is_draining_before = *draining.borrow();
+        // Who may coordinate finds out what there is to do when the others are gone; unless it has met none, and waits.
+        let roles = &self.settings.roles;
+        let follows = |members: &Members| match roles.contains(Role::Coordinator) {
+            true => members.is_joining(),
+            false => roles.contains(Role::Sink),
+        };
+        let mut reached = pin!(self.completion.reached(self.clock.as_ref()));
         self.links.want(addresses(&members.borrow_and_update()));
         loop {
             tokio::select! {
@@ -283,6 +306,7 @@ impl ClusterNode {
                 }
                 Some(()) = answers.next() => {}
                 Ok(()) = members.changed() => self.links.want(addresses(&members.borrow_and_update())),
+                () = &mut reached, if follows(&self.peers.members()) => return Ok(Served::Complete),
                 ended = self.membership.ended() => return Err(match ended {
                     Err(error) if error.is_of_name() => Failure::Configuration(error.to_string()),
                     Err(error) => Failure::Unavailable(format!("membership: {error}")),
@@ -323,20 +347,39 @@ impl ClusterNode {
         }
     }
 
+    /// Why an assignment is not for this node. Who does not touch the dataset need not have it.
+    async fn refuses(&self, assignment: &Assignment) -> Result<Option<String>, String> {
+        let roles = &self.settings.roles;
+        match roles.contains(Role::Sink) || roles.contains(Role::Coordinator) {
+            true => self.datasets.refuses(assignment).await,
+            false => Ok(None),
+        }
+    }
+
     async fn answer(&self, ask: Ask, control: &Control<'_>, assignee: &Assignee) -> Result<Told, Refusal> {
         let is_draining = *self.draining.borrow();
         match ask {
             Ask::Assign(assignment) => {
                 let asked = assignment.epoch;
-                let report = assignee.assign(&assignment, control.parked_reason(), is_draining).await;
+                let mut condition = condition(control, is_draining);
+                if let Some(reason) = self.refuses(&assignment).await.map_err(Refusal::failed)? {
+                    control.refuse(reason.clone());
+                    condition.parked = Some(reason);
+                    return Ok(Told::Report(assignee.report(condition).await));
+                }
+                let report = assignee.assign(&assignment, condition).await;
                 let report = report.map_err(|current| Refusal::Stale { asked, current })?;
+                self.completion.hear(&assignment, self.clock.now());
+                if let Some(next) = assignment.next {
+                    control.mend(LedgerSequence(next));
+                }
                 self.membership.set_load(load(report.tasks.len(), self.settings.tasks));
                 if assignment.is_complete {
                     self.complete.send_replace(true);
                 }
                 Ok(Told::Report(report))
             }
-            Ask::Report => Ok(Told::Report(assignee.report(control.parked_reason(), is_draining).await)),
+            Ask::Report => Ok(Told::Report(assignee.report(condition(control, is_draining)).await)),
             Ask::Tree => control.perform(Request::Status).await.map(Told::Value).map_err(Refusal::failed),
             Ask::Coordinator => Ok(Told::Value(inspection::lease(&self.coordination.borrow()))),
             Ask::Restarts { last } => {
@@ -358,6 +401,11 @@ impl ClusterNode {
             Ask::Logs { after } => Ok(Told::Value(logs::page(after))),
         }
     }
+}
+
+fn condition(control: &Control<'_>, is_draining: bool) -> Condition {
+    let parked_tasks = control.parked_tasks().into_keys().collect();
+    Condition { parked: control.parked_reason(), parked_tasks, is_draining }
 }
 
 fn load(tasks: usize, tasks_max: u32) -> f32 {

@@ -45,12 +45,16 @@ pub(crate) enum Ask {
 pub(crate) struct Assignment {
     /// Of the lease of whoever says so: nobody listens to an older coordinator.
     pub(crate) epoch: u64,
-    /// Who says so.
+    /// Who says so, as in the lease: the node's name and incarnation.
     pub(crate) coordinator: String,
     /// Passphrase of the ledgers' network.
     pub(crate) network: String,
     /// What to do.
     pub(crate) tasks: Vec<Task>,
+    /// The first ledger that is not durable; `None` if that is not known now.
+    pub(crate) next: Option<u32>,
+    /// The last ledger that is wanted; `None` goes on for ever.
+    pub(crate) to: Option<u32>,
     /// Every ledger that was wanted is durable: the node may end.
     pub(crate) is_complete: bool,
 }
@@ -60,8 +64,10 @@ pub(crate) struct Assignment {
 pub(crate) struct Report {
     /// The tasks it has, in whatever state.
     pub(crate) tasks: Vec<TaskReport>,
-    /// Why its pipeline is parked as a whole, if it is.
+    /// Why it may do nothing at all, if so: its pipeline is parked as a whole, or its dataset is another.
     pub(crate) parked: Option<String>,
+    /// Tasks that parked here and were not resumed, also those that others have by now.
+    pub(crate) parked_tasks: Vec<TaskId>,
     /// It is about to leave.
     pub(crate) is_draining: bool,
 }

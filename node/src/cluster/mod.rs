@@ -9,6 +9,8 @@ mod settings;
 mod message;
 mod peers;
 mod assignee;
+mod same_dataset;
+mod completion;
 mod hearing;
 mod lease;
 mod coordinator;

@@ -3,7 +3,7 @@
 use orrery_supervisor::cluster::role::Roles;
 
 use super::columns::{Columns, bytes, number, seconds};
-use super::snapshot::{ActorView, Measures, NodeView, Snapshot};
+use super::snapshot::{ActorView, Measures, NodeView, PipelineView, Snapshot};
 use crate::console::thousands;
 
 /// Characters of an error in a line; `inspect` has all of it.
@@ -16,6 +16,9 @@ pub(crate) fn draw_tree(snapshot: &Snapshot) -> Vec<String> {
         columns.across(heading(snapshot, node));
         if let Some(error) = &node.error {
             columns.across(format!("└─ {}", shortened(error)));
+        }
+        for line in node.pipeline.iter().flat_map(parked) {
+            columns.across(line);
         }
         if let Some(tree) = &node.tree {
             draw_below(&mut columns, "", tree);
@@ -66,6 +69,13 @@ fn heading(snapshot: &Snapshot, node: &NodeView) -> String {
         parts.push(format!("{} streams, {} in flight", exchange.streams, bytes(exchange.in_flight_bytes)));
     }
     parts.join("  ")
+}
+
+/// What waits for a person, and why.
+fn parked(pipeline: &PipelineView) -> Vec<String> {
+    let whole = pipeline.parked.iter().map(|why| (pipeline.name.clone(), why));
+    let tasks = pipeline.parked_tasks.iter().map(|(task, why)| (format!("{}/{task}", pipeline.name), why));
+    whole.chain(tasks).map(|(name, why)| format!("!  {name} is parked: {}", shortened(why))).collect()
 }
 
 /// In a word, if it has all that there are.
@@ -131,6 +141,17 @@ mod tests {
     use super::*;
     use crate::inspect::plain::plain_value;
     use crate::inspect::snapshot::tests::seen;
+
+    #[test]
+    fn what_is_parked_is_said_below_its_node() {
+        let mut seen = seen(1, 1);
+        let pipeline = seen.nodes[0].pipeline.as_mut().unwrap();
+        pipeline.parked = Some("asked for".to_owned());
+        pipeline.parked_tasks = [("until-9".to_owned(), "ledger 7".to_owned())].into();
+        let lines = draw_tree(&seen);
+        let expect = ["!  main is parked: asked for", "!  main/until-9 is parked: ledger 7"];
+        assert_eq!(lines[3..5], expect, "{lines:?}");
+    }
 
     #[test]
     fn a_cluster_is_drawn_with_every_actor_and_what_it_does() {

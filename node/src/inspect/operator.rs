@@ -62,7 +62,7 @@ impl Operator {
     /// Nobody is there, or not a node of the cluster that the certificates are of.
     pub(crate) async fn connect(address: &str, credentials: &Credentials) -> Result<Self, Failure> {
         check_address(address)?;
-        let channel = channel(address.to_owned(), credentials.clone(), None).await;
+        let channel = channel(address.to_owned(), credentials, None).await;
         let channel = channel.map_err(|error| unreachable(&error))?;
         let client = FlightServiceClient::new(channel).max_decoding_message_size(ANSWER_BYTES_MAX);
         Ok(Self { address: address.to_owned(), client })

@@ -67,8 +67,10 @@ pub(crate) struct NodeView {
 #[serde(default)]
 pub(crate) struct PipelineView {
     pub(crate) name: String,
-    /// Why it is parked as a whole.
+    /// Why it is parked as a whole, or does not do what a coordinator says.
     pub(crate) parked: Option<String>,
+    /// Tasks that parked on this node, and why; others may have them by now.
+    pub(crate) parked_tasks: BTreeMap<String, String>,
     pub(crate) counts: Counts,
     pub(crate) tasks: BTreeMap<String, Counts>,
 }

@@ -1,6 +1,9 @@
 //! Nodes that share the work of one dataset.
 
-use crate::process::{Home, Node, assert_same, files};
+use std::fs;
+use std::path::PathBuf;
+
+use crate::process::{Home, Node, assert_same, files, get};
 
 /// Ledgers of the lake: three ranges of a coordinator, in slots of 256.
 const LEDGERS: u32 = 3000;
@@ -168,6 +171,116 @@ fn a_node_that_comes_when_all_is_done_ends_though_nobody_is_left() {
     let mut late = start(&home, "late", &[&work[..], &join].concat());
     assert_eq!(late.end().0, Some(0), "{}", late.log());
     assert!(!late.log().contains("this node coordinates"), "{}", late.log());
+}
+
+/// Another lake than the one at hand, whose object of ledger 40 ends too early; the object, and what it should be.
+fn torn_lake(home: &Home) -> (String, PathBuf, Vec<u8>) {
+    let lake = home.synth("torn", LEDGERS);
+    let object = home.path("torn/FFFFFFFF--0-63999/FFFFFFD7--40.xdr.zst");
+    let whole = fs::read(&object).unwrap();
+    fs::write(&object, &whole[..whole.len() - 20]).unwrap();
+    (lake, object, whole)
+}
+
+/// A node that is alone with a torn lake, parked; and its arguments without the lake.
+fn parked<'a>(home: &Home, torn: &str, dataset: &'a str) -> (Node, Vec<&'a str>) {
+    let work = vec![
+        "--insecure-loopback",
+        "--dataset",
+        dataset,
+        "--from",
+        "genesis",
+        "--to",
+        "3001",
+        "--grid",
+        GRID,
+    ];
+    let more = ["--source", torn, "--http", "127.0.0.1:0"];
+    let mut node = start(home, "torn", &[&work[..], &more].concat());
+    let http = node.http();
+    node.until("parking", |_| get(&http, "/readyz").1.contains("main/until-1023").then_some(()));
+    (node, work)
+}
+
+#[test]
+fn a_ledger_that_parks_one_node_is_done_by_another() {
+    let home = Home::new();
+    let (lake, dataset) = (undisturbed(&home), home.url("three"));
+    let (torn, ..) = torn_lake(&home);
+    let (mut first, work) = parked(&home, &torn, &dataset);
+    let joined = address(&mut first);
+    let second = start(&home, "whole", &[&work[..], &["--source", &lake, "--join", &joined]].concat());
+    let mut nodes = [first, second];
+    check_end(&home, &mut nodes);
+    let log = nodes[0].log();
+    assert!(log.contains("it leaves the quarantine"), "{log}");
+    let state = home.path("state-torn");
+    home.run(&["quarantine", "list", "--data-dir", state.to_str().unwrap()]).expect(0, "none");
+}
+
+#[test]
+fn a_ledger_that_parks_everywhere_waits_until_it_is_retried() {
+    let home = Home::new();
+    let dataset = home.url("three");
+    undisturbed(&home);
+    let (torn, object, whole) = torn_lake(&home);
+    let (mut node, _) = parked(&home, &torn, &dataset);
+    let http = node.http();
+    let (_, metrics) = get(&http, "/metrics");
+    assert!(metrics.contains("orrery_pipeline_parked{pipeline=\"main\"} 1"), "{metrics}");
+    let state = home.path("state-torn");
+    let state = ["--data-dir", state.to_str().unwrap()];
+    let list = home.run(&[&["quarantine", "list", "--output", "json"], &state[..]].concat());
+    assert_eq!(list.expect(0, "").json()[0]["pipeline"], "main/until-1023");
+
+    // Not mended, it parks again.
+    home.run(&[&["resume"], &state[..]].concat()).expect(0, "running");
+    node.until("parking", |node| {
+        let task = node.actor(&["pipelines", "main", "until-1023"])?;
+        (task["incarnation"] == 2 && task["state"] == "parked").then_some(())
+    });
+    fs::write(object, whole).unwrap();
+    home.run(&[&["quarantine", "retry", "40"], &state[..]].concat()).expect(0, "main/until-1023");
+    check_end(&home, &mut [node]);
+    home.run(&[&["quarantine", "list"], &state[..]].concat()).expect(0, "none");
+}
+
+/// As with two folders of one name on two machines.
+#[test]
+fn a_node_with_another_dataset_works_for_nobody_else() {
+    let home = Home::new();
+    let lake = undisturbed(&home);
+    let work =
+        ["--source", &lake, "--from", "genesis", "--to", "3001", "--grid", GRID, "--insecure-loopback"];
+    let (mine, other) = (home.url("three"), home.url("other"));
+    let mut first = start(&home, "mine", &[&work[..], &["--dataset", &mine]].concat());
+    let joined = address(&mut first);
+    let second = start(&home, "other", &[&work[..], &["--dataset", &other, "--join", &joined]].concat());
+    let mut nodes = [first, second];
+    check_end(&home, &mut nodes);
+    assert_same(&files(&home.path("one")), &files(&home.path("other")));
+    for node in &nodes {
+        assert!(node.log().contains("writes to another dataset than this node's"), "{}", node.log());
+    }
+}
+
+/// It was stopped when the others were told that all is done, and finds out itself.
+#[test]
+fn a_writer_that_nobody_tells_ends_when_all_is_written() {
+    let home = Home::new();
+    let lake = undisturbed(&home);
+    let dataset = home.url("three");
+    let range = ["--from", "genesis", "--to", "3001", "--grid", GRID];
+    let work = [&["--insecure-loopback", "--source", &lake, "--dataset", &dataset], &range[..]].concat();
+    let mut first = start(&home, "works", &work);
+    let joined = address(&mut first);
+    let late = ["--join", &joined, "--roles", "fetcher,processor,sink"];
+    let mut second = start(&home, "late", &[&work[..], &late].concat());
+    second.until("task", |node| node.log().contains("task begins").then_some(()));
+    second.signal("-STOP");
+    assert_eq!(first.end().0, Some(0), "{}", first.log());
+    second.signal("-CONT");
+    check_end(&home, &mut [second]);
 }
 
 #[test]

@@ -101,7 +101,9 @@ impl Home {
         let mut command = self.command(arguments, variables);
         command.stdout(fs::File::create(log.with_extension("out")).unwrap());
         let child = command.stderr(fs::File::create(&log).unwrap()).spawn().unwrap();
-        Node { child, log, data_dir: self.path("state"), clock: SystemClock::new() }
+        let mut told = arguments.iter().skip_while(|argument| **argument != "--data-dir");
+        let data_dir = told.nth(1).map_or_else(|| self.path("state"), PathBuf::from);
+        Node { child, log, data_dir, clock: SystemClock::new() }
     }
 
     fn command(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Command {

@@ -1,4 +1,6 @@
-//! Key: `<pipeline>` as text. Value: `{"reason": "..."}`, or `{"reason": null}` of one that runs.
+//! Key: `<pipeline>`, or `<pipeline>/<task>`, as text. Value: `{"reason": "..."}`, or `{"reason": null}` of one that runs.
+
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
@@ -70,6 +72,32 @@ impl Parked {
         Ok(get::<Stored>(&self.0, pipeline.as_bytes())?.and_then(|stored| stored.reason))
     }
 
+    /// As [`Self::resume`], with all tasks of the pipeline.
+    ///
+    /// # Errors
+    ///
+    /// [`StateError`] of the disk.
+    pub fn resume_all(&self, pipeline: &str) -> Result<bool, StateError> {
+        let is_meant = |name: &String| *name == pipeline || task_of(name, pipeline).is_some();
+        let names: Vec<_> = self.reasons()?.into_keys().filter(is_meant).collect();
+        for name in &names {
+            self.resume(name)?;
+        }
+        Ok(!names.is_empty())
+    }
+
+    /// Names of what is parked, pipelines and tasks, each with its reason.
+    ///
+    /// # Errors
+    ///
+    /// [`StateError`] of the disk.
+    pub fn reasons(&self) -> Result<BTreeMap<String, String>, StateError> {
+        let parked = |(key, stored): (sled::IVec, Stored)| {
+            stored.reason.map(|reason| (String::from_utf8_lossy(&key).into_owned(), reason))
+        };
+        Ok(all::<Stored>(&self.0)?.into_iter().filter_map(parked).collect())
+    }
+
     /// Names of the node's pipelines, as of its last run.
     ///
     /// # Errors
@@ -77,6 +105,17 @@ impl Parked {
     /// [`StateError`] of the disk.
     pub fn pipelines(&self) -> Result<Vec<String>, StateError> {
         let named = |(key, _): (sled::IVec, Stored)| String::from_utf8_lossy(&key).into_owned();
-        Ok(all::<Stored>(&self.0)?.into_iter().map(named).collect())
+        let names = all::<Stored>(&self.0)?.into_iter().map(named);
+        Ok(names.filter(|name| !name.contains('/')).collect())
     }
+}
+
+/// As what a task of a pipeline is parked.
+pub fn name_of_task(pipeline: &str, task: &str) -> String {
+    format!("{pipeline}/{task}")
+}
+
+/// The task of `pipeline` that is parked as `name`, if it is one.
+pub fn task_of<'a>(name: &'a str, pipeline: &str) -> Option<&'a str> {
+    name.strip_prefix(pipeline)?.strip_prefix('/')
 }

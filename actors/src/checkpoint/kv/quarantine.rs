@@ -6,6 +6,7 @@ use bytes::Bytes;
 use orrery_schemas::LedgerSequence;
 use serde::{Deserialize, Serialize};
 
+use super::parked::task_of;
 use super::{all, get, opened, put, read, sealed, written};
 use crate::checkpoint::StateError;
 
@@ -96,26 +97,28 @@ impl Quarantine {
         Ok(Some((entry, bytes)))
     }
 
-    /// Forgets the ledgers up to `durable` that `pipeline` met on the way to `dataset`, which has them now; gives them.
+    /// Forgets the ledgers up to `durable` that `pipeline` or a task of it met on the way to `dataset`, which has them now; gives
+    /// them.
     ///
     /// # Errors
     ///
     /// [`StateError`] of the disk.
-    pub fn release_until(
+    pub(crate) fn release_until(
         &self,
         pipeline: &str,
         dataset: &str,
         durable: LedgerSequence,
-    ) -> Result<Vec<LedgerSequence>, StateError> {
+    ) -> Result<Vec<Quarantined>, StateError> {
         // With every commit, and nearly always there are none.
         if self.entries.is_empty() {
             return Ok(Vec::new());
         }
         let entries = self.list()?.into_iter().filter(|entry| entry.ledger <= durable.0);
-        let mended = entries.filter(|entry| entry.pipeline == pipeline && entry.dataset == dataset);
-        let mended: Vec<_> = mended.map(|entry| LedgerSequence(entry.ledger)).collect();
-        for ledger in &mended {
-            self.release(*ledger)?;
+        let is_of = |name: &str| name == pipeline || task_of(name, pipeline).is_some();
+        let mended = entries.filter(|entry| is_of(&entry.pipeline) && entry.dataset == dataset);
+        let mended: Vec<_> = mended.collect();
+        for entry in &mended {
+            self.release(LedgerSequence(entry.ledger))?;
         }
         Ok(mended)
     }

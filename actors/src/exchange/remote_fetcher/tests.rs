@@ -113,8 +113,7 @@ impl Ends {
 }
 
 fn object(run: u64, first: u32, bytes: usize) -> Body {
-    let origin =
-        OriginWire { source: 0, lake: "lake".into(), file: "f".into(), fingerprint: "00".repeat(32) };
+    let origin = OriginWire { source: 0, lake: "lake".into(), file: "f".into(), fingerprint: None };
     Body::Object { run, first, last: first, named: (first, first), bytes, origin }
 }
 
