@@ -95,7 +95,7 @@ mod tests {
     #[tokio::test]
     async fn only_who_has_put_its_lease_into_our_dataset_is_listened_to() {
         let folder = tempfile::tempdir().unwrap();
-        let url: DatasetUrl = folder.path().display().to_string().parse().unwrap();
+        let url: DatasetUrl = format!("file://{}", folder.path().display()).parse().unwrap();
         let store = Store::connect(&url, &|_| None, Retry::new(1).unwrap()).unwrap();
         let lease = br#"{"holder":"a.7"}"#.to_vec();
         store.put_create(&path(Epoch::new(3).unwrap()), lease.into()).await.unwrap();
