@@ -15,7 +15,9 @@ pub fn check(input: &[u8]) {
     exact::<Asset>(&format!("USD:{strkey}"));
     let Ok(text) = std::str::from_utf8(input) else { return };
     if let Ok(url) = text.parse::<SourceUrl>() {
-        assert_eq!(url.to_string().parse::<SourceUrl>().expect("parse what was printed"), url);
+        // Options may be secrets, and are not printed.
+        let printed = url.to_string();
+        assert_eq!(printed.parse::<SourceUrl>().expect("parse what was printed").to_string(), printed);
     }
     if let Ok(LedgerBound::Number(sequence)) = text.parse() {
         assert_eq!(sequence.to_string().parse(), Ok(LedgerBound::Number(sequence)));

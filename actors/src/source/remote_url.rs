@@ -55,8 +55,8 @@ impl RemoteUrl {
         if host.is_empty() {
             return error("names no host or bucket");
         }
-        if rest.contains(char::is_whitespace) || rest.contains('#') {
-            return error("a URL has no spaces and no `#`");
+        if rest.contains(|char: char| char.is_whitespace() || char.is_control() || char == '#') {
+            return error("a URL has no spaces, no control characters and no `#`");
         }
         Ok(Self { host: host.to_owned(), path: path.to_owned(), query: query.to_owned(), scheme, name })
     }
@@ -124,6 +124,7 @@ mod tests {
         check("s3:///x", "no host or bucket");
         check("s3://b/x y", "no spaces");
         check("s3://b/x#y", "no `#`");
+        check("s3://b\0/x", "no control characters");
         check("s3://b/x?regoin=a", "unknown option `regoin`; accepted: region, anonymous");
         check("s3://b/x?region", "option `region` has no value");
         check("s3://b/x?anonymous=yes", "`true` or `false`");
