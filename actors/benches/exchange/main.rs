@@ -1,7 +1,7 @@
 //! What crossing to another node costs: batches over the exchange between two processes, beside a plain copy of the same
 //! bytes over the same transport, in turns; and what a control call beside them takes.
 //!
-//! `cargo bench -p orrery-actors --bench exchange`. Ledgers are objects of one synthetic ledger of about 1 MiB; events are
+//! `cargo bench --workspace --bench exchange`. Ledgers are objects of one synthetic ledger of about 1 MiB; events are
 //! batches of about 1 MiB. The rate counts the bytes of the batches as they are in memory. A share is the median of the
 //! shares of single rounds, each of which does everything once: what the machine does besides meets all alike.
 
