@@ -41,9 +41,6 @@ mod stages;
 /// Rounds that count.
 const ROUNDS: usize = 15;
 
-/// As of a node's runtime.
-const EVENT_INTERVAL: u32 = 7;
-
 /// Between two control calls: they are not to make the load themselves.
 const CALL_EVERY: Duration = Duration::from_millis(2);
 
@@ -54,12 +51,7 @@ fn main() {
     // `cargo test --benches` only wants to know whether it works.
     let rounds = if arguments.iter().any(|argument| argument == "--bench") { ROUNDS } else { 1 };
     let only = arguments.iter().find(|argument| !argument.starts_with("--")).cloned();
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .event_interval(EVENT_INTERVAL)
-        .enable_all()
-        .build()
-        .unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     match arguments.iter().any(|argument| argument == peer::BE_THE_PEER) {
         true => runtime.block_on(peer::serve()),
         false => runtime.block_on(measure(rounds, &only.unwrap_or_default())),
