@@ -1,7 +1,7 @@
 //! What crossing to another node costs: batches over the exchange between two processes, beside a plain copy of the same
 //! bytes over the same transport, in turns; and what a control call beside them takes.
 //!
-//! `cargo bench -p orrery-actors --bench exchange`. Ledgers are objects of one synthetic ledger of about 1 MiB; events are
+//! `cargo bench --workspace --bench exchange`. Ledgers are objects of one synthetic ledger of about 1 MiB; events are
 //! batches of about 1 MiB. The rate counts the bytes of the batches as they are in memory. A share is the median of the
 //! shares of single rounds, each of which does everything once: what the machine does besides meets all alike.
 
@@ -41,9 +41,6 @@ mod stages;
 /// Rounds that count.
 const ROUNDS: usize = 15;
 
-/// As of a node's runtime.
-const EVENT_INTERVAL: u32 = 7;
-
 /// Between two control calls: they are not to make the load themselves.
 const CALL_EVERY: Duration = Duration::from_millis(2);
 
@@ -54,12 +51,7 @@ fn main() {
     // `cargo test --benches` only wants to know whether it works.
     let rounds = if arguments.iter().any(|argument| argument == "--bench") { ROUNDS } else { 1 };
     let only = arguments.iter().find(|argument| !argument.starts_with("--")).cloned();
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .event_interval(EVENT_INTERVAL)
-        .enable_all()
-        .build()
-        .unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     match arguments.iter().any(|argument| argument == peer::BE_THE_PEER) {
         true => runtime.block_on(peer::serve()),
         false => runtime.block_on(measure(rounds, &only.unwrap_or_default())),
@@ -72,6 +64,7 @@ async fn measure(rounds: usize, only: &str) {
     let peer = Peer::start().await;
     let node = peer.node(Compression::None);
     let count = made::LEDGERS.len();
+    assert_eq!(EVENTS.len(), count);
     println!("{count} ledgers of {} bytes on average, {rounds} rounds", ledger_bytes() / count);
     rates(&peer, &node, rounds, only).await;
     for compression in [Compression::Lz4, Compression::Zstd] {
@@ -138,23 +131,24 @@ async fn rates(peer: &Peer, node: &Arc<RemoteNode>, rounds: usize, only: &str) {
     }
 }
 
-/// Calls the peer over the control link for as long as `beside` takes, and tells how long answers took.
+/// Calls the peer over the control link, from a task of its own, for as long as `beside` takes; tells how long answers took.
 async fn calls(peer: &Peer, name: &str, beside: impl Future<Output = ()>) {
-    let (clock, to) = (SystemClock::new(), peer::peer_name());
-    let mut took = Vec::new();
-    let calling = async {
+    let (plane, to) = (peer.control.plane.clone(), peer::peer_name());
+    let (answered, mut answers) = tokio::sync::mpsc::channel(1 << 16);
+    let mut caller = tokio::task::JoinSet::new();
+    caller.spawn(async move {
+        let clock = SystemClock::new();
         loop {
             let asked = clock.now();
             let request = Request::new("echo", Bytes::from_static(b"12345678"));
-            peer.control.plane.call(&to, request, CALL_WITHIN).await.unwrap();
-            took.push(clock.now().since(asked).as_secs_f64() * 1e3);
+            plane.call(&to, request, CALL_WITHIN).await.unwrap();
+            let _ = answered.try_send(clock.now().since(asked).as_secs_f64() * 1e3);
             tokio::time::sleep(CALL_EVERY).await;
         }
-    };
-    tokio::select! {
-        () = beside => {}
-        () = calling => {}
-    }
+    });
+    beside.await;
+    drop(caller);
+    let mut took: Vec<f64> = std::iter::from_fn(|| answers.try_recv().ok()).collect();
     took.sort_by(f64::total_cmp);
     let at = |share: f64| took.get((took.len() as f64 * share) as usize).copied().unwrap_or(f64::NAN);
     let (p50, p99, max) = (at(0.5), at(0.99), took.last().copied().unwrap_or(f64::NAN));

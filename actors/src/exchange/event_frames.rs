@@ -14,7 +14,7 @@ use super::error::ExchangeError;
 use super::header_wire::Body;
 use super::ipc::{self, Encoder, Message};
 use super::ledger_frames::Frame;
-use super::limits::{FRAME_BYTES_MAX, FRAME_BYTES_TARGET};
+use super::limits::{Compression, FRAME_BYTES_MAX, FRAME_BYTES_TARGET};
 use crate::columnar::at_rest;
 use crate::envelope::EventBatch;
 
@@ -57,20 +57,33 @@ fn bytes_of(batch: &EventBatch) -> usize {
     rows + batch.rows.num_rows() * WORDS_BYTES + batch.ledgers.len() * LEDGER_ROW_BYTES
 }
 
+/// Encodes parts: the ledgers' rows and their events.
+#[derive(Default)]
+pub(super) struct PartEncoder {
+    ledgers: Encoder,
+    rows: Encoder,
+}
+
+impl PartEncoder {
+    pub(super) fn new(compression: Compression) -> Self {
+        Self { ledgers: Encoder::new(compression), rows: Encoder::new(compression) }
+    }
+}
+
 /// The two frames of a part. Copies: blocking work.
 ///
 /// # Errors
 ///
 /// [`ExchangeError::TooLarge`] if they are larger together than a frame may be.
-pub(super) fn encode(part: &EventBatch, encoder: &mut Encoder) -> Result<[Frame; 2], ExchangeError> {
+pub(super) fn encode(part: &EventBatch, encoder: &mut PartEncoder) -> Result<[Frame; 2], ExchangeError> {
     let (Some(first), Some(last)) = (part.ledgers.first(), part.ledgers.last()) else {
         return Err(ExchangeError::Batch { what: "events", problem: "there are no ledgers".to_owned() });
     };
     let (first, last) = (first.sequence.0, last.sequence.0);
-    let ledgers = encoder.encode("ledgers", &ledgers_to_batch(&part.ledgers)?)?;
+    let ledgers = encoder.ledgers.encode("ledgers", &ledgers_to_batch(&part.ledgers)?)?;
     let rows = at_rest(&part.rows, &token_transfers_stored_schema());
     let rows = rows.map_err(|problem| ExchangeError::Batch { what: "events", problem })?;
-    let rows = encoder.encode("events", &rows)?;
+    let rows = encoder.rows.encode("events", &rows)?;
     let bytes = ledgers.bytes + rows.bytes;
     if bytes > FRAME_BYTES_MAX {
         let what = format!("ledgers {first} to {last} with their events");

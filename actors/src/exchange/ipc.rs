@@ -2,18 +2,19 @@
 //! measured before the library reads it, so that nothing it says costs more than its frame was granted.
 
 use std::collections::HashMap;
+use std::io;
 
-use arrow::array::RecordBatch;
+use arrow::array::{Array, ArrayRef, RecordBatch};
 use arrow::buffer::Buffer;
 use arrow::datatypes::{DataType, Schema, SchemaRef};
 use arrow::error::ArrowError;
 use arrow::ipc::reader::RecordBatchDecoder;
-use arrow::ipc::writer::{DictionaryTracker, IpcDataGenerator, IpcWriteContext, IpcWriteOptions};
+use arrow::ipc::writer::{IpcWriteOptions, StreamWriter};
 use arrow::ipc::{CompressionType, root_as_message};
-use bytes::Bytes;
+use bytes::{Buf, Bytes, BytesMut};
 
 use super::error::ExchangeError;
-use super::limits::Compression;
+use super::limits::{Compression, OUTGOING_FRAMES};
 
 /// Stands in front of a compressed buffer that is not compressed after all.
 const NOT_COMPRESSED: i64 = -1;
@@ -40,16 +41,55 @@ impl Message {
     }
 }
 
-/// Encodes the batches of one stream. Keeps what the codecs need, and the room that the last batch took.
-#[derive(Debug, Default)]
+/// Messages of one stream that are not yet copied to its connection: one that waits for the window, one that is queued, and
+/// one that is taken up.
+const ROOMS: usize = OUTGOING_FRAMES + 2;
+
+/// More than what describes a batch, and pads a buffer of it, takes.
+const HEADER_BYTES: usize = 4 << 10;
+const PADDING_BYTES: usize = 64;
+
+/// Stands in front of a message in a stream of Arrow IPC: a mark, and the length of the header.
+const PREFIX_BYTES: usize = 8;
+
+/// Encodes the batches of one schema of one stream. Each is written to where an earlier one was that has gone: a fresh MiB
+/// for every frame costs more than to fill it.
+#[derive(Default)]
 pub(super) struct Encoder {
     compression: Compression,
-    context: IpcWriteContext,
+    /// From the first batch on.
+    writer: Option<StreamWriter<Rooms>>,
+}
+
+/// Where messages are written to, in turns.
+#[derive(Default)]
+struct Rooms {
+    rooms: [BytesMut; ROOMS],
+    current: usize,
+}
+
+impl Rooms {
+    fn turn(&mut self, bytes: usize) {
+        self.current = (self.current + 1) % ROOMS;
+        // Whatever is in it has been taken out; when it is gone, this is the same memory.
+        self.rooms[self.current].reserve(bytes);
+    }
+}
+
+impl io::Write for Rooms {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.rooms[self.current].extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 impl Encoder {
     pub(super) fn new(compression: Compression) -> Self {
-        Self { compression, context: IpcWriteContext::default() }
+        Self { compression, writer: None }
     }
 
     /// Whether encoding is no more than copying.
@@ -64,20 +104,50 @@ impl Encoder {
         batch: &RecordBatch,
     ) -> Result<Message, ExchangeError> {
         let refuse = |error: ArrowError| ExchangeError::Batch { what, problem: error.to_string() };
+        let mut writer = match self.writer.take() {
+            Some(writer) => writer,
+            None => self.begin(batch.schema_ref()).map_err(refuse)?,
+        };
+        writer.get_mut().turn(room_for(batch));
+        writer.write(batch).map_err(refuse)?;
+        let rooms = writer.get_mut();
+        let message = rooms.rooms[rooms.current].split();
+        self.writer = Some(writer);
+        let Some((header, body)) = split(message) else {
+            return Err(ExchangeError::Batch { what, problem: "its message has no header".to_owned() });
+        };
+        let bytes = measure(what, &header, &body, batch.schema_ref())?;
+        Ok(Message { header, body, bytes })
+    }
+
+    fn begin(&self, schema: &Schema) -> Result<StreamWriter<Rooms>, ArrowError> {
         let codec = match self.compression {
             Compression::None => None,
             Compression::Lz4 => Some(CompressionType::LZ4_FRAME),
             Compression::Zstd => Some(CompressionType::ZSTD),
         };
-        let options = IpcWriteOptions::default().try_with_compression(codec).map_err(refuse)?;
-        let mut dictionaries = DictionaryTracker::new(true);
-        let encoded =
-            IpcDataGenerator::default().encode(batch, &mut dictionaries, &options, &mut self.context);
-        let (_, encoded) = encoded.map_err(refuse)?;
-        let (header, body) = (Bytes::from(encoded.ipc_message), Bytes::from(encoded.arrow_data));
-        let bytes = measure(what, &header, &body, batch.schema_ref())?;
-        Ok(Message { header, body, bytes })
+        let options = IpcWriteOptions::default().try_with_compression(codec)?;
+        let mut writer = StreamWriter::try_new_with_options(Rooms::default(), schema, options)?;
+        // The schema, which both ends know.
+        writer.get_mut().rooms[0].clear();
+        Ok(writer)
     }
+}
+
+/// Bytes that the message of a batch takes, or a little more.
+fn room_for(batch: &RecordBatch) -> usize {
+    let column = |column: &ArrayRef| {
+        let buffers = column.to_data().get_slice_memory_size().unwrap_or(0);
+        buffers + column.len().div_ceil(8) + 3 * PADDING_BYTES
+    };
+    HEADER_BYTES + batch.columns().iter().map(column).sum::<usize>()
+}
+
+/// Header and body of a message as it stands in a stream.
+fn split(mut message: BytesMut) -> Option<(Bytes, Bytes)> {
+    let length = message.get(4..PREFIX_BYTES)?.try_into().ok().map(u32::from_le_bytes)? as usize;
+    message.advance(PREFIX_BYTES);
+    (length <= message.len()).then(|| (message.split_to(length).freeze(), message.freeze()))
 }
 
 /// The batch of a message, whose buffers are those of `body` where they are not compressed and lie even in memory.

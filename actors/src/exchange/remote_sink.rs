@@ -12,9 +12,8 @@ use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio::sync::mpsc;
 
 use super::error::ExchangeError;
-use super::event_frames;
+use super::event_frames::{self, PartEncoder};
 use super::header_wire::{Body, Opening, hash};
-use super::ipc::Encoder;
 use super::ledger_frames::Frame;
 use super::link::{Link, LinkEvent, LinkTask, blocking};
 use super::meter::StreamMeter;
@@ -129,7 +128,7 @@ impl Upstream {
 }
 
 /// The frames of one part, or why there are none, and what encoded it.
-type Encoded = (Encoder, Result<[Frame; 2], ExchangeError>);
+type Encoded = (PartEncoder, Result<[Frame; 2], ExchangeError>);
 
 /// What is known of a stream of events where they come from.
 struct Hub {
@@ -144,7 +143,7 @@ struct Hub {
     current: Option<(Arc<EventBatch>, VecDeque<RangeInclusive<LedgerSequence>>)>,
     encoding: Option<BoxFuture<'static, Result<Encoded, ExitError>>>,
     /// `None` while it is at work.
-    encoder: Option<Encoder>,
+    encoder: Option<PartEncoder>,
     /// Encoded, and waiting for window and credits.
     ready: Option<[Frame; 2]>,
     /// No more will come.
@@ -165,7 +164,7 @@ impl Hub {
         Self {
             window: SendWindow::new(settings.opening.window_bytes),
             meter: StreamMeter::new(settings.node.meter.clone()),
-            encoder: Some(Encoder::new(settings.node.limits.compression)),
+            encoder: Some(PartEncoder::new(settings.node.limits.compression)),
             settings,
             upstream,
             credits: PartCredits::default(),

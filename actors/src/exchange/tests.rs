@@ -7,7 +7,7 @@ use orrery_schemas::{LedgerSequence, TokenTransfer, token_transfers_from_batch};
 use proptest::prelude::*;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::event_frames;
+use super::event_frames::{self, PartEncoder};
 use super::header_wire::Body;
 use super::ipc::{Encoder, Message};
 use super::ledger_frames::{self, ChunkFrames, Frame, Received};
@@ -218,13 +218,13 @@ proptest! {
             batch.rows = arrow::compute::concat_batches(&batch.rows.schema(), rows).unwrap();
             batch.ledgers[0].event_count *= times as u32;
         }
-        let parts = event_frames::parts(&batch).unwrap();
+        let (parts, mut encoder) = (event_frames::parts(&batch).unwrap(), PartEncoder::default());
         let mut due = batch.ledgers[0].sequence.0;
         let (mut ledgers, mut rows) = (Vec::new(), Vec::new());
         for range in parts {
             prop_assert_eq!(range.start().0, due);
             due = range.end().0 + 1;
-            let frames = event_frames::encode(&batch.within(&range), &mut Encoder::default()).unwrap();
+            let frames = event_frames::encode(&batch.within(&range), &mut encoder).unwrap();
             let bytes = frames[0].message.bytes + frames[1].message.bytes;
             prop_assert!(bytes <= FRAME_BYTES_TARGET || range.start() == range.end() && bytes <= FRAME_BYTES_MAX);
             let part = decoded(frames);
@@ -244,7 +244,7 @@ fn a_ledger_whose_events_fit_no_frame_is_an_error_that_names_it() {
     batch.ledgers[0].event_count *= 80;
     let error = event_frames::parts(&batch).unwrap_err().to_string();
     assert!(error.starts_with("ledger 5 with its events has "), "{error}");
-    assert!(event_frames::encode(&batch, &mut Encoder::default()).is_err());
+    assert!(event_frames::encode(&batch, &mut PartEncoder::default()).is_err());
 }
 
 /// Reads what a peer sent as everything that it could be.
@@ -281,7 +281,7 @@ fn small() -> &'static [Message] {
         let all = [Compression::None, Compression::Lz4, Compression::Zstd].map(|compression| {
             let ledgers = frames(chunk(two.clone(), (2, 3), (2, 3)), compression).remove(0).message;
             let [rows, transfers] =
-                event_frames::encode(&events_of(sparse(), 0), &mut Encoder::new(compression)).unwrap();
+                event_frames::encode(&events_of(sparse(), 0), &mut PartEncoder::new(compression)).unwrap();
             [ledgers, rows.message, transfers.message]
         });
         all.into_iter().flatten().collect()
