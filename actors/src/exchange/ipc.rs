@@ -187,7 +187,8 @@ fn measure(what: &'static str, header: &[u8], body: &[u8], schema: &Schema) -> R
     let (Some(nodes), Some(buffers)) = (batch.nodes(), batch.buffers()) else {
         return refuse("it has no columns".to_owned());
     };
-    if nodes.len() != schema.fields().len() || buffers.len() != buffers_of(schema) {
+    let widths = widths(schema);
+    if nodes.len() != schema.fields().len() || buffers.len() != widths.len() {
         return refuse(format!("it has {} columns in {} buffers", nodes.len(), buffers.len()));
     }
     // Every row takes a bit of some buffer at least.
@@ -205,7 +206,7 @@ fn measure(what: &'static str, header: &[u8], body: &[u8], schema: &Schema) -> R
         ));
     }
     let (mut end, mut bytes) = (0, header.len());
-    for buffer in buffers {
+    for (buffer, width) in buffers.iter().zip(widths) {
         let (from, length) = (usize::try_from(buffer.offset()), usize::try_from(buffer.length()));
         let (Ok(from), Ok(length)) = (from, length) else {
             return refuse(format!("a buffer of {} bytes is at {}", buffer.length(), buffer.offset()));
@@ -216,13 +217,18 @@ fn measure(what: &'static str, header: &[u8], body: &[u8], schema: &Schema) -> R
         };
         end = until;
         let part = &body[from..until];
-        bytes = bytes.saturating_add(match batch.compression() {
+        let in_memory = match batch.compression() {
             Some(_) if !part.is_empty() => uncompressed(part).ok_or_else(|| ExchangeError::Batch {
                 what,
                 problem: format!("a compressed buffer of {length} bytes has no length"),
             })?,
             _ => length,
-        });
+        };
+        // The library takes it for granted, and panics.
+        if !in_memory.is_multiple_of(width) {
+            return refuse(format!("a buffer of {in_memory} bytes has values of {width}"));
+        }
+        bytes = bytes.saturating_add(in_memory);
     }
     Ok(bytes.max(header.len() + body.len()))
 }
@@ -236,8 +242,17 @@ fn uncompressed(buffer: &[u8]) -> Option<usize> {
     }
 }
 
-/// Buffers of a batch: validity and values of each column, and offsets of those of any length.
-fn buffers_of(schema: &Schema) -> usize {
-    let of = |data: &DataType| if matches!(data, DataType::Utf8 | DataType::Binary) { 3 } else { 2 };
-    schema.fields().iter().map(|field| of(field.data_type())).sum()
+/// Bytes of a value in each buffer of a batch: validity and values of each column, and offsets of those of any length.
+fn widths(schema: &Schema) -> Vec<usize> {
+    let mut widths = Vec::with_capacity(3 * schema.fields().len());
+    for field in schema.fields() {
+        match field.data_type() {
+            DataType::Utf8 | DataType::Binary => widths.extend([1, size_of::<i32>(), 1]),
+            DataType::FixedSizeBinary(width) => {
+                widths.extend([1, usize::try_from(*width).unwrap_or(1).max(1)])
+            }
+            other => widths.extend([1, other.primitive_width().unwrap_or(1)]),
+        }
+    }
+    widths
 }

@@ -313,6 +313,20 @@ proptest! {
     }
 }
 
+/// Lengths and places that are off by less than a value, which the library panics about.
+#[test]
+fn every_byte_of_a_header_may_be_a_little_off() {
+    for message in small() {
+        for at in 0..message.header.len() {
+            for off in [1, 2, 4] {
+                let mut header = message.header.to_vec();
+                header[at] ^= off;
+                read_all(&Message { header: header.into(), ..message.clone() });
+            }
+        }
+    }
+}
+
 #[test]
 fn compression_makes_messages_smaller_and_changes_nothing_else() {
     for compressed in [3, 6] {
