@@ -180,7 +180,9 @@ pub enum StoreError {
         bytes_max: u64,
     },
     /// An object ends before what it should hold.
-    #[error("read {path}: it has {bytes} bytes, at least {end} are expected: it was cut short; see `orrery verify`")]
+    #[error(
+        "read {path}: it has {bytes} bytes, at least {end} are expected: it was cut short; see `orrery verify`"
+    )]
     CutShort {
         /// The object.
         path: String,

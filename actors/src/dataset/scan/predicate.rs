@@ -44,7 +44,8 @@ impl Predicate {
         let wanted = self.filter.matches(batch).map_err(|error| ParquetError::General(error.to_string()))?;
         let Some(span) = &self.span else { return Ok(wanted) };
         let column = |name: &str| batch.column_by_name(name);
-        let unlike = |name: &str| ParquetError::General(format!("column {name} is of another type or has nulls"));
+        let unlike =
+            |name: &str| ParquetError::General(format!("column {name} is of another type or has nulls"));
         let name = self.kind.ledger_column();
         let ledgers = column(name).and_then(|column| column.as_primitive_opt::<Int64Type>());
         let ledgers = ledgers.filter(|ledgers| ledgers.null_count() == 0).ok_or_else(|| unlike(name))?;

@@ -61,8 +61,7 @@ fn piece(
     }
     for (name, wanted) in bounded {
         let Some(column) = footer.column(name) else { continue };
-        let is_wanted =
-            |page: &Page<'_>| page.texts.is_none_or(|(min, max)| is_between(wanted, min, max));
+        let is_wanted = |page: &Page<'_>| page.texts.is_none_or(|(min, max)| is_between(wanted, min, max));
         kept = intersection(&kept, &matching(pages(&index, column, rows), is_wanted, rows));
     }
     (!kept.is_empty()).then_some(Piece { row_group, rows: kept })
@@ -127,9 +126,7 @@ fn pages(index: &RowGroupPageIndex, column: usize, rows: usize) -> Vec<Page<'_>>
     let starts: Option<Vec<usize>> =
         offsets.page_locations().iter().map(|page| usize::try_from(page.first_row_index).ok()).collect();
     let starts = starts.filter(|starts| {
-        starts.first() == Some(&0)
-            && starts.is_sorted()
-            && starts.len() as u64 == bounds.num_pages()
+        starts.first() == Some(&0) && starts.is_sorted() && starts.len() as u64 == bounds.num_pages()
     });
     let Some(starts) = starts else { return Vec::new() };
     let ends = starts.iter().skip(1).copied().chain([rows]);

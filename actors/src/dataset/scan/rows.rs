@@ -145,7 +145,10 @@ mod tests {
 
     #[test]
     fn rows_are_taken_from_either_end() {
-        let check = |rows: &[Range<usize>], limit, front: (&[Range<usize>], &[Range<usize>]), back: &[Range<usize>]| {
+        let check = |rows: &[Range<usize>],
+                     limit,
+                     front: (&[Range<usize>], &[Range<usize>]),
+                     back: &[Range<usize>]| {
             let mut rest = rows.to_vec();
             assert_eq!(split_front(&mut rest, limit), front.0);
             assert_eq!(rest, front.1);

@@ -128,7 +128,10 @@ impl Scan {
             let Some(mut open) = self.open.take() else { return Ok(None) };
             let batch = self.advance(&mut open).await?;
             if open.is_idle() && open.pieces.is_empty() {
-                self.passed = Some(open.end);
+                // A limit may have cut off what was found.
+                if self.left != Some(0) {
+                    self.passed = Some(open.end);
+                }
             } else {
                 self.open = Some(open);
             }
@@ -182,21 +185,28 @@ impl Scan {
         let next = if is_ascending { open.pieces.front_mut() } else { open.pieces.back_mut() };
         let Some(piece) = next else { return Ok(()) };
         let row_group = piece.row_group;
-        let all = piece.rows.first().map_or(0, |range| range.start)..piece.rows.last().map_or(0, |range| range.end);
+        let all =
+            piece.rows.first().map_or(0, |range| range.start)..piece.rows.last().map_or(0, |range| range.end);
         let kind = self.request.table;
         let span = self.request.span;
-        let is_covered = |rows: &Range<usize>| pruning::is_covered(&open.footer, kind, &span, row_group, rows);
+        let is_covered =
+            |rows: &Range<usize>| pruning::is_covered(&open.footer, kind, &span, row_group, rows);
         let is_trivial = self.request.filter.is_all() && is_covered(&all);
         let width = if is_trivial { usize::MAX } else { self.window_rows };
         let take = if is_ascending { split_front } else { split_back };
         let rows = take(&mut piece.rows, width);
         if piece.rows.is_empty() {
-            if is_ascending { open.pieces.pop_front() } else { open.pieces.pop_back() };
+            if is_ascending {
+                open.pieces.pop_front()
+            } else {
+                open.pieces.pop_back()
+            };
         }
         let mut found = Piece { row_group, rows };
         if !is_trivial {
             self.window_rows = (self.window_rows * 2).min(ROW_GROUP_ROWS);
-            let bounds = found.rows.first().map_or(0, |range| range.start)..found.rows.last().map_or(0, |range| range.end);
+            let bounds = found.rows.first().map_or(0, |range| range.start)
+                ..found.rows.last().map_or(0, |range| range.end);
             let inside = pruning::is_covered(&open.footer, kind, &span, row_group, &bounds);
             let filter = self.request.filter.clone();
             let predicate = Predicate { kind, filter, span: (!inside).then_some(span) };

@@ -157,7 +157,8 @@ impl Snapshot {
     /// Hash and close time of [`Self::last`].
     pub fn last_ledger(&self) -> Option<(LedgerSequence, Hash32, CloseTime)> {
         let behind = |a: &Chain, b: &Chain| a.tip.next_ledger <= b.tip.next_ledger;
-        let chain = if behind(&self.token_transfers, &self.ledgers) { &self.token_transfers } else { &self.ledgers };
+        let chain =
+            if behind(&self.token_transfers, &self.ledgers) { &self.token_transfers } else { &self.ledgers };
         Some((self.last()?, chain.tip.last_ledger_hash?, chain.tip.closed_at?))
     }
 
@@ -191,7 +192,8 @@ impl Snapshot {
     /// Ledgers and close times of the files of `ledgers`, by first ledger.
     pub fn close_times(
         &self,
-    ) -> impl DoubleEndedIterator<Item = (RangeInclusive<LedgerSequence>, RangeInclusive<CloseTime>)> + '_ {
+    ) -> impl DoubleEndedIterator<Item = (RangeInclusive<LedgerSequence>, RangeInclusive<CloseTime>)> + '_
+    {
         self.ledgers.files.values().map(|file| (file.ledgers.clone(), file.closed_at.clone()))
     }
 }
