@@ -73,6 +73,11 @@ pub(super) fn handlers(peers: Peers, coordination: watch::Receiver<Coordination>
     }
 }
 
+/// What the action `tree` answers, for this node's own HTTP.
+pub(super) async fn look(peers: Peers, coordination: watch::Receiver<Coordination>) -> Value {
+    Inspection { peers, coordination }.tree().await
+}
+
 #[derive(Clone)]
 struct Inspection {
     peers: Peers,

@@ -231,6 +231,11 @@ impl ClusterNode {
         }
     }
 
+    /// Who is there, who coordinates, and what each node says of itself.
+    pub(crate) async fn look(&self) -> serde_json::Value {
+        inspection::look(self.peers.clone(), self.coordination.subscribe()).await
+    }
+
     /// What crosses to and from other nodes now.
     pub(crate) fn exchange_counts(&self) -> ExchangeCounts {
         self.meter.counts()

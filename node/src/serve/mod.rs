@@ -9,6 +9,7 @@ mod listener;
 mod patience;
 mod problem;
 mod request;
+mod rest;
 mod router;
 mod tls;
 
@@ -84,9 +85,11 @@ pub(crate) async fn beside<T>(
     work: impl Future<Output = Result<T, Failure>>,
 ) -> Result<T, Failure> {
     let mut served: Vec<BoxFuture<'_, ()>> = vec![pending().boxed()];
+    served.push(api.readiness.reach.follow().boxed());
     let gatekeeper = Gatekeeper::new(&settings.access);
     if let Some(address) = settings.public {
         let mut endpoints = health::endpoints(&api);
+        endpoints.extend(rest::endpoints(&api));
         if settings.metrics_are_public() {
             endpoints.extend(health::metrics(&api));
         }
