@@ -85,10 +85,7 @@ impl Reach {
     }
 
     /// Answers questions for ever: the node does, while it runs.
-    pub(crate) async fn answer<'a>(
-        &self,
-        answer: impl Fn(Question) -> BoxFuture<'a, Result<Value, String>>,
-    ) {
+    pub(crate) async fn answer<'a>(&self, answer: impl Fn(Question) -> BoxFuture<'a, Result<Value, String>>) {
         let asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(mut asked) = asked else { return std::future::pending().await };
         let mut in_work = FuturesUnordered::new();

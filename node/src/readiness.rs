@@ -147,8 +147,16 @@ fn reasons(seen: &Seen, pipeline: &str, unready_after: Duration) -> Vec<Value> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
+
+    /// Of a node that will never be there.
+    pub(crate) fn of_nobody() -> Arc<Readiness> {
+        let mut config = crate::config::Config::default();
+        config.source.urls = vec!["synthetic:?ledgers=1".to_owned()];
+        config.dataset.url = "memory://".to_owned();
+        Readiness::new(&Settings::new(&config).unwrap())
+    }
 
     const LIMIT: Duration = Duration::from_secs(60);
 

@@ -18,14 +18,15 @@ use orrery_supervisor::{
 };
 use serde_json::{Value, json};
 
+use crate::audit::Audit;
 use crate::cluster::{Assignee, ClusterNode, Served};
 use crate::control::{self, Control};
 use crate::environment;
 use crate::exit::Failure;
 use crate::opening::{self, Opened};
 use crate::parked::Parked;
-use crate::reach::Question;
 use crate::quarantine;
+use crate::reach::Question;
 use crate::readiness::{Phase, Readiness};
 use crate::settings::Settings;
 
@@ -71,6 +72,7 @@ pub(crate) struct Node {
     pub(crate) settings: Settings,
     pub(crate) readiness: Arc<Readiness>,
     pub(crate) state: NodeState,
+    pub(crate) audit: Arc<Audit>,
     /// First and last ledger of this run; the last is `None` without an end.
     pub(crate) range: (LedgerSequence, Option<LedgerSequence>),
     pipeline: SupervisedPipeline,
@@ -130,6 +132,7 @@ impl Node {
         settings: Settings,
         goal: Goal,
         readiness: Arc<Readiness>,
+        audit: Arc<Audit>,
     ) -> Result<Self, Failure> {
         let state = NodeState::open(&settings.data_dir)?;
         state.keep_open();
@@ -171,7 +174,7 @@ impl Node {
             Some(cluster) => Some(ClusterNode::start(cluster, &pipeline).await?),
             None => None,
         };
-        Ok(Self { settings, readiness, state, range, pipeline, goal, cluster })
+        Ok(Self { settings, readiness, state, audit, range, pipeline, goal, cluster })
     }
 
     /// Runs until every ledger of the range is durable, or `interrupted`, or it cannot go on. `watch` is polled beside it.
@@ -249,7 +252,7 @@ impl Node {
                 let request = quarantine::Request::List;
                 control.perform(control::Request::Quarantine { request }).await
             }
-            (Question::Tree, Some(cluster)) => Ok(cluster.look().await),
+            (Question::Tree, Some(cluster)) => Ok(cluster.look(&self.audit).await),
             (Question::Tree, None) => {
                 let mut node = control.perform(control::Request::Status).await?;
                 node["state"] = json!("running");
@@ -355,7 +358,7 @@ impl Node {
         let pipelines = ChildSpec::supervisor(pipelines).restart(Restart::Transient);
         let node = SupervisorSpec::new("node", Strategy::OneForOne, intensity).end_when(ends);
         let Some(cluster) = &self.cluster else { return Ok(node.child(pipelines)) };
-        let node = node.child(cluster.child(intensity, &self.pipeline)).child(pipelines);
+        let node = node.child(cluster.child(intensity, &self.pipeline, &self.audit)).child(pipelines);
         Ok(cluster.coordinator(&self.pipeline, self.range.1).into_iter().fold(node, SupervisorSpec::child))
     }
 }

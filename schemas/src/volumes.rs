@@ -104,7 +104,8 @@ impl Volumes {
                 asset: assets.optional(row).map(str::to_owned),
             };
             let amount = amounts.required(row)?;
-            let amount = amount.parse::<i128>().map_err(|_| BatchError::Null { row, column: "amount_text" })?;
+            let amount =
+                amount.parse::<i128>().map_err(|_| BatchError::Null { row, column: "amount_text" })?;
             let kinds_of = self.tokens.entry(token).or_default();
             let kind = kinds.required(row)?;
             let sum = match kinds_of.get_mut(kind) {

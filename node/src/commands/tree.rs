@@ -8,8 +8,8 @@ use crate::cli::{NodesArgs, PsArgs, TargetArgs, TreeArgs};
 use crate::console::Console;
 use crate::exit::Failure;
 use crate::inspect::{
-    Cluster, Columns, Snapshot, Target, bytes, draw_tree, listed, number, remarks, restarts, roles, rows, seconds,
-    sort,
+    Cluster, Columns, Snapshot, Target, bytes, draw_tree, listed, number, remarks, restarts, roles, rows,
+    seconds, sort,
 };
 use crate::{runner, wall_clock};
 

@@ -4,8 +4,10 @@
 //! knows for each route who may call it; a route that says nothing of that cannot be written down.
 
 mod access;
+mod describe;
 mod health;
 mod listener;
+mod openapi;
 mod patience;
 mod problem;
 mod request;
@@ -20,6 +22,7 @@ use futures::FutureExt;
 use futures::future::{BoxFuture, pending, select_all};
 use metrics_exporter_prometheus::PrometheusHandle;
 
+use crate::audit::Audit;
 use crate::exit::Failure;
 use crate::readiness::Readiness;
 use crate::settings::Settings;
@@ -35,12 +38,13 @@ use router::Router;
 pub(crate) struct Api {
     readiness: Arc<Readiness>,
     metrics: PrometheusHandle,
+    audit: Arc<Audit>,
 }
 
 impl Api {
     /// Of a node that begins.
-    pub(crate) fn new(readiness: Arc<Readiness>, metrics: PrometheusHandle) -> Arc<Self> {
-        Arc::new(Self { readiness, metrics })
+    pub(crate) fn new(readiness: Arc<Readiness>, metrics: PrometheusHandle, audit: Arc<Audit>) -> Arc<Self> {
+        Arc::new(Self { readiness, metrics, audit })
     }
 }
 
@@ -86,13 +90,14 @@ pub(crate) async fn beside<T>(
 ) -> Result<T, Failure> {
     let mut served: Vec<BoxFuture<'_, ()>> = vec![pending().boxed()];
     served.push(api.readiness.reach.follow().boxed());
-    let gatekeeper = Gatekeeper::new(&settings.access);
+    let gatekeeper = Gatekeeper::new(&settings.access, &api.audit);
     if let Some(address) = settings.public {
         let mut endpoints = health::endpoints(&api);
         endpoints.extend(rest::endpoints(&api));
         if settings.metrics_are_public() {
             endpoints.extend(health::metrics(&api));
         }
+        openapi::add_to(&mut endpoints);
         let listener = Listener::bind("node.http", address, settings.limits, settings.tls).await?;
         tracing::info!(address = %listener.address(), "health and metrics are served");
         served.push(listener.serve(Router::new(endpoints)?, gatekeeper.clone()).boxed());

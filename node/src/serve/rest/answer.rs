@@ -11,6 +11,9 @@ use crate::serve::problem::Problem;
 use crate::serve::request::Request;
 use crate::serve::router::Answer;
 
+/// Media type of answers.
+pub(super) const JSON: &str = "application/json";
+
 /// How long an answer holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Holds {
@@ -22,23 +25,22 @@ pub(super) enum Holds {
 
 /// `value` as the answer.
 pub(super) fn json(request: &Request, value: &impl Serialize, holds: Holds) -> Answer {
-    let mut body = serde_json::to_vec(value).map_err(|error| {
-        Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "not_json", error.to_string())
-    })?;
+    let mut body = serde_json::to_vec(value)
+        .map_err(|error| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "not_json", error.to_string()))?;
     body.push(b'\n');
     let tag = (holds == Holds::Always).then(|| tag(&body));
     Ok(with_tag(request, body.into(), tag))
 }
 
 fn with_tag(request: &Request, body: Bytes, tag: Option<String>) -> Response {
-    let is_known = tag.as_deref().is_some_and(|tag| {
-        request.header(&IF_NONE_MATCH).is_some_and(|known| matches_tag(known, tag))
-    });
+    let is_known = tag
+        .as_deref()
+        .is_some_and(|tag| request.header(&IF_NONE_MATCH).is_some_and(|known| matches_tag(known, tag)));
     let mut response = if is_known { Response::new("".into()) } else { Response::new(body.into()) };
     if is_known {
         *response.status_mut() = StatusCode::NOT_MODIFIED;
     } else {
-        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(JSON));
     }
     // Who may read it is decided at every request, so that no shared cache may keep it.
     let caching = if tag.is_some() { "private, max-age=3600, immutable" } else { "no-store" };

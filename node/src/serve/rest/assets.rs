@@ -6,12 +6,13 @@ use std::sync::Arc;
 use orrery_schemas::{Asset, ContractId, KindVolume, Token};
 use serde_json::{Value, json};
 
-use super::Rest;
-use super::answer::{self, Holds};
+use super::answer::{self, Holds, JSON};
 use super::limits::{ASSETS, ASSETS_MAX, VOLUMES_WITHIN};
 use super::query::{limit, only};
 use super::volumes::{Summed, Window};
+use super::{Rest, schemas};
 use crate::serve::access::{Access, Role};
+use crate::serve::describe::{Parameter, named};
 use crate::serve::problem::Problem;
 use crate::serve::request::Request;
 use crate::serve::router::{Answer, Endpoint};
@@ -27,7 +28,9 @@ pub(super) fn endpoints(rest: &Arc<Rest>) -> Vec<Endpoint> {
                 let rest = all.clone();
                 async move { assets(&rest, &request).await }
             },
-        ),
+        )
+        .takes(vec![schemas::window(), schemas::assets_limit()])
+        .gives(JSON, named("Assets")),
         Endpoint::get(
             "/v1/assets/{asset}",
             Access::Of(Role::Viewer),
@@ -36,7 +39,12 @@ pub(super) fn endpoints(rest: &Arc<Rest>) -> Vec<Endpoint> {
                 let rest = one.clone();
                 async move { asset(&rest, &request).await }
             },
-        ),
+        )
+        .takes(vec![
+            Parameter::new("asset", "SEP-11 or a contract", json!({ "type": "string" })),
+            schemas::window(),
+        ])
+        .gives(JSON, named("Asset")),
     ]
 }
 
@@ -59,17 +67,18 @@ async fn asset(rest: &Rest, request: &Request) -> Answer {
     only(request, &["window"])?;
     let window = window(request)?;
     let name = request.path_value("asset");
-    let is_wanted: Box<dyn Fn(&Token) -> bool + Send> = match (name.parse::<ContractId>(), name.parse::<Asset>()) {
-        (Ok(contract), _) => {
-            let contract = contract.to_string();
-            Box::new(move |token| token.contract_id == contract)
-        }
-        (_, Ok(asset)) => {
-            let asset = Some(asset.to_string());
-            Box::new(move |token| token.asset == asset)
-        }
-        (_, Err(problem)) => return Err(Problem::parameter("asset", problem)),
-    };
+    let is_wanted: Box<dyn Fn(&Token) -> bool + Send> =
+        match (name.parse::<ContractId>(), name.parse::<Asset>()) {
+            (Ok(contract), _) => {
+                let contract = contract.to_string();
+                Box::new(move |token| token.contract_id == contract)
+            }
+            (_, Ok(asset)) => {
+                let asset = Some(asset.to_string());
+                Box::new(move |token| token.asset == asset)
+            }
+            (_, Err(problem)) => return Err(Problem::parameter("asset", problem)),
+        };
     let summed = sums(rest, window).await?;
     let found = summed.as_ref().and_then(|summed| {
         let mut tokens = summed.sums.by_events().into_iter();
@@ -78,7 +87,9 @@ async fn asset(rest: &Rest, request: &Request) -> Answer {
     let mut answer = described(window, summed.as_ref());
     // An asset that did not move has moved zero times.
     let nothing = || json!({ "asset": null, "contract_id": null, "events": 0, "by_kind": {} });
-    if let (Some(answer), Some(found)) = (answer.as_object_mut(), found.unwrap_or_else(nothing).as_object_mut()) {
+    if let (Some(answer), Some(found)) =
+        (answer.as_object_mut(), found.unwrap_or_else(nothing).as_object_mut())
+    {
         answer.append(found);
     }
     answer["asked"] = json!(name);
@@ -110,9 +121,9 @@ fn described(window: Window, summed: Option<&Summed>) -> Value {
 
 fn object(token: &Token, kinds: &BTreeMap<String, KindVolume>) -> Value {
     let events: u64 = kinds.values().map(|sum| sum.count).sum();
-    let by_kind = kinds.iter().map(|(kind, sum)| {
-        (kind.clone(), json!({ "count": sum.count, "volume": sum.volume.to_string() }))
-    });
+    let by_kind = kinds
+        .iter()
+        .map(|(kind, sum)| (kind.clone(), json!({ "count": sum.count, "volume": sum.volume.to_string() })));
     json!({
         "asset": token.asset,
         "contract_id": token.contract_id,

@@ -5,12 +5,14 @@ use std::sync::Arc;
 use orrery_actors::dataset::{DatasetView, Order, Place, ScanRequest, Snapshot};
 use orrery_schemas::{Cursor, EventFilter, TokenTransfer, token_transfers_from_batch};
 use serde::Serialize;
+use serde_json::json;
 
-use super::answer::{Holds, json};
+use super::answer::{self, Holds, JSON};
 use super::limits::PAGE_WITHIN;
 use super::query::{FILTER_KEYS, Paging, cursor_before, cursor_behind, filter, only, refused};
 use super::{Rest, schemas, unreadable};
 use crate::serve::access::{Access, Role};
+use crate::serve::describe::{Parameter, named};
 use crate::serve::problem::Problem;
 use crate::serve::request::Request;
 use crate::serve::router::{Answer, Endpoint};
@@ -40,7 +42,10 @@ pub(super) fn endpoints(rest: &Arc<Rest>) -> Vec<Endpoint> {
         Endpoint::get("/v1/events", Access::Of(Role::Viewer), "Events, a page at a time", move |request| {
             let rest = all.clone();
             async move { page(&rest, &request, None).await }
-        }),
+        })
+        .takes([schemas::filters(None), schemas::paging()].concat())
+        .gives(JSON, named("EventPage"))
+        .tagged(),
         Endpoint::get(
             "/v1/accounts/{id}/events",
             Access::Of(Role::Viewer),
@@ -49,7 +54,10 @@ pub(super) fn endpoints(rest: &Arc<Rest>) -> Vec<Endpoint> {
                 let rest = account.clone();
                 async move { page(&rest, &request, Some("account")).await }
             },
-        ),
+        )
+        .takes(of("account", "An address: strkey G, C, M, B or L"))
+        .gives(JSON, named("EventPage"))
+        .tagged(),
         Endpoint::get(
             "/v1/contracts/{id}/events",
             Access::Of(Role::Viewer),
@@ -58,8 +66,17 @@ pub(super) fn endpoints(rest: &Arc<Rest>) -> Vec<Endpoint> {
                 let rest = contract.clone();
                 async move { page(&rest, &request, Some("contract")).await }
             },
-        ),
+        )
+        .takes(of("contract", "A contract: strkey C"))
+        .gives(JSON, named("EventPage"))
+        .tagged(),
     ]
+}
+
+/// Parameters where the path has the value of the filter's key `key`.
+fn of(key: &'static str, description: &'static str) -> Vec<Parameter> {
+    let id = Parameter::new("id", description, json!({ "type": "string" }));
+    [vec![id], schemas::filters(Some(key)), schemas::paging()].concat()
 }
 
 /// `of` is the filter's key that the path has the value of.
@@ -76,7 +93,7 @@ async fn page(rest: &Rest, request: &Request, of: Option<&'static str>) -> Answe
     let found = find(&view, &snapshot, filter, &paging).await?;
     let page = made(found, &paging, &snapshot);
     let holds = if page.tip.is_none() { Holds::Always } else { Holds::Now };
-    json(request, &page, holds)
+    answer::json(request, &page, holds)
 }
 
 async fn find(

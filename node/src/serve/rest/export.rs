@@ -11,6 +11,7 @@ use futures::{Stream, StreamExt};
 use orrery_actors::dataset::{Scan, ScanRequest, Snapshot, Span};
 use orrery_actors::sink::{self, EventSink, FileColumn, Format, SinkSettings, Target};
 use orrery_schemas::{LedgerSequence, token_transfers_from_batch};
+use serde_json::json;
 use tokio::sync::OwnedSemaphorePermit;
 use warp::http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE};
 use warp::http::{HeaderValue, StatusCode};
@@ -26,7 +27,7 @@ use crate::serve::router::{Answer, Endpoint};
 
 pub(super) fn endpoints(rest: &Arc<Rest>) -> Vec<Endpoint> {
     let rest = rest.clone();
-    vec![Endpoint::get(
+    let endpoint = Endpoint::get(
         "/v1/export",
         Access::Of(Role::Viewer),
         "Events of a range of ledgers as a file",
@@ -34,7 +35,10 @@ pub(super) fn endpoints(rest: &Arc<Rest>) -> Vec<Endpoint> {
             let rest = rest.clone();
             async move { export(&rest, &request).await }
         },
-    )]
+    )
+    .takes([schemas::export(), schemas::filters(None)].concat());
+    let as_file = |endpoint: Endpoint, format| endpoint.gives(schemas::media_type(format), json!({}));
+    vec![Format::ALL.into_iter().fold(endpoint, as_file)]
 }
 
 async fn export(rest: &Rest, request: &Request) -> Answer {

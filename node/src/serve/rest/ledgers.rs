@@ -6,11 +6,12 @@ use orrery_actors::dataset::{Order, Place, ScanRequest, Span};
 use orrery_schemas::{Ledger, LedgerSequence, ledgers_from_batch};
 use serde_json::{Value, json};
 
-use super::answer::{self, Holds};
+use super::answer::{self, Holds, JSON};
 use super::limits::PAGE_WITHIN;
 use super::query::{Paging, cursor_before, only, sequence};
 use super::{Rest, schemas, unreadable};
 use crate::serve::access::{Access, Role};
+use crate::serve::describe::{Parameter, named};
 use crate::serve::problem::Problem;
 use crate::serve::request::Request;
 use crate::serve::router::{Answer, Endpoint};
@@ -21,11 +22,17 @@ pub(super) fn endpoints(rest: &Arc<Rest>) -> Vec<Endpoint> {
         Endpoint::get("/v1/ledgers", Access::Of(Role::Viewer), "Ledgers, a page at a time", move |request| {
             let rest = all.clone();
             async move { page(&rest, &request).await }
-        }),
+        })
+        .takes(schemas::paging())
+        .gives(JSON, named("LedgerPage"))
+        .tagged(),
         Endpoint::get("/v1/ledgers/{sequence}", Access::Of(Role::Viewer), "One ledger", move |request| {
             let rest = one.clone();
             async move { ledger(&rest, &request).await }
-        }),
+        })
+        .takes(vec![Parameter::new("sequence", "The ledger's number", schemas::sequence())])
+        .gives(JSON, named("Ledger"))
+        .tagged(),
     ]
 }
 
@@ -58,8 +65,7 @@ async fn page(rest: &Rest, request: &Request) -> Answer {
         (Order::Descending, (Some(first), Some(last))) => (before(last), behind(first)),
         _ => (None, paging.from.map(|from| from.to_string())),
     };
-    let is_below =
-        paging.from.is_some_and(|from| snapshot.last().is_some_and(|last| from.ledger <= last));
+    let is_below = paging.from.is_some_and(|from| snapshot.last().is_some_and(|last| from.ledger <= last));
     let is_settled = if paging.order == Order::Ascending { is_full } else { is_below };
     let tip = snapshot.last().map_or_else(String::new, |tip| tip.to_string());
     let page = json!({
@@ -78,9 +84,8 @@ async fn read(rest: &Rest, wanted: ScanRequest) -> Result<Vec<Ledger>, Problem> 
     let all = async {
         let mut ledgers = Vec::new();
         while let Some(batch) = scan.next().await.map_err(unreadable)? {
-            let rows = ledgers_from_batch(&batch).map_err(|error| {
-                Problem::new(schemas::INTERNAL, "dataset_unreadable", error.to_string())
-            })?;
+            let rows = ledgers_from_batch(&batch)
+                .map_err(|error| Problem::new(schemas::INTERNAL, "dataset_unreadable", error.to_string()))?;
             ledgers.extend(rows);
         }
         Ok(ledgers)

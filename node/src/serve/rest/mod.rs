@@ -25,6 +25,8 @@ use super::router::Endpoint;
 use crate::readiness::Readiness;
 use limits::{EXPORTS_MAX, PAGES_MAX};
 
+pub(super) use schemas::schemas;
+
 /// What handlers share.
 pub(super) struct Rest {
     readiness: Arc<Readiness>,
@@ -37,8 +39,12 @@ pub(super) struct Rest {
 
 /// Everything that is served of it.
 pub(super) fn endpoints(api: &Arc<Api>) -> Vec<Endpoint> {
+    of(api.readiness.clone())
+}
+
+fn of(readiness: Arc<Readiness>) -> Vec<Endpoint> {
     let rest = Arc::new(Rest {
-        readiness: api.readiness.clone(),
+        readiness,
         volumes: volumes::Volumes::default(),
         looks: node::Looks::default(),
         pages: Semaphore::new(PAGES_MAX),
@@ -78,4 +84,10 @@ fn unreadable(error: DatasetError) -> Problem {
             "a file of the dataset cannot be read: see the node's log, and `orrery verify`",
         ),
     }
+}
+
+/// The table, of a node that will never be there.
+#[cfg(test)]
+pub(super) fn endpoints_for_tests() -> Vec<Endpoint> {
+    of(crate::readiness::tests::of_nobody())
 }

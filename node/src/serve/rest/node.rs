@@ -10,11 +10,12 @@ use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
 use super::Rest;
-use super::answer::{self, Holds};
+use super::answer::{self, Holds, JSON};
 use super::query::only;
 use crate::inspect::{Snapshot, listed};
 use crate::reach::Question;
 use crate::serve::access::{Access, Role};
+use crate::serve::describe::named;
 use crate::serve::problem::Problem;
 use crate::serve::request::Request;
 use crate::serve::router::{Answer, Endpoint};
@@ -45,7 +46,8 @@ pub(super) fn endpoints(rest: &Arc<Rest>) -> Vec<Endpoint> {
         Endpoint::get("/v1/status", viewer, "How far the node is, and how it is", move |request| {
             let rest = of_status.clone();
             async move { status(&rest, &request).await }
-        }),
+        })
+        .gives(JSON, named("Status")),
         Endpoint::get("/v1/tree", viewer, "The supervision tree of every node", move |request| {
             let rest = of_tree.clone();
             async move {
@@ -53,7 +55,8 @@ pub(super) fn endpoints(rest: &Arc<Rest>) -> Vec<Endpoint> {
                 let look = rest.look().await?;
                 answer::json(&request, look.seen.as_ref(), Holds::Now)
             }
-        }),
+        })
+        .gives(JSON, named("Tree")),
         Endpoint::get("/v1/nodes", viewer, "Every node of the cluster", move |request| {
             let rest = of_nodes.clone();
             async move {
@@ -61,7 +64,8 @@ pub(super) fn endpoints(rest: &Arc<Rest>) -> Vec<Endpoint> {
                 let look = rest.look().await?;
                 answer::json(&request, &listed(&look.seen), Holds::Now)
             }
-        }),
+        })
+        .gives(JSON, json!({ "type": "array", "items": named("Node") })),
         Endpoint::get("/v1/quarantine", viewer, "Ledgers that this node could not process", move |request| {
             let rest = of_quarantine.clone();
             async move {
@@ -69,7 +73,8 @@ pub(super) fn endpoints(rest: &Arc<Rest>) -> Vec<Endpoint> {
                 let listed = rest.ask(Question::Quarantine).await?;
                 answer::json(&request, &listed, Holds::Now)
             }
-        }),
+        })
+        .gives(JSON, json!({ "type": "array", "items": named("Quarantined") })),
     ]
 }
 
@@ -113,7 +118,8 @@ async fn status(rest: &Rest, request: &Request) -> Answer {
     let seen = &look.seen;
     let newest = dataset.as_deref().and_then(Dataset::last_ledger);
     let checkpoint = seen.checkpoint.or(newest.map(|(ledger, ..)| ledger.0.into()));
-    let oldest = dataset.as_deref().filter(|dataset| dataset.last().is_some()).map(|dataset| dataset.first().0);
+    let oldest =
+        dataset.as_deref().filter(|dataset| dataset.last().is_some()).map(|dataset| dataset.first().0);
     let answer = json!({
         "node": rest.readiness.node(),
         "version": env!("CARGO_PKG_VERSION"),

@@ -128,7 +128,9 @@ async fn add_up(view: &DatasetView, snapshot: &Arc<Snapshot>, span: Span) -> Res
     let mut sums = Sums::default();
     while let Some(batch) = scan.next().await.map_err(unreadable)? {
         let added = tokio::task::spawn_blocking(move || sums.add(&batch).map(|()| sums)).await;
-        let added = added.map_err(|error| error.to_string()).and_then(|added| added.map_err(|error| error.to_string()));
+        let added = added
+            .map_err(|error| error.to_string())
+            .and_then(|added| added.map_err(|error| error.to_string()));
         sums = added.map_err(|error| Problem::new(super::schemas::INTERNAL, "dataset_unreadable", error))?;
     }
     Ok(sums)
