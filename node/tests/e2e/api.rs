@@ -8,8 +8,8 @@ use std::process::Command;
 use orrery_schemas::Volume;
 use serde_json::{Value, json};
 
+use crate::delta::python::python;
 use crate::process::{Home, Node};
-use crate::python::python;
 
 const SOURCE: &str = "synthetic:?ledgers=100&density=sparse&seed=5";
 
@@ -251,6 +251,50 @@ fn answers_that_hold_are_tagged_and_refusals_name_the_way_out() {
     assert_eq!(get(&http, "/v1/quarantine", "").json(), json!([]));
     node.signal("-TERM");
     assert_eq!(node.end().0, Some(0));
+}
+
+#[test]
+fn any_node_of_a_cluster_tells_of_all() {
+    let home = Home::new();
+    let dataset = home.url("dataset");
+    let work = ["run", "--insecure-loopback", "--source", SOURCE, "--dataset", &dataset, "--from", "genesis"];
+    let start = |name: &str, join: &[&str]| {
+        let state = home.path(name).display().to_string();
+        let own = ["--name", name, "--data-dir", &state, "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0"];
+        home.start_elsewhere(&[&work[..], &own, join].concat(), &[])
+    };
+    let mut first = start("one", &[]);
+    let joined = first.until("address", |node| {
+        let log = node.log();
+        let (_, rest) =
+            log.lines().find(|line| line.contains("node of a cluster"))?.split_once("address=")?;
+        Some(rest.split_whitespace().next()?.to_owned())
+    });
+    let mut second = start("two", &["--join", &joined]);
+    let http = second.http();
+    let names = |nodes: &Value| -> Vec<String> {
+        let names =
+            nodes.as_array().into_iter().flatten().map(|node| node["name"].as_str().unwrap().to_owned());
+        names.collect()
+    };
+    second.until("both nodes", |_| {
+        let answer = get(&http, "/v1/nodes", "");
+        (answer.status == 200 && names(&answer.json()) == ["one", "two"]).then_some(())
+    });
+    let tree = second.until("both trees", |_| {
+        let tree = get(&http, "/v1/tree", "").json();
+        let trees = tree["nodes"].as_array()?.iter().filter(|node| node["tree"]["id"] == "node");
+        (trees.count() == 2).then_some(tree)
+    });
+    assert_eq!(names(&tree["nodes"]), ["one", "two"]);
+    let status = second.until("the dataset's tip", |_| {
+        let answer = get(&http, "/v1/status", "");
+        (answer.status == 200 && answer.json()["tip"] == TIP).then(|| answer.json())
+    });
+    assert_eq!((&status["nodes"], &status["node"]), (&json!(2), &json!("two")));
+    assert!(
+        get(&http, "/v1/nodes", "").json().as_array().unwrap().iter().any(|node| node["coordinator"] == true)
+    );
 }
 
 /// Made-up requests of every endpoint: what is documented is answered, and nothing fails.

@@ -13,9 +13,6 @@
 mod delta;
 #[path = "../../../actors/tests/support/fixtures.rs"]
 mod fixtures;
-#[path = "../../../actors/tests/readers/python.rs"]
-#[allow(dead_code, reason = "a part of it is used here")]
-mod python;
 #[path = "../../../actors/tests/servers/seaweed.rs"]
 mod seaweed;
 #[path = "../../../actors/tests/source/stub.rs"]

@@ -1,5 +1,5 @@
-//! What was read of immutable files and is likely wanted again, as much of it as a bound in bytes allows; what was not used
-//! for longest goes first. Nothing in it can be stale: names of files come from their content.
+//! What is likely wanted again, as much of it as a bound in bytes allows; what was not used for longest goes first. Nothing in
+//! it can be stale: keys name content that never changes.
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::Hash;
@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 
 /// A cache. Values are handed out as clones: they are reference-counted.
 #[derive(Debug)]
-pub(super) struct Cache<K, V> {
+pub struct Cache<K, V> {
     inner: Mutex<Inner<K, V>>,
 }
 
@@ -29,12 +29,14 @@ struct Entry<V> {
 }
 
 impl<K: Clone + Eq + Hash, V: Clone> Cache<K, V> {
-    pub(super) fn new(bytes_max: usize) -> Self {
+    /// An empty one of at most `bytes_max` bytes.
+    pub fn new(bytes_max: usize) -> Self {
         let inner = Inner { bytes_max, bytes: 0, now: 0, entries: HashMap::new(), by_use: BTreeMap::new() };
         Self { inner: Mutex::new(inner) }
     }
 
-    pub(super) fn get(&self, key: &K) -> Option<V> {
+    /// What is kept under a key.
+    pub fn get(&self, key: &K) -> Option<V> {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         let inner = &mut *inner;
         let entry = inner.entries.get_mut(key)?;
@@ -46,7 +48,7 @@ impl<K: Clone + Eq + Hash, V: Clone> Cache<K, V> {
     }
 
     /// Keeps a value of `bytes`, unless it alone is over the bound.
-    pub(super) fn put(&self, key: K, value: V, bytes: usize) {
+    pub fn put(&self, key: K, value: V, bytes: usize) {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         let inner = &mut *inner;
         if bytes > inner.bytes_max {

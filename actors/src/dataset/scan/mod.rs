@@ -9,6 +9,11 @@
 //! cache with a bound in bytes. Files are read by ranges; decoding runs beside the runtime's threads, a bounded number at
 //! once. What the library makes of a damaged file, an error or a panic, is a [`DatasetError::Content`] with the file's name.
 
+#![allow(
+    clippy::single_range_in_vec_init,
+    reason = "lists of ranges are what this works on, and some have one"
+)]
+
 mod view;
 mod span;
 mod cache;
@@ -22,6 +27,7 @@ use orrery_schemas::EventFilter;
 
 use super::kind::TableKind;
 
+pub use cache::Cache;
 pub use span::{Place, Span};
 pub use stream::{Scan, ScanCounts};
 pub use view::{DatasetView, Snapshot, ViewLimits};

@@ -170,6 +170,11 @@ impl Snapshot {
         }
     }
 
+    /// Slots of both tables: snapshots of one dataset that have the same have the same content.
+    pub fn slots(&self) -> (u64, u64) {
+        (self.token_transfers.tip.slot, self.ledgers.tip.slot)
+    }
+
     /// The network's passphrase.
     pub fn network_passphrase(&self) -> &str {
         &self.token_transfers.configuration().network_passphrase

@@ -7,7 +7,7 @@ use orrery_schemas::{Cursor, EventFilter, TokenTransfer, token_transfers_from_ba
 use serde::Serialize;
 use serde_json::json;
 
-use super::answer::{self, Holds, JSON};
+use super::answer::{Holds, JSON, Made};
 use super::limits::PAGE_WITHIN;
 use super::query::{FILTER_KEYS, Paging, cursor_before, cursor_behind, filter, only, refused};
 use super::{Rest, schemas, unreadable};
@@ -89,11 +89,18 @@ async fn page(rest: &Rest, request: &Request, of: Option<&'static str>) -> Answe
     }
     let paging = Paging::new(request)?;
     let (view, snapshot) = rest.dataset()?;
+    if let Some(made) = rest.kept.get(request, snapshot.slots()) {
+        return Ok(made.respond(request));
+    }
     let _turn = rest.pages.acquire().await.map_err(|_| Problem::unavailable("the node ends", 1))?;
     let found = find(&view, &snapshot, filter, &paging).await?;
-    let page = made(found, &paging, &snapshot);
-    let holds = if page.tip.is_none() { Holds::Always } else { Holds::Now };
-    answer::json(request, &page, holds)
+    let is_whole = found.cut.is_none();
+    let page = page_of(found, &paging, &snapshot);
+    let made = Made::new(&page, if page.tip.is_none() { Holds::Always } else { Holds::Now })?;
+    if is_whole {
+        rest.kept.put(request, snapshot.slots(), &made);
+    }
+    Ok(made.respond(request))
 }
 
 async fn find(
@@ -137,7 +144,7 @@ async fn find(
     Ok(Found { events, cut: reached.filter(|_| is_late) })
 }
 
-fn made(found: Found, paging: &Paging, snapshot: &Snapshot) -> Page {
+fn page_of(found: Found, paging: &Paging, snapshot: &Snapshot) -> Page {
     let Found { events, cut } = found;
     let is_full = events.len() == paging.limit as usize;
     let ends = (events.first().map(place), events.last().map(place));

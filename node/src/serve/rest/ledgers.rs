@@ -6,7 +6,7 @@ use orrery_actors::dataset::{Order, Place, ScanRequest, Span};
 use orrery_schemas::{Ledger, LedgerSequence, ledgers_from_batch};
 use serde_json::{Value, json};
 
-use super::answer::{self, Holds, JSON};
+use super::answer::{self, Holds, JSON, Made};
 use super::limits::PAGE_WITHIN;
 use super::query::{Paging, cursor_before, only, sequence};
 use super::{Rest, schemas, unreadable};
@@ -40,9 +40,16 @@ async fn ledger(rest: &Rest, request: &Request) -> Answer {
     only(request, &[])?;
     let sequence = sequence("sequence", request.path_value("sequence"))?;
     let (_, snapshot) = rest.dataset()?;
+    if let Some(made) = rest.kept.get(request, snapshot.slots()) {
+        return Ok(made.respond(request));
+    }
     let found = read(rest, ScanRequest::ledgers().within(Span::ledgers(sequence..=sequence))).await?;
     match found.first() {
-        Some(ledger) => answer::json(request, &object(ledger), Holds::Always),
+        Some(ledger) => {
+            let made = Made::new(&object(ledger), Holds::Always)?;
+            rest.kept.put(request, snapshot.slots(), &made);
+            Ok(made.respond(request))
+        }
         None => Err(Problem::not_found(match snapshot.last() {
             Some(last) => format!("ledger {sequence} is not here: there are {} to {last}", snapshot.first()),
             None => format!("ledger {sequence} is not here: nothing is durable yet"),

@@ -31,6 +31,7 @@ pub(super) use schemas::schemas;
 pub(super) struct Rest {
     readiness: Arc<Readiness>,
     volumes: volumes::Volumes,
+    kept: answer::Kept,
     looks: node::Looks,
     /// Pages that are being read at once.
     pages: Semaphore,
@@ -46,6 +47,7 @@ fn of(readiness: Arc<Readiness>) -> Vec<Endpoint> {
     let rest = Arc::new(Rest {
         readiness,
         volumes: volumes::Volumes::default(),
+        kept: answer::Kept::default(),
         looks: node::Looks::default(),
         pages: Semaphore::new(PAGES_MAX),
         exports: Arc::new(Semaphore::new(EXPORTS_MAX)),
