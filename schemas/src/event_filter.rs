@@ -133,12 +133,11 @@ impl EventFilter {
     /// [`BatchError`] if a column is not as it is stored.
     pub fn matches(&self, batch: &RecordBatch) -> Result<BooleanArray, BatchError> {
         let columns = StoredColumns { table: TOKEN_TRANSFERS_ID, batch };
-        let mut is_wanted = vec![true; batch.num_rows()];
+        let rows = batch.num_rows();
+        let mut is_wanted = vec![true; rows];
         let mut keep = |column: &'static str, test: &dyn Fn(&str) -> bool| -> Result<(), BatchError> {
-            let values = columns.texts(column)?;
-            for (row, is_wanted) in is_wanted.iter_mut().enumerate().filter(|(_, is_wanted)| **is_wanted) {
-                *is_wanted = values.optional(row).is_some_and(test);
-            }
+            let passes = columns.texts(column)?.tested(rows, test);
+            is_wanted.iter_mut().zip(passes).for_each(|(is_wanted, passes)| *is_wanted &= passes);
             Ok(())
         };
         if !self.kinds.is_empty() {
@@ -158,11 +157,9 @@ impl EventFilter {
         }
         if !self.accounts.is_empty() {
             let (from, to) = (columns.texts("from")?, columns.texts("to")?);
-            let is_one =
-                |address: Option<&str>| address.is_some_and(|address| self.accounts.contains(address));
-            for (row, is_wanted) in is_wanted.iter_mut().enumerate().filter(|(_, is_wanted)| **is_wanted) {
-                *is_wanted = is_one(from.optional(row)) || is_one(to.optional(row));
-            }
+            let is_one = |address: &str| self.accounts.contains(address);
+            let sides = from.tested(rows, &is_one).into_iter().zip(to.tested(rows, &is_one));
+            is_wanted.iter_mut().zip(sides).for_each(|(is_wanted, (from, to))| *is_wanted &= from || to);
         }
         Ok(BooleanArray::from(is_wanted))
     }

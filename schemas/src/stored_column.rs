@@ -152,6 +152,22 @@ impl Texts {
     }
 }
 
+impl StoredColumn<Texts> {
+    /// Whether each of `rows` rows has a text that passes the test; null does not. A text of a dictionary is tested once.
+    pub(crate) fn tested(&self, rows: usize, test: &dyn Fn(&str) -> bool) -> Vec<bool> {
+        let Some(texts) = &self.values else { return vec![false; rows] };
+        let by_row = || (0..rows).map(|row| texts.value(row).is_some_and(test)).collect();
+        let Some((keys, array)) = &texts.keys else { return by_row() };
+        let values = texts.values.len();
+        if values > rows {
+            return by_row();
+        }
+        let passes: Vec<_> = (0..values).map(|value| texts.values.value(value).is_some_and(test)).collect();
+        let passes = |row: usize| keys.get(row).and_then(|key| passes.get(*key)).copied().unwrap_or(false);
+        (0..rows).map(|row| array.is_valid(row) && passes(row)).collect()
+    }
+}
+
 impl Values for Texts {
     type Value<'a> = &'a str;
 
@@ -170,6 +186,14 @@ impl Plain {
         let large = || array.as_string_opt::<i64>().cloned().map(Self::LargeUtf8);
         let view = || array.as_string_view_opt().cloned().map(Self::Utf8View);
         utf8.or_else(large).or_else(view)
+    }
+
+    fn len(&self) -> usize {
+        match self {
+            Self::Utf8(array) => array.len(),
+            Self::LargeUtf8(array) => array.len(),
+            Self::Utf8View(array) => array.len(),
+        }
     }
 
     fn value(&self, row: usize) -> Option<&str> {

@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use arrow::datatypes::{DataType, Schema};
 use bytes::Bytes;
 use parquet::DecodeResult;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
@@ -47,6 +48,8 @@ enum Kept {
 #[derive(Debug)]
 pub(super) struct Footer {
     pub(super) reader: ArrowReaderMetadata,
+    /// The same with texts as dictionaries, as they are stored: what filters look at is told apart once a value.
+    pub(super) filter_reader: ArrowReaderMetadata,
     /// Names of the columns, by index.
     columns: Vec<String>,
 }
@@ -68,8 +71,20 @@ impl Footer {
         if metadata.row_groups().iter().any(|row_group| row_group.num_columns() != columns.len()) {
             return Err(ParquetError::General("a row group has other columns than the schema".to_owned()));
         }
-        let reader = ArrowReaderMetadata::try_new(Arc::new(metadata), ArrowReaderOptions::new())?;
-        Ok(Self { reader, columns })
+        let metadata = Arc::new(metadata);
+        let reader = ArrowReaderMetadata::try_new(metadata.clone(), ArrowReaderOptions::new())?;
+        let fields = reader.schema().fields().iter().map(|field| match field.data_type() {
+            DataType::Utf8 => {
+                let texts = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
+                Arc::new(field.as_ref().clone().with_data_type(texts))
+            }
+            _ => Arc::clone(field),
+        });
+        let schema =
+            Schema::new_with_metadata(fields.collect::<Vec<_>>(), reader.schema().metadata().clone());
+        let options = ArrowReaderOptions::new().with_schema(Arc::new(schema));
+        let filter_reader = ArrowReaderMetadata::try_new(metadata, options)?;
+        Ok(Self { reader, filter_reader, columns })
     }
 
     /// Where the Bloom filter of a chunk is; `None` if there is none, or none that can be read by itself.

@@ -5,7 +5,7 @@ use std::ops::Range;
 use arrow::array::RecordBatch;
 use parquet::DecodeResult;
 use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::RowSelection;
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, RowSelection};
 use parquet::arrow::push_decoder::{ParquetPushDecoder, ParquetPushDecoderBuilder, RowGroupSelection};
 use tokio::sync::Semaphore;
 
@@ -25,17 +25,17 @@ impl Rows {
     /// The rows of `piece`, with the columns of these indices, in batches of at most `batch_rows`.
     pub(super) fn new(
         source: &Source,
-        footer: &Footer,
+        reader: &ArrowReaderMetadata,
         piece: &Piece,
         columns: &[usize],
         batch_rows: usize,
     ) -> Result<Self, DatasetError> {
-        let metadata = footer.reader.metadata();
+        let metadata = reader.metadata();
         let total = metadata.row_group_num_rows(piece.row_group).map_err(|error| source.damaged(error))?;
         let selection = RowSelection::from_consecutive_ranges(piece.rows.iter().cloned(), total);
         let schema = metadata.file_metadata().schema_descr();
         let mask = ProjectionMask::leaves(schema, columns.iter().copied());
-        let decoder = ParquetPushDecoderBuilder::new_with_metadata(footer.reader.clone())
+        let decoder = ParquetPushDecoderBuilder::new_with_metadata(reader.clone())
             .with_row_group_selections(vec![RowGroupSelection::new(piece.row_group, Some(selection))])
             .with_projection(mask)
             .with_batch_size(batch_rows)
@@ -96,7 +96,7 @@ pub(super) async fn matching(
 ) -> Result<Vec<Range<usize>>, DatasetError> {
     let columns: Option<Vec<_>> = predicate.columns().iter().map(|name| footer.column(name)).collect();
     let columns = columns.ok_or_else(|| source.damaged("it lacks columns of its table".to_owned()))?;
-    let mut rows = Rows::new(source, footer, piece, &columns, count(&piece.rows).max(1))?;
+    let mut rows = Rows::new(source, &footer.filter_reader, piece, &columns, count(&piece.rows).max(1))?;
     let mut places = piece.rows.iter().cloned().flatten();
     let mut found: Vec<Range<usize>> = Vec::new();
     while let Some(batch) = rows.next(source, turns).await? {
@@ -116,6 +116,17 @@ pub(super) async fn matching(
 /// How many rows these are.
 pub(super) fn count(rows: &[Range<usize>]) -> usize {
     rows.iter().map(ExactSizeIterator::len).sum()
+}
+
+/// Joins what was found in two windows that follow each other.
+pub(super) fn joined(mut front: Vec<Range<usize>>, back: Vec<Range<usize>>) -> Vec<Range<usize>> {
+    for range in back {
+        match front.last_mut() {
+            Some(last) if last.end == range.start => last.end = range.end,
+            _ => front.push(range),
+        }
+    }
+    front
 }
 
 /// Takes up to `limit` rows off the front.
@@ -162,5 +173,7 @@ mod tests {
         check(&[0..4, 6..8], 9, (&[0..4, 6..8], &[]), &[0..4, 6..8]);
         check(&[0..4], 0, (&[], &[0..4]), &[]);
         check(&[], 3, (&[], &[]), &[]);
+        assert_eq!(joined(vec![0..2], vec![2..3, 5..6]), [0..3, 5..6]);
+        assert_eq!(joined(vec![], vec![2..3]), [2..3]);
     }
 }

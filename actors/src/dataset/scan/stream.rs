@@ -15,7 +15,7 @@ use tokio::sync::Semaphore;
 use super::footer::{Files, Footer, Source};
 use super::predicate::Predicate;
 use super::pruning::{self, Piece};
-use super::rows::{Rows, count, matching, split_back, split_front};
+use super::rows::{Rows, count, joined, matching, split_back, split_front};
 use super::span::{Place, Span};
 use super::view::Snapshot;
 use super::{Order, ScanRequest};
@@ -30,6 +30,9 @@ const BATCH_ROWS: usize = 8 * 1024;
 /// Rows that the filter looks at first, as many as a page has: a reader of the newest rows waits for no more. Each further
 /// window has twice as many, up to a row group, since dictionaries are decoded once a window.
 const FIRST_WINDOW_ROWS: usize = 16 * 1024;
+
+/// Fewer rows than these are not worth to be decoded before their row group is looked through.
+const FEW_ROWS: usize = 1024;
 
 /// A scan. Dropping it ends it.
 pub struct Scan {
@@ -74,6 +77,9 @@ struct Open {
     pieces: VecDeque<Piece>,
     /// Rows that match, and are not decoded yet.
     found: Option<Piece>,
+    /// Rows that match in windows of a row group that is not looked through: few are decoded together, because each time
+    /// all dictionaries are.
+    few: Option<Piece>,
     rows: Option<Rows>,
     /// The place behind which the file has nothing more, in the scan's direction.
     end: Place,
@@ -218,7 +224,19 @@ impl Scan {
             found.rows = take(&mut found.rows, usize::try_from(*left).unwrap_or(usize::MAX));
             *left -= count(&found.rows) as u64;
         }
-        open.found = (!found.rows.is_empty()).then_some(found);
+        if let Some(few) = open.few.take() {
+            found.rows =
+                if is_ascending { joined(few.rows, found.rows) } else { joined(found.rows, few.rows) };
+        }
+        let next = if is_ascending { open.pieces.front() } else { open.pieces.back() };
+        let goes_on = next.is_some_and(|next| next.row_group == row_group) && self.left != Some(0);
+        if found.rows.is_empty() {
+            return Ok(());
+        }
+        match goes_on && count(&found.rows) < FEW_ROWS {
+            true => open.few = Some(found),
+            false => open.found = Some(found),
+        }
         Ok(())
     }
 
@@ -286,18 +304,18 @@ impl Scan {
             None => (0..footer.reader.parquet_schema().num_columns()).collect(),
             Some(names) => names.iter().filter_map(|name| footer.column(name)).collect(),
         };
-        Ok(Open { source, footer, columns, pieces: pieces.into(), found: None, rows: None, end })
+        Ok(Open { source, footer, columns, pieces: pieces.into(), found: None, few: None, rows: None, end })
     }
 }
 
 impl Open {
     /// Whether nothing that was found is still to be handed out.
     fn is_idle(&self) -> bool {
-        self.found.is_none() && self.rows.is_none()
+        self.found.is_none() && self.few.is_none() && self.rows.is_none()
     }
 
     fn decoder(&self, piece: &Piece) -> Result<Rows, DatasetError> {
-        Rows::new(&self.source, &self.footer, piece, &self.columns, BATCH_ROWS)
+        Rows::new(&self.source, &self.footer.reader, piece, &self.columns, BATCH_ROWS)
     }
 }
 
