@@ -21,6 +21,7 @@ mod stub;
 
 mod process;
 
+mod api;
 mod cluster;
 mod configuration;
 mod golden;
