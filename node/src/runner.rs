@@ -153,6 +153,7 @@ impl Node {
             refetch_after: REFETCH_AFTER,
             limits,
             state: Some(state.clone()),
+            feed: None,
             metrics: readiness.metrics.clone(),
             clock: Arc::new(readiness.clock),
             places: Places::default(),
