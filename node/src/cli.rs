@@ -2,6 +2,7 @@
 
 mod certs;
 mod inspection;
+mod token;
 
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
@@ -16,6 +17,7 @@ pub(crate) use inspection::{
     DrainArgs, InspectArgs, LogsArgs, NodesArgs, PipelineArgs, ProofOfWho, PsArgs, PsOrder, TargetArgs,
     TopArgs, TreeArgs,
 };
+pub(crate) use token::TokenArgs;
 
 /// Stellar ledgers into exact token-transfer events.
 #[derive(Debug, Parser)]
@@ -81,6 +83,8 @@ pub(crate) enum Command {
     Top(TopArgs),
     /// Make certificates for a cluster: a private authority, and one for each node and operator.
     Certs(CertsArgs),
+    /// Make a token for somebody who asks a node over HTTP.
+    Token(TokenArgs),
     /// Check or print the configuration.
     Config(ConfigArgs),
     /// Kill an actor of a running node, as a fault would.
