@@ -69,6 +69,8 @@ pub(super) struct Connection<S> {
     /// The page that is being read from.
     page: Option<Arc<Page>>,
     loading: Option<BoxFuture<'static, Result<Arc<Page>, HistoryError>>>,
+    /// Others get their turn before it goes on.
+    rests: bool,
     /// No frame follows any more.
     is_closing: bool,
     /// Subscriptions as they were counted.
@@ -96,7 +98,7 @@ enum Woken {
     Ended,
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
     pub(super) fn new(io: S, hub: Arc<Hub>, settings: ConnectionSettings) -> Self {
         let tips = hub.tips();
         Self {
@@ -111,6 +113,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             frames: None,
             page: None,
             loading: None,
+            rests: false,
             is_closing: false,
             counted: 0,
             sent_since_tick: false,
@@ -134,6 +137,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             }
             if self.is_closing && self.out.is_none() {
                 break;
+            }
+            if std::mem::take(&mut self.rests) {
+                tokio::task::yield_now().await;
+                continue;
             }
             let is_over = match self.wait(&mut ticks).await {
                 Woken::Ended => true,
@@ -159,7 +166,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 return;
             }
         }
-        self.finish().await;
+        self.finish().boxed().await;
     }
 
     async fn wait(&mut self, ticks: &mut Interval) -> Woken {
@@ -199,9 +206,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             let owed = self.session.owed()?;
             empty_ledgers += 1;
             if empty_ledgers > EMPTY_LEDGERS_MAX {
-                // As if it were to be loaded: the task goes to the end of the runtime's queue, and then on.
-                let hub = self.hub.clone();
-                self.loading = Some(async move { yielded(hub.page(owed.ledger)).await }.boxed());
+                self.rests = true;
                 return None;
             }
             self.look(owed);
@@ -386,7 +391,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     }
 
     /// Ends the connection so that the other end sees what was sent: what it still sends is taken and not looked at.
-    async fn finish(mut self) {
+    async fn finish(&mut self) {
         let within = self.settings.tick;
         let ended = async {
             self.io.shutdown().await?;
@@ -407,12 +412,6 @@ impl<S> Drop for Connection<S> {
     fn drop(&mut self) {
         self.hub.counts.subscriptions.fetch_sub(self.counted, Ordering::Relaxed);
     }
-}
-
-/// Lets other tasks go first.
-async fn yielded<T>(then: impl Future<Output = T>) -> T {
-    tokio::task::yield_now().await;
-    then.await
 }
 
 /// Writes what is to be written, and takes what comes.

@@ -94,12 +94,17 @@ impl From {
         match cursor.next() {
             Some((next, _)) if tips.oldest().is_some_and(|oldest| next < oldest) => Err(refused(
                 "cursor_too_old",
-                format!("cursor {cursor}: events behind it are not here any more: begin at oldest or later, and mend what is missing"),
+                format!(
+                    "cursor {cursor}: events behind it are not here any more: begin at oldest or later, and mend what is missing"
+                ),
             )),
             Some(_) if cursor.ledger.0 <= limit => Ok(cursor),
             _ => Err(refused(
                 "cursor_ahead",
-                format!("cursor {cursor}: the newest ledger here is {}: is it of another network?", tip.ledger),
+                format!(
+                    "cursor {cursor}: the newest ledger here is {}: is it of another network?",
+                    tip.ledger
+                ),
             )),
         }
     }

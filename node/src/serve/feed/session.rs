@@ -150,7 +150,10 @@ impl Session {
         self.refusals += 1;
         let mut actions = vec![Action::Say(refusal.to_json())];
         if self.refusals >= REFUSALS_MAX {
-            actions.push(Action::Close { code: 1008, reason: "too many requests that make no sense".to_owned() });
+            actions.push(Action::Close {
+                code: 1008,
+                reason: "too many requests that make no sense".to_owned(),
+            });
         }
         actions
     }

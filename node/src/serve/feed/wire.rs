@@ -112,7 +112,12 @@ impl Decoder {
                     let (payload, rest) = bytes.split_at(count);
                     bytes = rest;
                     let target = if frame.is_control() { &mut self.control } else { &mut self.message };
-                    target.extend(payload.iter().enumerate().map(|(index, byte)| byte ^ frame.mask[(frame.at + index) % 4]));
+                    target.extend(
+                        payload
+                            .iter()
+                            .enumerate()
+                            .map(|(index, byte)| byte ^ frame.mask[(frame.at + index) % 4]),
+                    );
                     frame.at = (frame.at + count) % 4;
                     frame.remaining -= count as u64;
                     self.frame = Some(frame);
@@ -340,7 +345,10 @@ mod tests {
             assert_eq!(decode(End::Client, &frame, 5).unwrap(), expect);
             assert_eq!(decode(End::Server, &frame, 5).unwrap_err().code, 1002, "it is not masked");
         }
-        assert_eq!(Head::new(Opcode::Binary, 70_000, None).as_bytes(), [0x82, 127, 0, 0, 0, 0, 0, 1, 0x11, 0x70]);
+        assert_eq!(
+            Head::new(Opcode::Binary, 70_000, None).as_bytes(),
+            [0x82, 127, 0, 0, 0, 0, 0, 1, 0x11, 0x70]
+        );
     }
 
     #[test]
