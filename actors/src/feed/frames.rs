@@ -20,6 +20,7 @@ use orrery_schemas::{
 };
 
 use super::ledger::FeedLedger;
+use crate::columnar::at_rest;
 
 /// Most events of one frame: about 300 KB of JSON. A reader that goes away in the middle of a ledger goes on in it, and
 /// what a slow reader holds up stays small.
@@ -78,7 +79,11 @@ pub(super) fn frames(
         let cursor = Cursor { ledger: ledger.sequence(), event };
         let body = match format {
             Format::Json => json(ledger, &part, cursor).map_err(|error| wrong(error.to_string()))?,
-            Format::Arrow => arrow(&part).map_err(|error| wrong(error.to_string()))?,
+            Format::Arrow => {
+                // What comes from a processor has dictionaries, what comes from a file has not.
+                let part = at_rest(&part, &token_transfers_stored_schema()).map_err(wrong)?;
+                arrow(&part).map_err(|error| wrong(error.to_string()))?
+            }
         };
         frames.push(Frame { body: body.into(), cursor, count: part.num_rows() });
     }

@@ -5,10 +5,7 @@ use std::sync::Arc;
 use orrery_actors::dataset::Dataset;
 use orrery_actors::envelope::EventBatch;
 use orrery_actors::feed::{FRAME_EVENTS_MAX, Format, Frame, History, Hub, HubLimits, Look, StoredHistory};
-use orrery_schemas::{
-    Cursor, EventFilter, LedgerSequence, TokenTransfer, TokenTransferBatchBuilder,
-    token_transfers_stored_schema,
-};
+use orrery_schemas::{Cursor, EventFilter, LedgerSequence, TokenTransfer, TokenTransferBatchBuilder};
 use serde_json::Value;
 
 use crate::made::{START, events, fill, hash, ledger, memory, settings};
@@ -18,15 +15,8 @@ use crate::rows;
 fn batch(range: std::ops::RangeInclusive<u32>) -> EventBatch {
     let mut builder = TokenTransferBatchBuilder::with_capacity(16);
     range.clone().for_each(|sequence| builder.append(&events(sequence)).unwrap());
-    let rows = stored(&builder.finish().unwrap());
+    let rows = builder.finish().unwrap();
     EventBatch { ledgers: range.map(ledger).collect(), rows, trace: tracing::Span::none() }
-}
-
-fn stored(rows: &arrow::array::RecordBatch) -> arrow::array::RecordBatch {
-    let schema = token_transfers_stored_schema();
-    let columns = rows.columns().iter().zip(schema.fields());
-    let columns = columns.map(|(column, field)| arrow::compute::cast(column, field.data_type()).unwrap());
-    arrow::array::RecordBatch::try_new(schema.clone(), columns.collect()).unwrap()
 }
 
 /// All that can be read behind a cursor, frame by frame, and where the reader stands then.
@@ -216,7 +206,7 @@ fn a_ledger_of_many_events_is_several_frames_whose_cursors_go_on_inside_it() {
     builder.append(&rows).unwrap();
     let head = orrery_schemas::Ledger { event_count: 1_203, ..ledger(77) };
     let hub = Hub::new(HubLimits::default());
-    let rows_of = stored(&builder.finish().unwrap());
+    let rows_of = builder.finish().unwrap();
     hub.offer(&EventBatch { ledgers: vec![head], rows: rows_of, trace: tracing::Span::none() });
     let Look::Here(found) = hub.look(LedgerSequence(77)) else { panic!("77 is not in memory") };
     let wanted = hub.wanted(EventFilter::default());
@@ -234,22 +224,23 @@ fn a_ledger_of_many_events_is_several_frames_whose_cursors_go_on_inside_it() {
     check(1_203, &[]);
 }
 
-#[test]
-fn an_arrow_frame_is_a_stream_whose_schema_names_subscription_and_cursor() {
-    let hub = Hub::new(HubLimits::default());
-    hub.offer(&batch(16..=16));
-    let Look::Here(found) = hub.look(LedgerSequence(16)) else { panic!("16 is not in memory") };
-    let frames = hub.frames(&found, &hub.wanted(EventFilter::default()), Format::Arrow, 0).unwrap();
-    let [frame] = &frames[..] else { panic!("{frames:?}") };
-    let head = orrery_actors::feed::arrow_head("mine", frame.cursor).unwrap();
-    let stream = [&head[..], &frame.body[..]].concat();
-    let mut reader = arrow::ipc::reader::StreamReader::try_new(&stream[..], None).unwrap();
-    let metadata = reader.schema().metadata().clone();
-    assert_eq!(
-        (metadata["orrery.feed.id"].as_str(), metadata["orrery.feed.cursor"].as_str()),
-        ("mine", "16")
-    );
-    let rows = reader.next().unwrap().unwrap();
-    assert_eq!(orrery_schemas::token_transfers_from_batch(&rows).unwrap(), events(16));
-    assert!(reader.next().is_none());
+#[tokio::test]
+async fn an_arrow_frame_is_a_stream_whose_schema_names_subscription_and_cursor() {
+    let hub = over(15, HubLimits::default()).await;
+    hub.offer(&batch(16..=17));
+    let page = hub.page(LedgerSequence(14)).await.unwrap();
+    let Look::Here(in_memory) = hub.look(LedgerSequence(16)) else { panic!("16 is not in memory") };
+    for found in [page.get(LedgerSequence(14)).unwrap(), &in_memory] {
+        let frames = hub.frames(found, &hub.wanted(EventFilter::default()), Format::Arrow, 0).unwrap();
+        let [frame] = &frames[..] else { panic!("{frames:?}") };
+        let head = orrery_actors::feed::arrow_head("mine", frame.cursor).unwrap();
+        let stream = [&head[..], &frame.body[..]].concat();
+        let mut reader = arrow::ipc::reader::StreamReader::try_new(&stream[..], None).unwrap();
+        let metadata = reader.schema().metadata().clone();
+        let sequence = found.sequence().to_string();
+        assert_eq!((&*metadata["orrery.feed.id"], &*metadata["orrery.feed.cursor"]), ("mine", &*sequence));
+        let rows = reader.next().unwrap().unwrap();
+        assert_eq!(orrery_schemas::token_transfers_from_batch(&rows).unwrap(), events(found.sequence().0));
+        assert!(reader.next().is_none());
+    }
 }
