@@ -4,7 +4,7 @@
 //! knows for each route who may call it; a route that says nothing of that cannot be written down.
 
 mod access;
-mod feed;
+pub(crate) mod feed;
 mod health;
 mod listener;
 mod patience;

@@ -356,9 +356,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
             self.queue.push_back(Outgoing::new(Opcode::Ping, Vec::new(), Vec::new()));
         }
         let tips = *self.tips.borrow();
-        if !std::mem::take(&mut self.sent_since_tick) && tips.is_known && self.frames.is_none() {
+        if !std::mem::take(&mut self.sent_since_tick) && self.frames.is_none() {
             let heartbeat = self.session.heartbeat(&tips, (self.settings.now_ms)());
-            self.queue.push_back(Outgoing::text(heartbeat));
+            self.queue.extend(heartbeat.map(Outgoing::text));
         }
         false
     }

@@ -248,20 +248,24 @@ impl Session {
     /// A heartbeat, if the reader is owed one before anything else: the tip has moved, and whatever is live has all of it.
     pub(super) fn heartbeat_if_due(&mut self, tips: &Tips, now_ms: u64) -> Option<String> {
         let tip = tips.tip_cursor();
-        let is_due = self.told != Some(tip) && tips.is_known && tips.next().is_some();
+        let is_due = self.told != Some(tip);
         let is_served = |subscription: &Subscription| !subscription.is_live || subscription.waits;
-        (is_due && self.subscriptions.iter().all(is_served)).then(|| self.heartbeat(tips, now_ms))
+        (is_due && self.subscriptions.iter().all(is_served)).then(|| self.heartbeat(tips, now_ms)).flatten()
     }
 
-    /// A heartbeat.
-    pub(super) fn heartbeat(&mut self, tips: &Tips, now_ms: u64) -> String {
+    /// A heartbeat; none while it would be about nothing, or before a subscription that does not stand yet.
+    pub(super) fn heartbeat(&mut self, tips: &Tips, now_ms: u64) -> Option<String> {
         let tip = tips.tip_cursor();
+        let stand = self.subscriptions.iter().all(|subscription| subscription.cursor().is_some());
+        if self.subscriptions.is_empty() || !stand {
+            return None;
+        }
         self.told = Some(tip);
         let behind = self.subscriptions.iter().filter_map(|subscription| {
             let cursor = subscription.cursor().filter(|cursor| *cursor < tip)?;
             Some((subscription.id.as_str(), cursor))
         });
-        heartbeat(tips, now_ms, behind)
+        Some(heartbeat(tips, now_ms, behind))
     }
 
     /// The name of a subscription, if it is still there.
