@@ -65,6 +65,8 @@ pub(crate) enum Command {
     Quarantine(QuarantineArgs),
     /// What supervisors restarted, and why; newest last, also of lives of the node before this one.
     Restarts(RestartsArgs),
+    /// What operators told a node, newest last, and whether the record is whole.
+    Audit(AuditArgs),
     /// Stop a pipeline until it is resumed.
     Park(PipelineArgs),
     /// Start a parked pipeline.
@@ -384,6 +386,12 @@ pub(crate) struct RestartsArgs {
     /// The newest so many.
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub(crate) last: u32,
+    #[command(flatten)]
+    pub(crate) node: DataDirArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AuditArgs {
     #[command(flatten)]
     pub(crate) node: DataDirArgs,
 }

@@ -1,5 +1,6 @@
 //! `orrery`: the command line. Boot order only; each command is a file in `commands/`.
 
+mod audit;
 mod cli;
 mod commands;
 mod config;
@@ -7,6 +8,7 @@ mod settings;
 mod opening;
 mod parked;
 mod runner;
+mod threads;
 mod serve;
 mod tail;
 mod cluster;
@@ -65,6 +67,7 @@ fn run(cli: Cli, console: &Console) -> Result<(), Failure> {
         Command::Drain(args) => commands::drain::run(&args, console),
         Command::Top(args) => commands::top::run(&args, console),
         Command::Certs(args) => commands::certs::run(&args, console),
+        Command::Audit(args) => commands::audit::run(&args, console),
         Command::Token(args) => commands::token::run(&args, console),
         Command::Config(args) => commands::config::run(&args, console),
         #[cfg(debug_assertions)]

@@ -11,13 +11,16 @@ use orrery_actors::exchange::ExchangeCounts;
 use orrery_actors::feed::{History, StoredHistory};
 use orrery_actors::pipeline::Places;
 use orrery_actors::pipeline::supervised::{PipelineLimits, SupervisedPipeline};
-use orrery_actors::source::{AtTip, WORKER_STACK_BYTES};
+use orrery_actors::source::AtTip;
 use orrery_schemas::LedgerSequence;
 use orrery_supervisor::{
     ChildSpec, EndWhen, ExitReason, Restart, RestartIntensity, Strategy, SupervisorHandle, SupervisorSpec,
     SystemClock,
 };
 
+use tokio::runtime::Handle;
+
+use crate::audit::Audit;
 use crate::cluster::{Assignee, ClusterNode, Served};
 use crate::control::{self, Control};
 use crate::environment;
@@ -69,35 +72,14 @@ pub(crate) struct Node {
     pub(crate) settings: Settings,
     pub(crate) readiness: Arc<Readiness>,
     pub(crate) state: NodeState,
+    pub(crate) audit: Arc<Audit>,
+    /// Threads for bulk work.
+    working: Handle,
     /// First and last ledger of this run; the last is `None` without an end.
     pub(crate) range: (LedgerSequence, Option<LedgerSequence>),
     pipeline: SupervisedPipeline,
     goal: Goal,
     cluster: Option<ClusterNode>,
-}
-
-/// Threads beside the runtime's own, where the configuration does not say: more than the sums of all queues ask for.
-const BLOCKING_THREADS_MAX: usize = 512;
-
-/// A runtime for what needs none of a node's settings.
-pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
-    runtime_with(BLOCKING_THREADS_MAX)
-}
-
-/// A node's runtime.
-pub(crate) fn node_runtime(settings: &Settings) -> Result<tokio::runtime::Runtime, Failure> {
-    runtime_with(settings.blocking_threads.map_or(BLOCKING_THREADS_MAX, |count| count.get() as usize))
-}
-
-/// A runtime whose threads may decode the deepest ledger. One blocking thread is enough: none waits for another.
-fn runtime_with(blocking_threads: usize) -> Result<tokio::runtime::Runtime, Failure> {
-    tokio::runtime::Builder::new_multi_thread()
-        .max_blocking_threads(blocking_threads)
-        .thread_stack_size(WORKER_STACK_BYTES)
-        .thread_name("orrery")
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::Unavailable(format!("start threads: {error}")))
 }
 
 /// The dataset as readers of the feed see it.
@@ -133,6 +115,8 @@ impl Node {
         settings: Settings,
         goal: Goal,
         readiness: Arc<Readiness>,
+        audit: Arc<Audit>,
+        working: Handle,
     ) -> Result<Self, Failure> {
         let state = NodeState::open(&settings.data_dir)?;
         state.keep_open();
@@ -173,7 +157,7 @@ impl Node {
             Some(cluster) => Some(ClusterNode::start(cluster, &pipeline).await?),
             None => None,
         };
-        Ok(Self { settings, readiness, state, range, pipeline, goal, cluster })
+        Ok(Self { settings, readiness, state, audit, working, range, pipeline, goal, cluster })
     }
 
     /// Runs until every ledger of the range is durable, or `interrupted`, or it cannot go on. `watch` is polled beside it.
@@ -337,10 +321,11 @@ impl Node {
         let child = ChildSpec::supervisor(spec).restart(Restart::Transient);
         let pipelines =
             SupervisorSpec::new("pipelines", Strategy::OneForOne, intensity).end_when(ends).child(child);
-        let pipelines = ChildSpec::supervisor(pipelines).restart(Restart::Transient);
+        let pipelines = ChildSpec::supervisor(pipelines).restart(Restart::Transient).on(self.working.clone());
         let node = SupervisorSpec::new("node", Strategy::OneForOne, intensity).end_when(ends);
         let Some(cluster) = &self.cluster else { return Ok(node.child(pipelines)) };
-        let node = node.child(cluster.child(intensity, &self.pipeline)).child(pipelines);
+        let node =
+            node.child(cluster.child(intensity, &self.pipeline, &self.audit, &self.working)).child(pipelines);
         Ok(cluster.coordinator(&self.pipeline, self.range.1).into_iter().fold(node, SupervisorSpec::child))
     }
 }

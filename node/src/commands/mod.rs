@@ -1,6 +1,7 @@
 //! One file a command: reads its arguments, does its work, says what it did.
 
 pub(crate) mod asked;
+pub(crate) mod audit;
 pub(crate) mod backfill;
 pub(crate) mod certs;
 pub(crate) mod compact;

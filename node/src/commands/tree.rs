@@ -11,21 +11,21 @@ use crate::inspect::{
     Cluster, Columns, Snapshot, Target, bytes, draw_tree, number, remarks, restarts, roles, rows, seconds,
     sort,
 };
-use crate::{runner, wall_clock};
+use crate::{threads, wall_clock};
 
 /// Between the two looks that give rates: objects come in bursts.
 const LOOK_FOR: Duration = Duration::from_millis(700);
 
 /// Draws the tree.
 pub(crate) fn tree(args: &TreeArgs, console: &Console) -> Result<(), Failure> {
-    let (_, snapshot) = runner::runtime()?.block_on(look_twice(&args.target))?;
+    let (_, snapshot) = threads::runtime()?.block_on(look_twice(&args.target))?;
     console.text(draw_tree(&snapshot).join("\n"))?;
     console.json(&value(&snapshot)?)
 }
 
 /// Lists actors.
 pub(crate) fn ps(args: &PsArgs, console: &Console) -> Result<(), Failure> {
-    let (_, snapshot) = runner::runtime()?.block_on(look_twice(&args.target))?;
+    let (_, snapshot) = threads::runtime()?.block_on(look_twice(&args.target))?;
     let mut listed = rows(&snapshot);
     if let Some(order) = args.sort {
         sort(&mut listed, order);
@@ -51,7 +51,7 @@ pub(crate) fn ps(args: &PsArgs, console: &Console) -> Result<(), Failure> {
 
 /// Lists nodes.
 pub(crate) fn nodes(args: &NodesArgs, console: &Console) -> Result<(), Failure> {
-    let snapshot = runner::runtime()?.block_on(async {
+    let snapshot = threads::runtime()?.block_on(async {
         let cluster = Cluster::new(&args.cluster, &args.proof).await?;
         cluster.look("nodes").await
     })?;

@@ -256,7 +256,7 @@ async fn answer(raw: Raw, router: &Router, gatekeeper: &Gatekeeper) -> Response 
 async fn handled(raw: Raw, router: &Router, gatekeeper: &Gatekeeper) -> Result<Response, Problem> {
     let path = raw.path.as_str().to_owned();
     let (endpoint, path_values) = router.find(&raw.method, &path)?;
-    let principal = gatekeeper.admit(endpoint.access, &raw.headers, raw.peer.0).await?;
+    let principal = gatekeeper.admit(endpoint.access, endpoint.path, &raw.headers, raw.peer.0).await?;
     let has_body = !matches!(raw.method, Method::GET | Method::HEAD);
     let mut request = Request {
         query: pairs(&raw.query)?,

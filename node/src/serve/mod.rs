@@ -20,6 +20,7 @@ use futures::FutureExt;
 use futures::future::{BoxFuture, pending, select_all};
 use metrics_exporter_prometheus::PrometheusHandle;
 
+use crate::audit::Audit;
 use crate::exit::Failure;
 use crate::readiness::Readiness;
 use crate::settings::Settings;
@@ -36,12 +37,13 @@ use router::Router;
 pub(crate) struct Api {
     readiness: Arc<Readiness>,
     metrics: PrometheusHandle,
+    audit: Arc<Audit>,
 }
 
 impl Api {
     /// Of a node that begins.
-    pub(crate) fn new(readiness: Arc<Readiness>, metrics: PrometheusHandle) -> Arc<Self> {
-        Arc::new(Self { readiness, metrics })
+    pub(crate) fn new(readiness: Arc<Readiness>, metrics: PrometheusHandle, audit: Arc<Audit>) -> Arc<Self> {
+        Arc::new(Self { readiness, metrics, audit })
     }
 }
 
@@ -92,7 +94,7 @@ pub(crate) async fn beside<T>(
     work: impl Future<Output = Result<T, Failure>>,
 ) -> Result<T, Failure> {
     let mut served: Vec<BoxFuture<'_, ()>> = vec![pending().boxed()];
-    let gatekeeper = Gatekeeper::new(&settings.access);
+    let gatekeeper = Gatekeeper::new(&settings.access, &api.audit);
     if let Some(address) = settings.public {
         let feed = Feed::new(api.readiness.feed.clone(), settings.readers());
         let mut endpoints = health::endpoints(&api);

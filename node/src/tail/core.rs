@@ -155,18 +155,33 @@ fn place(event: &TokenTransfer) -> Cursor {
 
 #[cfg(test)]
 mod tests {
+    use orrery_schemas::{CloseTime, ContractId, Hash32, Kind, OpType, Toid};
+
     use super::*;
 
     /// An event as the server writes it.
     fn event(ledger: u32, index: u32) -> Value {
-        json!({
-            "ledger_sequence": ledger, "closed_at": "2024-09-02T10:50:19Z", "tx_hash": "ab".repeat(32), "tx_index": 1,
-            "op_index": index + 1, "event_index": 0, "ledger_event_index": index,
-            "event_id": format!("{:019}-0000000000", (u64::from(ledger) << 32) | (1 << 12) | u64::from(index + 1)),
-            "kind": "transfer", "op_type": "payment", "contract_id": "CDLZFC3SYJYDZT7K67VZ75HPJVIEUVNIXF47ZG2FB2RMQQVU2HHGCYSC",
-            "asset": "native", "asset_code": "native", "asset_issuer": null, "from": null, "to": null, "amount": "5",
-            "to_muxed_id": null, "to_memo_text": null, "to_memo_hash": null, "tx_successful": true
-        })
+        let ledger_sequence = LedgerSequence(ledger);
+        let event = TokenTransfer {
+            ledger_sequence,
+            closed_at: CloseTime::from_unix_seconds(1_725_274_219).unwrap(),
+            tx_hash: Hash32::ZERO,
+            tx_index: 1,
+            op_index: Some(index + 1),
+            event_index: 0,
+            ledger_event_index: index,
+            toid: Toid::new(ledger_sequence, 1, Some(index + 1)).unwrap(),
+            kind: Kind::Transfer,
+            op_type: Some(OpType::ALL[0]),
+            contract_id: ContractId([7; 32]),
+            asset: None,
+            from: None,
+            to: None,
+            amount: 5,
+            to_muxed: None,
+            tx_successful: true,
+        };
+        serde_json::to_value(event).unwrap()
     }
 
     fn events(cursor: &str, places: &[(u32, u32)]) -> Value {

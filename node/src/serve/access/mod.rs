@@ -21,6 +21,8 @@ pub(crate) use signed_token::Oidc;
 pub(crate) use token::{HashedToken, new_token};
 
 use super::problem::Problem;
+use crate::audit::Audit;
+use crate::audit::chain::Note;
 use crate::config::HttpConfig;
 use crate::exit::Failure;
 use crate::settings::wrong;
@@ -80,11 +82,11 @@ impl AccessSettings {
 }
 
 /// Decides of each request whether it is answered.
-#[derive(Debug)]
 pub(crate) struct Gatekeeper {
     settings: AccessSettings,
     signed: Option<SignedTokens>,
     quota: Option<Quota>,
+    audit: Arc<Audit>,
 }
 
 /// Says who made a request that was let in.
@@ -92,29 +94,51 @@ pub(crate) type Admitted = Result<Principal, Problem>;
 
 impl Gatekeeper {
     /// Of these settings.
-    pub(crate) fn new(settings: &AccessSettings) -> Arc<Self> {
+    pub(crate) fn new(settings: &AccessSettings, audit: &Arc<Audit>) -> Arc<Self> {
         let signed = settings.oidc.clone().map(SignedTokens::new);
         let quota = Quota::new(settings.requests_per_second, settings.burst);
-        Arc::new(Self { settings: settings.clone(), signed, quota })
+        Arc::new(Self { settings: settings.clone(), signed, quota, audit: audit.clone() })
     }
 
-    /// Lets a request pass, or says why not.
+    /// Lets a request pass, or says why not; that somebody was not let is noted. `what` is the endpoint.
     ///
     /// # Errors
     ///
     /// 401 without a token that holds, 403 if it does not suffice or the page is a stranger's, 429 for too many requests.
-    pub(crate) async fn admit(&self, access: Access, headers: &HeaderMap, peer: SocketAddr) -> Admitted {
+    pub(crate) async fn admit(
+        &self,
+        access: Access,
+        what: &str,
+        headers: &HeaderMap,
+        peer: SocketAddr,
+    ) -> Admitted {
         // Probes come from few addresses, and tell their askers what to do: they are never held up.
         let Access::Of(needed) = access else { return Ok(Principal::anonymous(None)) };
         // Before what is said is looked at, which costs more than to count.
         self.within_quota(&format!("address {}", network_of(peer.ip())))?;
+        let (who, refused) = match self.principal(headers, peer.ip()).await {
+            Ok(principal) => match self.let_in(&principal, needed, headers) {
+                Ok(()) => return Ok(principal),
+                Err(problem) => (principal.name, problem),
+            },
+            Err(problem) => (String::new(), problem),
+        };
+        if matches!(refused.status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
+            let (via, action) = (format!("http {peer}"), "refused".to_owned());
+            let (target, outcome) = (what.to_owned(), refused.detail.clone());
+            self.audit.note(Note { who, via, action, target, outcome, is_refusal: true }).await;
+        }
+        Err(refused)
+    }
+
+    /// Whether somebody may do what needs a role, and from the page that they came from.
+    fn let_in(&self, principal: &Principal, needed: Role, headers: &HeaderMap) -> Result<(), Problem> {
         if let Some(origin) = headers.get(ORIGIN)
             && !self.settings.origins.allow(origin, headers)
         {
             let detail = "pages of this origin may not ask here: add it to http.origins";
             return Err(Problem::new(StatusCode::FORBIDDEN, "foreign_origin", detail));
         }
-        let principal = self.principal(headers, peer.ip()).await?;
         if principal.role < Some(needed) {
             let detail = match principal.role {
                 None if principal.is_anonymous() => {
@@ -126,10 +150,10 @@ impl Gatekeeper {
             };
             return Err(Problem::new(StatusCode::FORBIDDEN, "forbidden", detail));
         }
-        if !principal.is_anonymous() {
-            self.within_quota(&principal.name)?;
+        match principal.is_anonymous() {
+            true => Ok(()),
+            false => self.within_quota(&principal.name),
         }
-        Ok(principal)
     }
 
     async fn principal(&self, headers: &HeaderMap, peer: IpAddr) -> Admitted {

@@ -1,4 +1,5 @@
 use std::net::Ipv4Addr;
+use std::path::Path;
 
 use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
 use aws_lc_rs::rand::SystemRandom;
@@ -19,7 +20,7 @@ const HERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 4711);
 const ELSEWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7)), 4711);
 
 fn gatekeeper(config: &HttpConfig) -> Arc<Gatekeeper> {
-    Gatekeeper::new(&AccessSettings::new(config).unwrap())
+    Gatekeeper::new(&AccessSettings::new(config).unwrap(), &Audit::new(Path::new("/dev/null/none")))
 }
 
 fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
@@ -27,7 +28,7 @@ fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
 }
 
 async fn status(keeper: &Gatekeeper, needed: Role, peer: SocketAddr, sent: &[(&'static str, &str)]) -> u16 {
-    let admitted = keeper.admit(Access::Of(needed), &headers(sent), peer).await;
+    let admitted = keeper.admit(Access::Of(needed), "/v1/x", &headers(sent), peer).await;
     admitted.map_or_else(|problem| problem.status.as_u16(), |_| 200)
 }
 
@@ -65,7 +66,7 @@ async fn whoever_says_nothing_may_do_what_is_configured() {
     let check = async |anonymous: &str, peer, needed, expect| {
         let keeper = gatekeeper(&HttpConfig { anonymous: anonymous.to_owned(), ..HttpConfig::default() });
         assert_eq!(status(&keeper, needed, peer, &[]).await, expect, "{anonymous} {peer} {needed}");
-        assert!(keeper.admit(Access::Open, &HeaderMap::new(), peer).await.is_ok());
+        assert!(keeper.admit(Access::Open, "/", &HeaderMap::new(), peer).await.is_ok());
     };
     check("loopback", HERE, Role::Viewer, 200).await;
     check("loopback", ELSEWHERE, Role::Viewer, 401).await;
@@ -89,7 +90,7 @@ async fn a_token_that_is_none_is_refused_also_where_none_is_needed() {
     }
     let mut twice = headers(&[("authorization", &format!("Bearer {good}"))]);
     twice.append("authorization", HeaderValue::from_str(&format!("Bearer {good}")).unwrap());
-    assert!(keeper.admit(Access::Of(Role::Viewer), &twice, HERE).await.is_err());
+    assert!(keeper.admit(Access::Of(Role::Viewer), "/v1/x", &twice, HERE).await.is_err());
 }
 
 #[tokio::test]
@@ -121,7 +122,7 @@ async fn who_asks_too_often_is_told_when_to_go_on_and_nobody_else_waits() {
     let bearer = [(bearer[0].0, bearer[0].1.as_str())];
     let other = SocketAddr::from(([127, 0, 0, 2], 1));
     assert_eq!(status(&keeper, Role::Viewer, other, &bearer).await, 200);
-    let problem = keeper.admit(Access::Of(Role::Viewer), &HeaderMap::new(), HERE).await.unwrap_err();
+    let problem = keeper.admit(Access::Of(Role::Viewer), "/v1/x", &HeaderMap::new(), HERE).await.unwrap_err();
     assert!(problem.detail.starts_with("address 127.0.0.1 asks too often: go on in "), "{}", problem.detail);
 }
 
@@ -222,7 +223,7 @@ fn with_provider(provider: &Provider) -> (Arc<Gatekeeper>, tempfile::TempDir) {
 
 async fn admitted(keeper: &Gatekeeper, token: &str) -> Admitted {
     let sent = headers(&[("authorization", &format!("Bearer {token}"))]);
-    keeper.admit(Access::Of(Role::Viewer), &sent, ELSEWHERE).await
+    keeper.admit(Access::Of(Role::Viewer), "/v1/x", &sent, ELSEWHERE).await
 }
 
 #[tokio::test]
