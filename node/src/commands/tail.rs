@@ -11,7 +11,7 @@ use crate::console::Console;
 use crate::environment;
 use crate::exit::Failure;
 use crate::tail::{Begin, Closed, Core, End, Heard, Next, Server, human};
-use crate::{interrupt, runner};
+use crate::{interrupt, runner, threads};
 
 /// Variable with the token: arguments can be read by everybody on the machine.
 const TOKEN: &str = "ORRERY_TOKEN";
@@ -23,7 +23,7 @@ const BACKOFF_CAP: Duration = Duration::from_secs(10);
 /// Prints events until Ctrl-C, or until `--to`. Says where it was when it ends.
 pub(crate) fn run(args: &TailArgs, console: &Console) -> Result<(), Failure> {
     let mut tail = Tail::new(args, console)?;
-    let runtime = runner::runtime()?;
+    let runtime = threads::runtime()?;
     let interrupted = interrupt::wait()?;
     let ended = runtime.block_on(async {
         tokio::select! {

@@ -20,9 +20,11 @@ mod seaweed;
 mod stub;
 
 mod process;
+mod reader;
 
 mod cluster;
 mod configuration;
+mod feed;
 mod golden;
 mod inspection;
 mod interrupts;
