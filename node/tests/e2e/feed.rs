@@ -31,9 +31,9 @@ impl Served {
     }
 
     fn start(&mut self) {
-        let (dataset, last) = (self.home.url("dataset"), self.last.to_string());
+        let dataset = self.home.url("dataset");
         let fixed = ["run", "--source", &self.source, "--dataset", &dataset, "--http", &self.address];
-        let more = ["--from", "genesis", "--to", &last, "--grid", "2:8"];
+        let more = ["--from", "genesis", "--grid", "2:8"];
         self.node = Some(self.home.start(&[&fixed[..], &more].concat(), &[]));
     }
 
@@ -243,7 +243,7 @@ fn server_sent_events_carry_the_cursor_that_goes_on() {
     while seen.len() < expected.len() {
         let mut stream = std::net::TcpStream::connect(&served.address).unwrap();
         let (host, id) = (&served.address, if last.is_empty() { "oldest".to_owned() } else { last.clone() });
-        write!(stream, "GET /v1/feed.sse HTTP/1.1\r\nHost: {host}\r\nLast-Event-ID: {id}\r\n\r\n").unwrap();
+        write!(stream, "GET /v1/feed.sse HTTP/1.0\r\nHost: {host}\r\nLast-Event-ID: {id}\r\n\r\n").unwrap();
         let mut lines = std::io::BufRead::lines(std::io::BufReader::new(stream)).map_while(Result::ok);
         let mut id = String::new();
         // Three frames a connection, and then it is dropped.

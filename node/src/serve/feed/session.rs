@@ -86,8 +86,8 @@ pub(super) struct Session {
     next_key: u32,
     /// Position in the list of the one that is served next.
     turn: usize,
-    /// The tip that the reader was told last.
-    told: Option<Cursor>,
+    /// The tip that the reader was told last, and whether something was still behind it.
+    told: Option<(Cursor, bool)>,
     refusals: u32,
     messages: u32,
 }
@@ -248,7 +248,9 @@ impl Session {
     /// A heartbeat, if the reader is owed one before anything else: the tip has moved, and whatever is live has all of it.
     pub(super) fn heartbeat_if_due(&mut self, tips: &Tips, now_ms: u64) -> Option<String> {
         let tip = tips.tip_cursor();
-        let is_due = self.told != Some(tip);
+        let is_behind = self.subscriptions.iter().any(|subscription| subscription.cursor() < Some(tip));
+        // Also when what was behind has come there: a reader whose filter matches little moves on by heartbeats alone.
+        let is_due = self.told != Some((tip, is_behind));
         let is_served = |subscription: &Subscription| !subscription.is_live || subscription.waits;
         (is_due && self.subscriptions.iter().all(is_served)).then(|| self.heartbeat(tips, now_ms)).flatten()
     }
@@ -260,12 +262,16 @@ impl Session {
         if self.subscriptions.is_empty() || !stand {
             return None;
         }
-        self.told = Some(tip);
-        let behind = self.subscriptions.iter().filter_map(|subscription| {
-            let cursor = subscription.cursor().filter(|cursor| *cursor < tip)?;
-            Some((subscription.id.as_str(), cursor))
-        });
-        Some(heartbeat(tips, now_ms, behind))
+        let behind: Vec<_> = self
+            .subscriptions
+            .iter()
+            .filter_map(|subscription| {
+                let cursor = subscription.cursor().filter(|cursor| *cursor < tip)?;
+                Some((subscription.id.as_str(), cursor))
+            })
+            .collect();
+        self.told = Some((tip, !behind.is_empty()));
+        Some(heartbeat(tips, now_ms, behind.into_iter()))
     }
 
     /// The name of a subscription, if it is still there.

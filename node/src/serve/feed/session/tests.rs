@@ -190,6 +190,7 @@ fn heartbeats_follow_what_is_live_and_name_what_is_not_there_yet() {
     talk.step(Event::Waits { key: 1 });
     assert_eq!(talk.heartbeat(), beat("200", json!({ "b": "121:7" })));
     talk.sent(2, "200");
+    assert_eq!(talk.heartbeat(), Some(json!({ "type": "heartbeat", "tip": "200", "lag_ms": null })));
     talk.step(Event::Waits { key: 2 });
     talk.reach(tips(100, 202));
     talk.sent(1, "201");
