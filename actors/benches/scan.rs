@@ -10,7 +10,11 @@
 //! oha -n 20000 -c 32 --rand-regex-url 'http://127\.0\.0\.1:9464/v1/ledgers/[1-9][0-9]{3}'
 //! ```
 
-#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a bench prints, and ends where it cannot go on")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a bench prints, and ends where it cannot go on"
+)]
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -46,7 +50,11 @@ fn main() {
         let view = DatasetView::new(store, ViewLimits::default());
         view.refresh().await.unwrap();
         let snapshot = view.snapshot().expect("a dataset is there");
-        println!("{} events, {} ledgers", snapshot.rows(TableKind::TokenTransfers), snapshot.rows(TableKind::Ledgers));
+        println!(
+            "{} events, {} ledgers",
+            snapshot.rows(TableKind::TokenTransfers),
+            snapshot.rows(TableKind::Ledgers)
+        );
         let accounts = accounts(&view, &snapshot).await;
         println!("{} accounts", accounts.len());
         let (first, last) = (snapshot.first().0, snapshot.last().unwrap().0);

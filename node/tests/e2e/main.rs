@@ -20,10 +20,12 @@ mod seaweed;
 mod stub;
 
 mod process;
+mod reader;
 
 mod api;
 mod cluster;
 mod configuration;
+mod feed;
 mod golden;
 mod inspection;
 mod interrupts;
