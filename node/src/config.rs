@@ -35,8 +35,10 @@ pub(crate) struct NodeConfig {
     pub(crate) name: String,
     /// What it keeps for itself; nothing of it is needed to go on.
     pub(crate) data_dir: PathBuf,
-    /// Where health and metrics are served; empty for nowhere.
+    /// Where health, API, feed and page are served; empty for nowhere.
     pub(crate) http: String,
+    /// Where health and metrics are served; empty serves them with `http` if that is a loopback address.
+    pub(crate) admin: String,
     /// Seconds that sources or dataset may be away before `/readyz` says so.
     pub(crate) unready_after_seconds: u64,
     /// Seconds that a stop may take before what is left is killed.
@@ -137,6 +139,7 @@ impl Default for NodeConfig {
             name: "orrery".to_owned(),
             data_dir: "orrery-data".into(),
             http: String::new(),
+            admin: String::new(),
             unready_after_seconds: 60,
             stop_within_seconds: 60,
             blocking_threads: 0,

@@ -71,6 +71,11 @@ impl Readiness {
         *self.phase.lock().unwrap_or_else(PoisonError::into_inner) = phase;
     }
 
+    /// Whether sources and dataset were opened.
+    pub(crate) fn has_begun(&self) -> bool {
+        *self.phase.lock().unwrap_or_else(PoisonError::into_inner) != Phase::Starting
+    }
+
     /// Notes why the node does not do what a coordinator says now.
     pub(crate) fn refuse(&self, reason: String) {
         *self.refused.lock().unwrap_or_else(PoisonError::into_inner) = Some((reason, self.clock.now()));

@@ -24,6 +24,7 @@ pub(crate) struct Settings {
     pub(crate) name: String,
     pub(crate) data_dir: PathBuf,
     pub(crate) http: Option<SocketAddr>,
+    pub(crate) admin: Option<SocketAddr>,
     pub(crate) unready_after: Duration,
     pub(crate) stop_within: Duration,
     /// `None` takes the runtime's bound.
@@ -85,6 +86,7 @@ impl Settings {
             name: cluster.as_ref().map_or(node.name.as_str(), |cluster| cluster.name().as_str()).to_owned(),
             data_dir: node.data_dir.clone(),
             http: optional("node.http", &node.http)?,
+            admin: optional("node.admin", &node.admin)?,
             unready_after: Duration::from_secs(node.unready_after_seconds),
             stop_within: Duration::from_secs(node.stop_within_seconds),
             blocking_threads: NonZeroU32::new(node.blocking_threads),

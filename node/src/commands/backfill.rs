@@ -15,11 +15,12 @@ use crate::cli::NodeArgs;
 use crate::commands::config::layers;
 use crate::console::Console;
 use crate::exit::Failure;
+use crate::interrupt;
 use crate::readiness::Readiness;
 use crate::runner::{self, Ended, Goal, Node};
+use crate::serve::{self, Api, ServeSettings};
 use crate::settings::Settings;
 use crate::telemetry::Telemetry;
-use crate::{http, interrupt};
 
 /// How often the bar is drawn.
 const TICK: Duration = Duration::from_millis(200);
@@ -46,7 +47,8 @@ pub(crate) fn run(args: &NodeArgs, console: &Console) -> Result<(), Failure> {
     let interrupted = interrupt::wait()?;
     let clock = SystemClock::new();
     let readiness = Readiness::new(&settings);
-    let (address, served) = (settings.http, readiness.clone());
+    let served = ServeSettings::new(&settings);
+    let api = Api::new(readiness.clone(), telemetry.metrics());
     let work = async {
         let node = tokio::select! {
             node = Node::open(settings, Goal::Range(AtTip::Fail), readiness.clone()) => node?,
@@ -83,7 +85,7 @@ pub(crate) fn run(args: &NodeArgs, console: &Console) -> Result<(), Failure> {
         ])?;
         outcome
     };
-    runtime.block_on(http::beside(address, telemetry.metrics(), served, work))
+    runtime.block_on(serve::beside(served, api, work))
 }
 
 /// Draws the bar for ever.

@@ -7,11 +7,12 @@ use crate::cli::RunArgs;
 use crate::commands::config::cluster_layers;
 use crate::console::{Console, thousands};
 use crate::exit::Failure;
+use crate::interrupt;
 use crate::readiness::Readiness;
 use crate::runner::{self, Ended, Goal, Node};
+use crate::serve::{self, Api, ServeSettings};
 use crate::settings::Settings;
 use crate::telemetry::Telemetry;
-use crate::{http, interrupt};
 
 /// Ends by a signal, which is how it should, or when supervision gives up.
 pub(crate) fn run(args: &RunArgs, console: &Console) -> Result<(), Failure> {
@@ -21,7 +22,8 @@ pub(crate) fn run(args: &RunArgs, console: &Console) -> Result<(), Failure> {
     let runtime = runner::node_runtime(&settings)?;
     let interrupted = interrupt::wait()?;
     let readiness = Readiness::new(&settings);
-    let (address, served) = (settings.http, readiness.clone());
+    let served = ServeSettings::new(&settings);
+    let api = Api::new(readiness.clone(), telemetry.metrics());
     let work = async {
         let node = tokio::select! {
             node = Node::open(settings, Goal::Follow, readiness.clone()) => node?,
@@ -31,7 +33,7 @@ pub(crate) fn run(args: &RunArgs, console: &Console) -> Result<(), Failure> {
         tracing::info!(node = name, from, pipeline = node.settings.pipeline, "node starts");
         node.run(interrupted.clone().boxed(), std::future::pending().boxed()).await
     };
-    let ended = runtime.block_on(http::beside(address, telemetry.metrics(), served, work))?;
+    let ended = runtime.block_on(serve::beside(served, api, work))?;
     if ended == Ended::Drained {
         let durable = Some(readiness.metrics.counts().checkpoint).filter(|&durable| durable > 0);
         console.text(durable.map_or_else(

@@ -1,0 +1,48 @@
+//! What probes ask: `/healthz` (the process turns), `/startupz` (it has begun), `/readyz` (it does its work), `/metrics`.
+
+use std::sync::Arc;
+
+use warp::http::StatusCode;
+use warp::reply::{Reply, json, with_header, with_status};
+
+use super::Api;
+use super::access::Access;
+use super::router::Endpoint;
+
+/// Media type of the text form of Prometheus.
+const PROMETHEUS_TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// Open to whoever asks: a probe has no token.
+pub(super) fn endpoints(api: &Arc<Api>) -> Vec<Endpoint> {
+    let (ready, started) = (api.clone(), api.clone());
+    vec![
+        Endpoint::get("/healthz", Access::Open, "Whether the process turns", |_| async {
+            Ok("ok\n".into_response())
+        }),
+        Endpoint::get("/readyz", Access::Open, "Whether the node does its work, or why not", move |_| {
+            let (is_ready, answer) = ready.readiness.answer();
+            async move { Ok(with_status(json(&answer), status(is_ready)).into_response()) }
+        }),
+        Endpoint::get("/startupz", Access::Open, "Whether sources and dataset were opened", move |_| {
+            let has_begun = started.readiness.has_begun();
+            async move {
+                Ok(with_status(if has_begun { "ok\n" } else { "starting\n" }, status(has_begun))
+                    .into_response())
+            }
+        }),
+    ]
+}
+
+/// For the operator alone.
+pub(super) fn metrics(api: &Arc<Api>) -> Vec<Endpoint> {
+    let api = api.clone();
+    vec![Endpoint::get("/metrics", Access::Open, "Counts and gauges for Prometheus", move |_| {
+        api.metrics.run_upkeep();
+        let text = with_header(api.metrics.render(), "content-type", PROMETHEUS_TEXT);
+        async move { Ok(text.into_response()) }
+    })]
+}
+
+fn status(is_well: bool) -> StatusCode {
+    if is_well { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }
+}

@@ -1,0 +1,275 @@
+//! Connections: accepted up to a bound, each served by a task of its own that ends with the listener.
+//!
+//! HTTP/1.1 alone: what browsers and tools need of HTTP/2 here is nothing, and its attacks have nothing to attack.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::{Stream, StreamExt, TryStreamExt};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::{Id, JoinSet};
+use warp::http::{HeaderMap, HeaderValue, Method, header};
+use warp::hyper::server::conn::http1;
+use warp::hyper::upgrade::OnUpgrade;
+use warp::path::FullPath;
+use warp::reply::{Reply, Response};
+use warp::{Buf, Filter};
+
+use super::access::Gatekeeper;
+use super::patience::Patient;
+use super::problem::Problem;
+use super::request::{Request, pairs};
+use super::router::Router;
+use crate::exit::Failure;
+
+/// Time for the head of a request, from when the connection is there or its last answer was sent.
+const HEAD_WITHIN: Duration = Duration::from_secs(15);
+
+/// Time in which a client has to take some byte of an answer.
+const TAKE_WITHIN: Duration = Duration::from_secs(30);
+
+/// Bytes of a request's head, and of what is read ahead.
+const HEAD_BYTES_MAX: usize = 16 << 10;
+
+/// Headers of a request.
+const HEADERS_MAX: usize = 64;
+
+/// Bytes of a request's body.
+const BODY_BYTES_MAX: usize = 64 << 10;
+
+/// Accepting rests when the process has no file descriptor left: trying on would spin.
+const EXHAUSTED_PAUSE: Duration = Duration::from_millis(100);
+
+/// What a listener holds at most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ListenerLimits {
+    /// Connections; more wait to be accepted.
+    pub(crate) connections_max: usize,
+    /// Connections from one address; further ones are closed.
+    pub(crate) per_address_max: usize,
+}
+
+impl Default for ListenerLimits {
+    fn default() -> Self {
+        Self { connections_max: 20_000, per_address_max: 20_000 }
+    }
+}
+
+/// A socket that is listened on.
+pub(super) struct Listener {
+    socket: TcpListener,
+    address: SocketAddr,
+    limits: ListenerLimits,
+}
+
+/// Who sent a request.
+#[derive(Clone, Copy)]
+struct Peer(SocketAddr);
+
+impl Listener {
+    /// Listens at `address`, which `key` of the configuration names; port 0 is any that is free.
+    ///
+    /// # Errors
+    ///
+    /// The address is taken, or not of this machine.
+    pub(super) async fn bind(
+        key: &str,
+        address: SocketAddr,
+        limits: ListenerLimits,
+    ) -> Result<Self, Failure> {
+        let socket = TcpListener::bind(address).await.map_err(|error| {
+            Failure::Unavailable(format!("{key}: listen on {address}: {error}; give another"))
+        })?;
+        let address = socket.local_addr().unwrap_or(address);
+        Ok(Self { socket, address, limits })
+    }
+
+    /// Where it listens.
+    pub(super) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Answers requests for ever.
+    pub(super) async fn serve(self, router: Router, gatekeeper: Arc<Gatekeeper>) {
+        let router = Arc::new(router);
+        let mut tasks = JoinSet::new();
+        let mut held = Held::default();
+        loop {
+            let has_room = tasks.len() < self.limits.connections_max;
+            let accepted = tokio::select! {
+                ended = tasks.join_next_with_id(), if !tasks.is_empty() => {
+                    held.ended(ended.map(|ended| ended.map_or_else(|error| error.id(), |(id, ())| id)));
+                    continue;
+                }
+                accepted = self.socket.accept(), if has_room => accepted,
+            };
+            let (stream, peer) = match accepted {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    tracing::debug!(%error, "a connection was not accepted");
+                    tokio::time::sleep(EXHAUSTED_PAUSE).await;
+                    continue;
+                }
+            };
+            if held.of(peer.ip()) >= self.limits.per_address_max {
+                tracing::debug!(%peer, "closed: too many connections from there");
+                continue;
+            }
+            let id = tasks.spawn(connection(stream, peer, router.clone(), gatekeeper.clone())).id();
+            held.begun(id, peer.ip());
+        }
+    }
+}
+
+/// Connections of each address.
+#[derive(Default)]
+struct Held {
+    addresses: BTreeMap<IpAddr, usize>,
+    of_task: std::collections::HashMap<Id, IpAddr>,
+}
+
+impl Held {
+    fn of(&self, address: IpAddr) -> usize {
+        self.addresses.get(&address).copied().unwrap_or(0)
+    }
+
+    fn begun(&mut self, task: Id, address: IpAddr) {
+        *self.addresses.entry(address).or_default() += 1;
+        self.of_task.insert(task, address);
+    }
+
+    fn ended(&mut self, task: Option<Id>) {
+        let Some(address) = task.and_then(|task| self.of_task.remove(&task)) else { return };
+        if let Some(count) = self.addresses.get_mut(&address) {
+            *count -= 1;
+            if *count == 0 {
+                self.addresses.remove(&address);
+            }
+        }
+    }
+}
+
+/// Serves one connection until it is closed, or goes on in another protocol.
+async fn connection(stream: TcpStream, peer: SocketAddr, router: Arc<Router>, gatekeeper: Arc<Gatekeeper>) {
+    // Frames are small and each is whole: waiting for more would only be late.
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "a connection sends with delay");
+    }
+    let filter = requests().then(move |request| {
+        let (router, gatekeeper) = (router.clone(), gatekeeper.clone());
+        async move { answer(request, &router, &gatekeeper).await }
+    });
+    let service = TowerToHyperService::new(warp::service(filter));
+    let service = warp::hyper::service::service_fn(move |mut request: warp::hyper::Request<_>| {
+        request.extensions_mut().insert(Peer(peer));
+        warp::hyper::service::Service::call(&service, request)
+    });
+    let served = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_WITHIN)
+        .max_headers(HEADERS_MAX)
+        .max_buf_size(HEAD_BYTES_MAX)
+        .serve_connection(TokioIo::new(Patient::new(stream, TAKE_WITHIN)), service)
+        .with_upgrades();
+    if let Err(error) = served.await {
+        tracing::debug!(%peer, %error, "a connection ended badly");
+    }
+}
+
+/// A request before it is looked at.
+struct Raw {
+    method: Method,
+    path: FullPath,
+    query: String,
+    headers: HeaderMap,
+    peer: Peer,
+    upgrade: Option<OnUpgrade>,
+    body: std::pin::Pin<Box<dyn Stream<Item = Result<Bytes, warp::Error>> + Send>>,
+}
+
+/// Every request.
+fn requests() -> impl Filter<Extract = (Raw,), Error = warp::Rejection> + Clone {
+    let query = warp::query::raw().or(warp::any().map(String::new)).unify();
+    let upgrade = warp::ext::optional::<OnUpgrade>();
+    let peer = warp::ext::optional::<Peer>();
+    warp::method()
+        .and(warp::path::full())
+        .and(query)
+        .and(warp::header::headers_cloned())
+        .and(peer)
+        .and(upgrade)
+        .and(warp::body::stream())
+        .map(|method, path, query, headers, peer: Option<Peer>, upgrade, body| {
+            let peer = peer.unwrap_or(Peer(SocketAddr::from(([0, 0, 0, 0], 0))));
+            let body = TryStreamExt::map_ok(body, whole);
+            Raw { method, path, query, headers, peer, upgrade, body: body.boxed() }
+        })
+}
+
+/// A part of a body as one run of bytes.
+fn whole(mut part: impl Buf) -> Bytes {
+    part.copy_to_bytes(part.remaining())
+}
+
+async fn answer(raw: Raw, router: &Router, gatekeeper: &Gatekeeper) -> Response {
+    let is_head = raw.method == Method::HEAD;
+    let answered = handled(raw, router, gatekeeper).await;
+    let mut response = answered.unwrap_or_else(Reply::into_response);
+    secure(response.headers_mut());
+    if is_head {
+        // Its length stays in the header.
+        let (parts, _) = response.into_parts();
+        return Response::from_parts(parts, Bytes::new().into());
+    }
+    response
+}
+
+async fn handled(raw: Raw, router: &Router, gatekeeper: &Gatekeeper) -> Result<Response, Problem> {
+    let path = raw.path.as_str().to_owned();
+    let (endpoint, path_values) = router.find(&raw.method, &path)?;
+    let has_body = !matches!(raw.method, Method::GET | Method::HEAD);
+    let mut request = Request {
+        query: pairs(&raw.query)?,
+        method: raw.method,
+        path,
+        path_values,
+        headers: raw.headers,
+        peer: raw.peer.0,
+        upgrade: raw.upgrade,
+        body: Bytes::new(),
+    };
+    gatekeeper.admit(endpoint.access, &request)?;
+    if has_body {
+        request.body = body(raw.body).await?;
+    }
+    (endpoint.handler)(request).await
+}
+
+async fn body(mut parts: impl Stream<Item = Result<Bytes, warp::Error>> + Unpin) -> Result<Bytes, Problem> {
+    let mut body = Vec::new();
+    while let Some(part) = parts.try_next().await.map_err(|error| Problem::parameter("body", error))? {
+        body.extend_from_slice(&part);
+        if body.len() > BODY_BYTES_MAX {
+            return Err(Problem::parameter("body", format_args!("has over {BODY_BYTES_MAX} bytes")));
+        }
+    }
+    Ok(body.into())
+}
+
+/// What every answer says to browsers, unless it says more itself.
+fn secure(headers: &mut HeaderMap) {
+    let fixed = [
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (header::X_FRAME_OPTIONS, "DENY"),
+        (header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),
+    ];
+    for (name, value) in fixed {
+        headers.entry(name).or_insert(HeaderValue::from_static(value));
+    }
+}

@@ -1,0 +1,93 @@
+//! What a node serves over HTTP: health, metrics, the API, the feed and the page.
+//!
+//! In: connections, each bounded in what it may hold and how long it may dawdle. Every request passes the router, which
+//! knows for each route who may call it; a route that says nothing of that cannot be written down.
+
+mod access;
+mod health;
+mod listener;
+mod patience;
+mod problem;
+mod request;
+mod router;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use futures::FutureExt;
+use futures::future::{BoxFuture, pending, select_all};
+use metrics_exporter_prometheus::PrometheusHandle;
+
+use crate::exit::Failure;
+use crate::readiness::Readiness;
+use crate::settings::Settings;
+use access::Gatekeeper;
+use listener::{Listener, ListenerLimits};
+use router::Router;
+
+/// What handlers read of the node. It is there before the node is: what is not there yet is answered with 503.
+pub(crate) struct Api {
+    readiness: Arc<Readiness>,
+    metrics: PrometheusHandle,
+}
+
+impl Api {
+    /// Of a node that begins.
+    pub(crate) fn new(readiness: Arc<Readiness>, metrics: PrometheusHandle) -> Arc<Self> {
+        Arc::new(Self { readiness, metrics })
+    }
+}
+
+/// Where it is served.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ServeSettings {
+    /// For everybody: health, API, feed, page.
+    public: Option<SocketAddr>,
+    /// For the operator's own machines: health and metrics.
+    admin: Option<SocketAddr>,
+}
+
+impl ServeSettings {
+    /// As configured.
+    pub(crate) fn new(settings: &Settings) -> Self {
+        Self { public: settings.http, admin: settings.admin }
+    }
+
+    /// Where metrics are served: they tell more of a machine than everybody should know.
+    fn metrics_are_public(&self) -> bool {
+        self.admin.is_none() && self.public.is_some_and(|address| address.ip().is_loopback())
+    }
+}
+
+/// Serves while `work` is done, from before it begins until it has ended; nowhere if no address is given.
+///
+/// # Errors
+///
+/// An address cannot be listened on, and then nothing is done; or those of `work`.
+pub(crate) async fn beside<T>(
+    settings: ServeSettings,
+    api: Arc<Api>,
+    work: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    let mut served: Vec<BoxFuture<'_, ()>> = vec![pending().boxed()];
+    let gatekeeper = Arc::new(Gatekeeper::default());
+    if let Some(address) = settings.public {
+        let mut endpoints = health::endpoints(&api);
+        if settings.metrics_are_public() {
+            endpoints.extend(health::metrics(&api));
+        }
+        let listener = Listener::bind("node.http", address, ListenerLimits::default()).await?;
+        tracing::info!(address = %listener.address(), "health and metrics are served");
+        served.push(listener.serve(Router::new(endpoints)?, gatekeeper.clone()).boxed());
+    }
+    if let Some(address) = settings.admin {
+        let endpoints = health::endpoints(&api).into_iter().chain(health::metrics(&api)).collect();
+        let listener = Listener::bind("node.admin", address, ListenerLimits::default()).await?;
+        tracing::info!(address = %listener.address(), "metrics are served");
+        served.push(listener.serve(Router::new(endpoints)?, gatekeeper).boxed());
+    }
+    tokio::select! {
+        done = work => done,
+        _ = select_all(served) => Err(Failure::Bug("HTTP is not served any more".to_owned())),
+    }
+}
