@@ -300,7 +300,8 @@ class Stub:
             last = world.tip if origin == "latest" else int(origin.split(":")[0])
             subscribed = {"type": "subscribed", "id": subscribe["id"], "oldest": str(world.first), "tip": str(world.tip)}
             await connection.send(json.dumps(subscribed))
-            asyncio.create_task(self.follow(connection, subscribe, last))
+            follower = asyncio.create_task(self.follow(connection, subscribe, last))
+            follower.add_done_callback(lambda task: task.cancelled() or task.exception())
 
     async def follow(self, connection, subscribe, last):
         world = self.world
@@ -312,7 +313,10 @@ class Stub:
                     frame = {"type": "events", "id": subscribe["id"], "ledger": last, "closed_at": ledger["closed_at"], "count": len(events),
                              "events": events, "cursor": str(last)}
                     await connection.send(json.dumps(frame))
-                await connection.send(json.dumps({"type": "heartbeat", "tip": str(world.tip), "lag_ms": 812}))
+                heartbeat = {"type": "heartbeat", "tip": str(world.tip), "lag_ms": 812}
+                if last < world.tip:
+                    heartbeat["cursors"] = {subscribe["id"]: str(last)}
+                await connection.send(json.dumps(heartbeat))
             await asyncio.sleep(0.05)
 
 

@@ -20,8 +20,11 @@ export class Access {
     this.leave = byId("sign-out");
     this.dismissed = false;
     byId("access-form").addEventListener("submit", (event) => this.submit(event));
-    byId("access-cancel").addEventListener("click", () => this.dialog.close());
-    this.dialog.addEventListener("close", () => (this.dismissed = true));
+    byId("access-cancel").addEventListener("click", () => {
+      this.dismissed = true;
+      this.dialog.close();
+    });
+    this.dialog.addEventListener("cancel", () => (this.dismissed = true));
     byId("sign-in").addEventListener("click", () => this.open(""));
     this.leave.addEventListener("click", () => this.keep(null));
     this.show();

@@ -1,11 +1,13 @@
 // A small chart of one series: a line over the time that the page remembers, with a value under the pointer.
 
 import { el, svg, write } from "./dom.js";
-import { clock } from "./format.js";
+import { clock, duration } from "./format.js";
 import { SPAN_MS } from "./series.js";
 
 const HEIGHT = 64;
 const TOP = 6;
+/** A page that was just opened shows this long, and more as it comes to know more. */
+const LEAST_SPAN_MS = 60_000;
 
 export class Chart {
   /** `name` is said to those who cannot see it; `show` turns a value into text. */
@@ -46,7 +48,9 @@ export class Chart {
     this.base.setAttribute("x2", width);
     const range = this.series.range();
     const top = Math.max(range?.most ?? 0, 1e-9);
-    const x = (at) => width - ((this.now - at) / SPAN_MS) * width;
+    const known = this.now - (this.series.points[0]?.at ?? this.now);
+    this.span = Math.min(Math.max(known, LEAST_SPAN_MS), SPAN_MS);
+    const x = (at) => width - ((this.now - at) / this.span) * width;
     const y = (value) => HEIGHT - 1 - (Math.max(value, 0) / top) * (HEIGHT - 1 - TOP);
     const run = (points) => points.map(({ at, value }) => `${x(at).toFixed(1)},${y(value).toFixed(1)}`);
     const runs = this.series.runs();
@@ -60,7 +64,7 @@ export class Chart {
   legend(range, x, y) {
     const newest = this.series.last();
     const said = range
-      ? `${this.name}, last five minutes: now ${this.show(newest)}, least ${this.show(range.least)}, most ${this.show(range.most)}`
+      ? `${this.name}, last ${duration(this.span / 1000)}: now ${this.show(newest)}, least ${this.show(range.least)}, most ${this.show(range.most)}`
       : `${this.name}: nothing is known yet`;
     if (this.picture.getAttribute("aria-label") !== said) this.picture.setAttribute("aria-label", said);
     const near = this.pointer === null ? null : this.nearest(x);
@@ -69,7 +73,7 @@ export class Chart {
       this.mark.setAttribute("cx", x(near.at));
       this.mark.setAttribute("cy", y(near.value));
     }
-    write(this.under, near ? `${clock(near.at)}  ${this.show(near.value)}` : "5 min");
+    write(this.under, near ? `${clock(near.at)}  ${this.show(near.value)}` : duration(this.span / 1000));
     write(this.most, range ? `most ${this.show(range.most)}` : "");
   }
 

@@ -2,6 +2,8 @@
 //
 // Phases: off, connecting, replaying, live, waiting (for the next try), paused, refused (the filter is wrong: a person must act).
 
+/** What the page calls its subscription. */
+const ID = "page";
 const FIRST_WAIT_MS = 500;
 const LONGEST_WAIT_MS = 15_000;
 /** A server that says nothing for so long is gone, whatever the socket thinks; each ledger brings a frame. */
@@ -17,7 +19,7 @@ export class Feed {
   /**
    * `take(kind, value)` is called with:
    *   state    { phase, detail, since }      events   a frame of events
-   *   gap      { from, to, why }             lag      milliseconds           tip      a ledger
+   *   gap      { from, to, why }             lag      milliseconds
    */
   constructor({ url, access, take }) {
     Object.assign(this, { url, access, take });
@@ -30,10 +32,11 @@ export class Feed {
     addEventListener("online", () => this.phase === "waiting" && this.connect());
   }
 
-  /** Reads what matches, from the newest ledger or behind a cursor. */
+  /** Reads what matches: from the newest ledger, or behind a ledger so that there is something to see at once. */
   start(filter, from = null) {
     this.filter = filter;
     this.cursor = from;
+    this.hasRead = false;
     this.wait = FIRST_WAIT_MS;
     this.connect();
   }
@@ -86,7 +89,7 @@ export class Feed {
     }
     this.socket = socket;
     socket.onopen = () => {
-      socket.send(JSON.stringify({ op: "subscribe", id: "page", from: this.cursor ?? "latest", filter: this.filter }));
+      socket.send(JSON.stringify({ op: "subscribe", id: ID, from: this.cursor ?? "latest", filter: this.filter }));
       this.listen();
     };
     socket.onmessage = (message) => this.receive(message.data);
@@ -128,22 +131,22 @@ export class Feed {
     this.cursor ??= frame.tip ?? null;
     const isBehind = this.replayTo !== null && this.replayTo > ledgerOf(this.cursor);
     this.turn(isBehind ? "replaying" : "live", "");
-    this.take("tip", frame.tip);
   }
 
   events(frame) {
     if (!Array.isArray(frame.events)) return;
     this.moved(frame.cursor);
+    this.hasRead = true;
     this.tooSlow = 0;
     this.take("events", frame);
   }
 
-  /** Comes for every ledger, behind its events: all up to its cursor has been seen, whether or not it matched. */
+  /** All up to its tip has been sent, whether or not it matched; but where it names this subscription, only up to there. */
   heartbeat(frame) {
-    if (frame.cursor !== undefined) this.moved(frame.cursor);
-    else if (this.phase === "live") this.moved(frame.tip);
+    const behind = frame.cursors?.[ID];
+    this.moved(behind ?? frame.tip);
+    if (behind === undefined && this.phase === "replaying") this.turn("live", "");
     if (typeof frame.lag_ms === "number") this.take("lag", frame.lag_ms);
-    this.take("tip", frame.tip);
   }
 
   moved(cursor) {
@@ -160,7 +163,7 @@ export class Feed {
   error(frame) {
     const said = typeof frame.message === "string" ? frame.message : String(frame.code);
     if (frame.code === "cursor_too_old") {
-      this.take("gap", { from: this.cursor, to: frame.oldest, why: "the node does not keep ledgers as old as that" });
+      if (this.hasRead) this.take("gap", { from: this.cursor, to: frame.oldest, why: "the node does not keep ledgers as old as that" });
       this.cursor = null;
       this.drop();
       this.again(said);

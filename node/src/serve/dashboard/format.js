@@ -88,7 +88,7 @@ export function closedAt(text) {
 
 /** `GABC…WXYZ`. */
 export function short(id, head = 4, tail = 4) {
-  return id.length > head + tail + 1 ? `${id.slice(0, head)}…${id.slice(-tail)}` : id;
+  return id.length > head + tail + 1 ? `${id.slice(0, head)}…${id.slice(id.length - tail)}` : id;
 }
 
 /** The code of an asset, and who issued it. */

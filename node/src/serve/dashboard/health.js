@@ -38,11 +38,15 @@ const REASONS = {
     commands: [],
     detail: reason.detail,
   }),
-  parked: (reason) => ({
+  parked: (reason, quarantined) => ({
     level: "bad",
     what: `Pipeline ${name(reason)} is parked: it writes nothing until somebody acts`,
-    act: "See what stopped it. If a ledger is in quarantine, mend its cause (another source, a newer version) and retry that ledger; if it was parked by hand, or the dataset is as it should be, resume it.",
-    commands: ["orrery quarantine list", "orrery quarantine retry LEDGER", `orrery resume ${name(reason)}`],
+    act: quarantined
+      ? `Ledger ${count(quarantined.ledger)} is in quarantine. See why it failed and mend the cause (another source, a newer version); then have it tried again, and the pipeline goes on.`
+      : "If somebody parked it, resume it when they are done. If its dataset has fewer ledgers than before, see that it is the right one first.",
+    commands: quarantined
+      ? [`orrery quarantine show ${quarantined.ledger}`, `orrery quarantine retry ${quarantined.ledger}`]
+      : ["orrery quarantine list", `orrery resume ${name(reason)}`],
     detail: reason.detail,
   }),
   other_dataset: (reason) => ({
@@ -72,10 +76,10 @@ function lasting(reason) {
   return typeof reason.seconds === "number" ? ` for ${duration(reason.seconds)}` : "";
 }
 
-function ofReason(reason) {
+function ofReason(reason, quarantine) {
   const known = Object.hasOwn(REASONS, reason.reason) ? REASONS[reason.reason] : null;
   return known
-    ? known(reason)
+    ? known(reason, quarantine?.find((entry) => entry.pipeline === name(reason) || name(reason).startsWith(`${entry.pipeline}/`)))
     : {
         level: "bad",
         what: `The node is not ready: ${String(reason.reason).replaceAll("_", " ")}`,
@@ -113,7 +117,7 @@ function ofServer({ server, now, status }) {
   const isDown = server.kind === "gone";
   return {
     level: "bad",
-    what: isDown ? `The node does not answer since ${since}` : `The node cannot tell its state since ${since}`,
+    what: isDown ? `The node has not answered for ${since}` : `The node has not told its state for ${since}`,
     act: `Is the process running, and can this machine reach it? Start it again if it ended: it goes on by itself where its dataset ends. This page tries again by itself.${known}`,
     commands: isDown ? ["orrery run -c orrery.toml", "orrery tree"] : ["orrery logs --follow"],
     detail: server.detail,
@@ -177,7 +181,7 @@ function ofQuarantine(quarantine, parked) {
 function ofProgress({ now, status, tip, lagGrowth, ageGrowth }) {
   if (!status || status.ready === false || hasEnded(status)) return [];
   const still = tip?.changedAt ? now - tip.changedAt : 0;
-  if (still > Math.max(STALLED_MS, 6 * (tip.everyMs ?? 0))) {
+  if (still > Math.max(STALLED_MS, 6 * (tip?.everyMs ?? 0))) {
     return [
       {
         level: "warn",
@@ -243,7 +247,7 @@ export function judge(facts) {
     return { level: "unknown", headline: "Asking the node how it is", detail: "", problems: [] };
   }
   const away = ofServer(facts);
-  const reasons = away || !facts.status ? [] : (facts.status.reasons ?? []).map(ofReason);
+  const reasons = away || !facts.status ? [] : (facts.status.reasons ?? []).map((reason) => ofReason(reason, facts.quarantine));
   const isParked = reasons.length > 0 && facts.status.reasons.some((reason) => reason.reason === "parked");
   const rest = away
     ? []

@@ -20,7 +20,7 @@ import { TreeView, forest } from "./tree.js";
 const facts = { server: { kind: "unknown", since: Date.now() }, status: null, tree: null, nodes: null, quarantine: null, feed: null };
 const access = new Access(() => {
   for (const poll of polls) poll.now();
-  feed.resume();
+  if (feed.phase !== "off") feed.resume();
 });
 const api = new Api(access);
 const tiles = new Tiles();
@@ -36,14 +36,37 @@ const quarantine = new QuarantineView();
 const feedView = new FeedView(narrow);
 const form = new FilterForm((filter) => {
   feedView.clear();
-  feed.start(filter);
+  feed.start(filter, behind(filter));
 });
 const feed = new Feed({ url: feedUrl(), access, take: takeFeed });
+
+/** Ledgers before the newest that a new filter begins at: few match a narrow one. */
+const BACK = 3;
+const BACK_FILTERED = 60;
+
+/** Where the feed begins, so that a quiet network does not look like a broken page. */
+function behind(filter) {
+  const [tip, oldest] = [Number(facts.status?.tip), Number(facts.status?.oldest)];
+  if (!facts.status?.tip || !facts.status?.oldest || !(tip >= oldest)) return null;
+  const back = Object.keys(filter).length ? BACK_FILTERED : BACK;
+  return String(Math.max(tip - back, oldest));
+}
 
 function feedUrl() {
   const url = new URL("v1/feed", document.baseURI);
   url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
   return url.href;
+}
+
+const isObject = (value) => value !== null && typeof value === "object" && !Array.isArray(value);
+const isListOfObjects = (value) => Array.isArray(value) && value.every(isObject);
+
+/** Takes only answers of a shape that this page knows: another version of a node may say something else. */
+function known(isKnown, take) {
+  return (answer) => {
+    const isOdd = answer.kind === "ok" && !isKnown(answer.value);
+    take(isOdd ? { kind: "bad", detail: "it has another shape than this page knows" } : answer);
+  };
 }
 
 /** Filters the feed by something that was pressed, wherever on the page, and shows it. */
@@ -66,6 +89,7 @@ function takeStatus(answer) {
     tiles.hole(Date.now());
   }
   byId("main").classList.toggle("stale", answer.kind === "gone");
+  if (feed.phase === "off") form.restore();
   judgeAll();
 }
 
@@ -87,7 +111,7 @@ function showNodes() {
 
 function takeNodes(answer) {
   if (answer.kind !== "missing" || !facts.tree) told("nodes", answer);
-  facts.nodes = answer.kind === "ok" && Array.isArray(answer.value) ? answer.value : facts.nodes;
+  facts.nodes = answer.kind === "ok" ? answer.value : facts.nodes;
   showNodes();
 }
 
@@ -99,7 +123,7 @@ function takeAssets(answer) {
 
 function takeQuarantine(answer) {
   told("quarantine", answer);
-  if (answer.kind !== "ok" || !Array.isArray(answer.value)) return;
+  if (answer.kind !== "ok") return;
   facts.quarantine = answer.value;
   quarantine.show(answer.value);
 }
@@ -135,11 +159,11 @@ function assetsPath() {
 }
 
 const polls = [
-  new Poll(api, "v1/status", 1_000, takeStatus),
-  new Poll(api, "v1/tree", 2_000, takeTree),
-  new Poll(api, "v1/nodes", 4_000, takeNodes),
-  new Poll(api, assetsPath, 10_000, takeAssets),
-  new Poll(api, "v1/quarantine", 5_000, takeQuarantine),
+  new Poll(api, "v1/status", 1_000, known(isObject, takeStatus)),
+  new Poll(api, "v1/tree", 2_000, known((tree) => isObject(tree) && isListOfObjects(tree.nodes), takeTree)),
+  new Poll(api, "v1/nodes", 4_000, known(isListOfObjects, takeNodes)),
+  new Poll(api, assetsPath, 10_000, known((answer) => isObject(answer) && isListOfObjects(answer.assets), takeAssets)),
+  new Poll(api, "v1/quarantine", 5_000, known(isListOfObjects, takeQuarantine)),
 ];
 const [, , , assetsPoll] = polls;
 
@@ -149,4 +173,3 @@ for (const choice of document.querySelectorAll("input[name=window]")) choice.add
 addEventListener("hashchange", () => form.restore());
 setInterval(judgeAll, 1_000);
 for (const poll of polls) poll.now();
-form.restore();

@@ -6,6 +6,9 @@ import { bytes, count } from "./format.js";
 
 const WIDTH = 480;
 const HEIGHT = 300;
+/** Where the first stands, clockwise from the right: never so that two and the middle make one line. */
+const FIRST = -Math.PI / 5;
+const FIRST_OF_TWO = -2.5;
 const AWAY = new Set(["suspect", "dead", "unreachable", "left"]);
 
 /** Where everything stands: { bodies: [{ node, x, y, isSun }], links: [{ a, b, isDown }], orbits }. Pure. */
@@ -26,7 +29,8 @@ export function layout(nodes) {
     if (sun) bodies.push({ node: sun, x, y, isSun: true });
     const planets = own.filter((node) => node !== sun);
     planets.forEach((node, at) => {
-      const angle = (at / planets.length) * 2 * Math.PI + (planets.length === 2 ? 0.35 : -Math.PI / 5);
+      const turn = planets.length === 2 ? 0.36 : 1 / planets.length;
+      const angle = at * turn * 2 * Math.PI + (planets.length === 2 ? FIRST_OF_TWO : FIRST);
       bodies.push({ node, x: x + rx * Math.cos(angle), y: y + ry * Math.sin(angle), isSun: false });
     });
   });

@@ -66,12 +66,12 @@ export class Tiles {
     if (!status) return;
     write(byId("tip"), count(status.tip));
     write(byId("tip-closed"), status.tip_closed_at ? `closed ${closedAt(status.tip_closed_at)}` : "");
+    write(byId("arrived"), this.tipChanges.length ? `${duration((now - this.tipChanges.at(-1)) / 1000)} ago` : "–");
     write(byId("checkpoint"), count(status.checkpoint));
     write(byId("oldest"), count(status.oldest));
     const lag = number(status.lag_ledgers);
     write(byId("lag"), lag === null ? "–" : count(lag));
-    const arrived = this.tipChanges.length ? `newest arrived ${duration((now - this.tipChanges.at(-1)) / 1000)} ago` : "";
-    write(byId("lag-age"), [ageOf(status, this.feedLag), arrived].filter(Boolean).join(" · "));
+    write(byId("lag-age"), ageOf(status, this.feedLag));
     write(byId("ledgers-rate"), rate(this.ledgers.last()));
     write(byId("events-rate"), rate(this.events.last()));
     this.charts.lag.update(this.lagLedgers, now);

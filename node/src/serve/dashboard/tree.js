@@ -6,6 +6,9 @@ import { count, duration, rate } from "./format.js";
 
 /** Folded at first: what runs the cluster interests only when it does not. */
 const FOLDED = new Set(["cluster"]);
+/** With more nodes than this, or on a phone, those that are well are folded, all but the first. */
+const NODES_OPEN_MAX = 4;
+const NARROW = matchMedia("(max-width: 640px)");
 /** States of a node or an actor that are as they should be. */
 const GOOD = new Set(["running", "alive"]);
 
@@ -69,7 +72,12 @@ export class TreeView {
 
   isFolded(actor) {
     if (actor.children.length === 0) return false;
-    return this.folded.get(actor.path) ?? (FOLDED.has(actor.id) && !hasTrouble(actor));
+    return this.folded.get(actor.path) ?? (this.isFoldedAtFirst(actor) && !hasTrouble(actor));
+  }
+
+  isFoldedAtFirst(actor) {
+    if (actor.kind !== "node") return FOLDED.has(actor.id);
+    return actor !== this.roots[0] && (NARROW.matches || this.roots.length > NODES_OPEN_MAX);
   }
 
   row({ actor, level, index, of }, at) {
