@@ -19,7 +19,7 @@ export class Feed {
   /**
    * `take(kind, value)` is called with:
    *   state    { phase, detail, since }      events   a frame of events
-   *   gap      { from, to, why }             lag      milliseconds
+   *   gap      { from, to, why }             lag      milliseconds           tip      the newest ledger
    */
   constructor({ url, access, take }) {
     Object.assign(this, { url, access, take });
@@ -147,6 +147,7 @@ export class Feed {
     this.moved(behind ?? frame.tip);
     if (behind === undefined && this.phase === "replaying") this.turn("live", "");
     if (typeof frame.lag_ms === "number") this.take("lag", frame.lag_ms);
+    this.take("tip", frame.tip);
   }
 
   moved(cursor) {

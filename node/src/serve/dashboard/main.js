@@ -40,6 +40,13 @@ const form = new FilterForm((filter) => {
 });
 const feed = new Feed({ url: feedUrl(), access, take: takeFeed });
 
+/** Short names of networks that everybody knows by their passphrase. */
+const NETWORKS = {
+  "Public Global Stellar Network ; September 2015": "pubnet",
+  "Test SDF Network ; September 2015": "testnet",
+  "Test SDF Future Network ; October 2022": "futurenet",
+};
+
 /** Ledgers before the newest that a new filter begins at: few match a narrow one. */
 const BACK = 3;
 const BACK_FILTERED = 60;
@@ -82,7 +89,8 @@ function takeStatus(answer) {
     facts.status = answer.value;
     tiles.status(answer.value, Date.now());
     write(byId("node-name"), answer.value.node ?? "");
-    write(byId("network"), answer.value.network ?? "");
+    write(byId("network"), NETWORKS[answer.value.network] ?? answer.value.network ?? "");
+    byId("network").title = answer.value.network ?? "";
     byId("network").hidden = !answer.value.network;
     write(byId("version"), answer.value.version ? `v${answer.value.version}` : "");
   } else {
@@ -136,8 +144,11 @@ function takeFeed(kind, value) {
     showControls(value.phase);
   } else if (kind === "events" || kind === "gap") {
     feedView.take(value);
+    tiles.closed(value.ledger, value.closed_at);
   } else if (kind === "lag") {
     tiles.lag(value);
+  } else if (kind === "tip") {
+    tiles.reached(value, Date.now());
   }
 }
 

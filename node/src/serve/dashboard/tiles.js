@@ -16,7 +16,8 @@ export class Tiles {
     this.ledgers = new Series();
     this.events = new Series();
     this.tipChanges = [];
-    this.tip = null;
+    this.tip = -1;
+    this.newestClosed = { ledger: -1, at: null };
     this.feedLag = null;
     this.charts = {
       lag: new Chart(byId("chart-lag"), { name: "Ledgers behind", show: count }),
@@ -27,16 +28,32 @@ export class Tiles {
 
   /** A new answer of /v1/status. */
   status(status, now) {
-    const tip = status.tip ?? status.checkpoint ?? null;
-    if (tip !== null && String(tip) !== this.tip) {
-      this.tip = String(tip);
-      this.tipChanges = [...this.tipChanges.slice(-9), now];
-    }
+    this.reached(status.tip ?? status.checkpoint, now);
+    this.closed(status.tip, status.tip_closed_at);
     this.now = status;
     this.lagLedgers.push(now, number(status.lag_ledgers));
     this.age.push(now, number(status.lag_seconds));
     this.ledgers.push(now, number(status.rates?.ledgers_per_second));
     this.events.push(now, number(status.rates?.events_per_second));
+  }
+
+  /** A ledger that is there, as the status or the feed tells; whichever is first. */
+  reached(tip, now) {
+    const ledger = number(tip);
+    if (ledger === null || ledger <= this.tip) return;
+    this.tip = ledger;
+    this.tipChanges = [...this.tipChanges.slice(-9), now];
+  }
+
+  /** When a ledger closed. */
+  closed(ledger, at) {
+    if (typeof at === "string" && number(ledger) >= this.newestClosed.ledger) this.newestClosed = { ledger: number(ledger), at };
+  }
+
+  closedText() {
+    const { ledger, at } = this.newestClosed;
+    if (at === null) return "";
+    return ledger === this.tip ? `closed ${closedAt(at)}` : `${count(ledger)} closed ${closedAt(at)}`;
   }
 
   /** Nobody answered: the lines have a hole there. */
@@ -64,8 +81,8 @@ export class Tiles {
   tick(now) {
     const status = this.now;
     if (!status) return;
-    write(byId("tip"), count(status.tip));
-    write(byId("tip-closed"), status.tip_closed_at ? `closed ${closedAt(status.tip_closed_at)}` : "");
+    write(byId("tip"), this.tip < 0 ? "–" : count(this.tip));
+    write(byId("tip-closed"), this.closedText());
     write(byId("arrived"), this.tipChanges.length ? `${duration((now - this.tipChanges.at(-1)) / 1000)} ago` : "–");
     write(byId("checkpoint"), count(status.checkpoint));
     write(byId("oldest"), count(status.oldest));
