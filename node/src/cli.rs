@@ -2,6 +2,7 @@
 
 mod certs;
 mod inspection;
+mod token;
 
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
@@ -16,6 +17,7 @@ pub(crate) use inspection::{
     DrainArgs, InspectArgs, LogsArgs, NodesArgs, PipelineArgs, ProofOfWho, PsArgs, PsOrder, TargetArgs,
     TopArgs, TreeArgs,
 };
+pub(crate) use token::TokenArgs;
 
 /// Stellar ledgers into exact token-transfer events.
 #[derive(Debug, Parser)]
@@ -61,6 +63,8 @@ pub(crate) enum Command {
     Quarantine(QuarantineArgs),
     /// What supervisors restarted, and why; newest last, also of lives of the node before this one.
     Restarts(RestartsArgs),
+    /// What operators told a node, newest last, and whether the record is whole.
+    Audit(AuditArgs),
     /// Stop a pipeline until it is resumed.
     Park(PipelineArgs),
     /// Start a parked pipeline.
@@ -81,6 +85,8 @@ pub(crate) enum Command {
     Top(TopArgs),
     /// Make certificates for a cluster: a private authority, and one for each node and operator.
     Certs(CertsArgs),
+    /// Make a token for somebody who asks a node over HTTP.
+    Token(TokenArgs),
     /// Check or print the configuration.
     Config(ConfigArgs),
     /// Kill an actor of a running node, as a fault would.
@@ -376,6 +382,12 @@ pub(crate) struct RestartsArgs {
     /// The newest so many.
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub(crate) last: u32,
+    #[command(flatten)]
+    pub(crate) node: DataDirArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AuditArgs {
     #[command(flatten)]
     pub(crate) node: DataDirArgs,
 }

@@ -19,6 +19,7 @@ use crate::exit::Failure;
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Config {
     pub(crate) node: NodeConfig,
+    pub(crate) http: HttpConfig,
     pub(crate) source: SourceConfig,
     pub(crate) dataset: DatasetConfig,
     pub(crate) pipeline: PipelineConfig,
@@ -45,6 +46,49 @@ pub(crate) struct NodeConfig {
     pub(crate) stop_within_seconds: u64,
     /// Threads that encode and wait for disks; 0 is as many as are asked for, up to 512.
     pub(crate) blocking_threads: u32,
+}
+
+/// Who may ask what is served over HTTP, and how much.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct HttpConfig {
+    /// Who may read without a token: `loopback`, `viewer` for everybody, or `nobody`.
+    pub(crate) anonymous: String,
+    /// `NAME:ROLE:SHA256` each, as `orrery token` prints it.
+    #[serde(deserialize_with = "one_or_many")]
+    pub(crate) tokens: Vec<String>,
+    /// PEM files of a certificate chain and of its key; empty serves without TLS.
+    pub(crate) tls_certificate: PathBuf,
+    pub(crate) tls_key: PathBuf,
+    /// Other origins whose pages may ask, as `https://HOST`.
+    #[serde(deserialize_with = "one_or_many")]
+    pub(crate) origins: Vec<String>,
+    /// Of one token, and of one address; 0 is no limit.
+    pub(crate) requests_per_second: u32,
+    /// Requests at once.
+    pub(crate) burst: u32,
+    /// Connections; more wait to be accepted.
+    pub(crate) connections_max: u32,
+    /// Connections from one address; more are closed.
+    pub(crate) connections_per_address_max: u32,
+    /// An identity provider.
+    pub(crate) oidc: OidcConfig,
+}
+
+/// Whose signed tokens are let in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct OidcConfig {
+    /// `iss` of its tokens; empty for no provider.
+    pub(crate) issuer: String,
+    /// `aud` of tokens that are meant for this service.
+    pub(crate) audience: String,
+    /// Its keys: the `jwks_uri`, or a file.
+    pub(crate) keys: String,
+    /// The claim that says roles.
+    pub(crate) role_claim: String,
+    /// What stands before `viewer`, `operator` or `admin` there.
+    pub(crate) role_prefix: String,
 }
 
 /// Where ledgers come from.
@@ -143,6 +187,35 @@ impl Default for NodeConfig {
             unready_after_seconds: 60,
             stop_within_seconds: 60,
             blocking_threads: 0,
+        }
+    }
+}
+
+impl Default for HttpConfig {
+    fn default() -> Self {
+        Self {
+            anonymous: "loopback".to_owned(),
+            tokens: Vec::new(),
+            tls_certificate: PathBuf::new(),
+            tls_key: PathBuf::new(),
+            origins: Vec::new(),
+            requests_per_second: 100,
+            burst: 500,
+            connections_max: 20_000,
+            connections_per_address_max: 1_024,
+            oidc: OidcConfig::default(),
+        }
+    }
+}
+
+impl Default for OidcConfig {
+    fn default() -> Self {
+        Self {
+            issuer: String::new(),
+            audience: String::new(),
+            keys: String::new(),
+            role_claim: "roles".to_owned(),
+            role_prefix: "orrery-".to_owned(),
         }
     }
 }

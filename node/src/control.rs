@@ -21,6 +21,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Mutex;
 
+use crate::audit::chain::Note;
 use crate::exit::Failure;
 use crate::parked::{Parked, Reasons};
 use crate::runner::Node;
@@ -83,6 +84,27 @@ pub(crate) enum Request {
         /// Ids from below the root.
         path: Vec<String>,
     },
+}
+
+impl Request {
+    /// What it changes, if it changes something: the action, and to what.
+    fn change(&self) -> Option<(&'static str, String)> {
+        match self {
+            Self::Tree | Self::Status | Self::Logs { .. } | Self::Restarts { .. } => None,
+            Self::Park { pipeline } => Some(("park", pipeline.clone())),
+            Self::Resume { pipeline } => Some(("resume", pipeline.clone())),
+            Self::Quarantine { request } => request
+                .retried()
+                .then(|| ("quarantine retry", serde_json::to_string(request).unwrap_or_default())),
+            #[cfg(debug_assertions)]
+            Self::Kill { path } => Some(("kill", path.join("/"))),
+        }
+    }
+}
+
+/// The user at the other end of a socket.
+fn user(client: &UnixStream) -> String {
+    client.peer_cred().map_or_else(|_| "unknown".to_owned(), |user| format!("uid {}", user.uid()))
 }
 
 /// What it answers.
@@ -189,12 +211,24 @@ impl<'a> Control<'a> {
         let mut line = String::new();
         (&mut client).take(REQUEST_BYTES_MAX).read_line(&mut line).await?;
         let answer = match serde_json::from_str(&line) {
-            Ok(request) => self.perform(request).await.map_or_else(Answer::Refused, Answer::Done),
+            Ok(request) => self.audited(request, &user(client.get_ref())).await,
             Err(error) => Answer::Refused(format!("not a request: {error}")),
         };
         let mut line = serde_json::to_vec(&answer)?;
         line.push(b'\n');
         client.get_mut().write_all(&line).await
+    }
+
+    /// Does what a user of this machine asks, and notes it if it changes something.
+    async fn audited(&self, request: Request, who: &str) -> Answer {
+        let change = request.change();
+        let answer = self.perform(request).await;
+        if let Some((action, target)) = change {
+            let outcome = answer.as_ref().map_or_else(Clone::clone, Value::to_string);
+            let (who, via, action) = (who.to_owned(), "socket".to_owned(), action.to_owned());
+            self.node.audit.note(Note { who, via, action, target, outcome, is_refusal: false }).await;
+        }
+        answer.map_or_else(Answer::Refused, Answer::Done)
     }
 
     /// Does what is asked.

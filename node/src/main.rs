@@ -1,5 +1,6 @@
 //! `orrery`: the command line. Boot order only; each command is a file in `commands/`.
 
+mod audit;
 mod cli;
 mod commands;
 mod config;
@@ -63,6 +64,8 @@ fn run(cli: Cli, console: &Console) -> Result<(), Failure> {
         Command::Drain(args) => commands::drain::run(&args, console),
         Command::Top(args) => commands::top::run(&args, console),
         Command::Certs(args) => commands::certs::run(&args, console),
+        Command::Audit(args) => commands::audit::run(&args, console),
+        Command::Token(args) => commands::token::run(&args, console),
         Command::Config(args) => commands::config::run(&args, console),
         #[cfg(debug_assertions)]
         Command::Kill(args) => commands::pipelines::kill(&args, console),

@@ -17,6 +17,7 @@ use orrery_supervisor::{
     SystemClock,
 };
 
+use crate::audit::Audit;
 use crate::cluster::{Assignee, ClusterNode, Served};
 use crate::control::{self, Control};
 use crate::environment;
@@ -68,6 +69,7 @@ pub(crate) struct Node {
     pub(crate) settings: Settings,
     pub(crate) readiness: Arc<Readiness>,
     pub(crate) state: NodeState,
+    pub(crate) audit: Arc<Audit>,
     /// First and last ledger of this run; the last is `None` without an end.
     pub(crate) range: (LedgerSequence, Option<LedgerSequence>),
     pipeline: SupervisedPipeline,
@@ -127,6 +129,7 @@ impl Node {
         settings: Settings,
         goal: Goal,
         readiness: Arc<Readiness>,
+        audit: Arc<Audit>,
     ) -> Result<Self, Failure> {
         let state = NodeState::open(&settings.data_dir)?;
         state.keep_open();
@@ -165,7 +168,7 @@ impl Node {
             Some(cluster) => Some(ClusterNode::start(cluster, &pipeline).await?),
             None => None,
         };
-        Ok(Self { settings, readiness, state, range, pipeline, goal, cluster })
+        Ok(Self { settings, readiness, state, audit, range, pipeline, goal, cluster })
     }
 
     /// Runs until every ledger of the range is durable, or `interrupted`, or it cannot go on. `watch` is polled beside it.
@@ -332,7 +335,7 @@ impl Node {
         let pipelines = ChildSpec::supervisor(pipelines).restart(Restart::Transient);
         let node = SupervisorSpec::new("node", Strategy::OneForOne, intensity).end_when(ends);
         let Some(cluster) = &self.cluster else { return Ok(node.child(pipelines)) };
-        let node = node.child(cluster.child(intensity, &self.pipeline)).child(pipelines);
+        let node = node.child(cluster.child(intensity, &self.pipeline, &self.audit)).child(pipelines);
         Ok(cluster.coordinator(&self.pipeline, self.range.1).into_iter().fold(node, SupervisorSpec::child))
     }
 }

@@ -15,8 +15,9 @@ use orrery_schemas::LedgerSequence;
 use orrery_supervisor::cluster::role::Role;
 
 use crate::cluster::ClusterSettings;
-use crate::config::Config;
+use crate::config::{Config, HttpConfig};
 use crate::exit::Failure;
+use crate::serve::{AccessSettings, ListenerLimits, TlsFiles};
 
 /// What a node does.
 #[derive(Clone, Debug)]
@@ -25,6 +26,9 @@ pub(crate) struct Settings {
     pub(crate) data_dir: PathBuf,
     pub(crate) http: Option<SocketAddr>,
     pub(crate) admin: Option<SocketAddr>,
+    pub(crate) access: AccessSettings,
+    pub(crate) tls: Option<TlsFiles>,
+    pub(crate) listener: ListenerLimits,
     pub(crate) unready_after: Duration,
     pub(crate) stop_within: Duration,
     /// `None` takes the runtime's bound.
@@ -61,7 +65,7 @@ impl Settings {
     ///
     /// Names the key, the value and the way out.
     pub(crate) fn new(config: &Config) -> Result<Self, Failure> {
-        let Config { node, source, dataset, pipeline, .. } = config;
+        let Config { node, http, source, dataset, pipeline, .. } = config;
         let cluster = ClusterSettings::new(config)?;
         if source.urls.is_empty() && needs(&cluster, Role::Fetcher) {
             return Err(wrong("source.urls", "", "say where ledgers come from: --source URL"));
@@ -87,6 +91,12 @@ impl Settings {
             data_dir: node.data_dir.clone(),
             http: optional("node.http", &node.http)?,
             admin: optional("node.admin", &node.admin)?,
+            access: AccessSettings::new(http)?,
+            tls: tls(http)?,
+            listener: ListenerLimits {
+                connections_max: http.connections_max.max(1) as usize,
+                per_address_max: http.connections_per_address_max.max(1) as usize,
+            },
             unready_after: Duration::from_secs(node.unready_after_seconds),
             stop_within: Duration::from_secs(node.stop_within_seconds),
             blocking_threads: NonZeroU32::new(node.blocking_threads),
@@ -143,7 +153,18 @@ fn needs(cluster: &Option<ClusterSettings>, role: Role) -> bool {
         .is_none_or(|cluster| cluster.roles.contains(role) || cluster.roles.contains(Role::Coordinator))
 }
 
-fn wrong(key: &str, value: &str, fix: &str) -> Failure {
+/// Both files, or none.
+fn tls(http: &HttpConfig) -> Result<Option<TlsFiles>, Failure> {
+    let (certificate, key) = (&http.tls_certificate, &http.tls_key);
+    match (certificate.as_os_str().is_empty(), key.as_os_str().is_empty()) {
+        (true, true) => Ok(None),
+        (false, false) => Ok(Some(TlsFiles { certificate: certificate.clone(), key: key.clone() })),
+        (false, true) => Err(wrong("http.tls_key", "", "name the certificate's key")),
+        (true, false) => Err(wrong("http.tls_certificate", "", "name the key's certificate")),
+    }
+}
+
+pub(crate) fn wrong(key: &str, value: &str, fix: &str) -> Failure {
     Failure::Configuration(format!("{key}: `{value}`: {fix}"))
 }
 

@@ -9,6 +9,7 @@
 //! | `park`, `resume` | `{"pipeline": NAME}` | what each node says |
 //! | `drain` | `{"node": NAME}` | what the node says |
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use arrow_flight::{Action, ActionType};
@@ -27,6 +28,8 @@ use tonic::{Request, Response, Status};
 use super::flight::Peer;
 use super::message::{Ask, Told};
 use super::peers::Peers;
+use crate::audit::Audit;
+use crate::audit::chain::Note;
 
 /// A node that does not answer sooner is shown without its answer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
@@ -49,10 +52,14 @@ const ACTIONS: [(&str, &str); 7] = [
 ];
 
 /// Serves it.
-pub(super) fn handlers(peers: Peers, coordination: watch::Receiver<Coordination>) -> FlightHandlers {
-    let inspection = Inspection { peers, coordination };
+pub(super) fn handlers(
+    peers: Peers,
+    coordination: watch::Receiver<Coordination>,
+    audit: Arc<Audit>,
+) -> FlightHandlers {
+    let inspection = Inspection { peers, coordination, audit };
     FlightHandlers {
-        do_action: Some(std::sync::Arc::new(move |request| {
+        do_action: Some(Arc::new(move |request| {
             let inspection = inspection.clone();
             async move {
                 let body = serde_json::to_vec(&inspection.act(request).await?)
@@ -62,7 +69,7 @@ pub(super) fn handlers(peers: Peers, coordination: watch::Receiver<Coordination>
             }
             .boxed()
         })),
-        list_actions: Some(std::sync::Arc::new(|_| {
+        list_actions: Some(Arc::new(|_| {
             let named = |(name, description): (&str, &str)| {
                 Ok(ActionType { r#type: name.to_owned(), description: description.to_owned() })
             };
@@ -77,6 +84,7 @@ pub(super) fn handlers(peers: Peers, coordination: watch::Receiver<Coordination>
 struct Inspection {
     peers: Peers,
     coordination: watch::Receiver<Coordination>,
+    audit: Arc<Audit>,
 }
 
 #[derive(Deserialize)]
@@ -118,30 +126,44 @@ impl Inspection {
                 body.len()
             )));
         }
-        if matches!(action.as_str(), "park" | "resume" | "drain") {
-            tracing::info!(%peer, action, "asked by an operator");
+        let changes = matches!(action.as_str(), "park" | "resume" | "drain");
+        let outcome = self.perform(&action, &body).await;
+        if changes {
+            let note = Note {
+                who: peer.to_string(),
+                via: "cluster".to_owned(),
+                action,
+                target: String::from_utf8_lossy(&body).into_owned(),
+                outcome: outcome.as_ref().map_or_else(|status| status.message().to_owned(), Value::to_string),
+                is_refusal: false,
+            };
+            self.audit.note(note).await;
         }
-        match action.as_str() {
+        outcome
+    }
+
+    async fn perform(&self, action: &str, body: &[u8]) -> Result<Value, Status> {
+        match action {
             "nodes" => Ok(self.nodes().await),
             "tree" => Ok(self.tree().await),
             "park" => {
-                let OfPipeline { pipeline } = parse(&body)?;
+                let OfPipeline { pipeline } = parse(body)?;
                 Ok(self.ask_all(&Ask::Park { pipeline }).await)
             }
             "resume" => {
-                let OfPipeline { pipeline } = parse(&body)?;
+                let OfPipeline { pipeline } = parse(body)?;
                 Ok(self.ask_all(&Ask::Resume { pipeline }).await)
             }
             "drain" => {
-                let OfNode { node } = parse(&body)?;
+                let OfNode { node } = parse(body)?;
                 self.ask_one(&node, &Ask::Drain).await
             }
             "restarts" => {
-                let OfRestarts { node, last } = parse(&body)?;
+                let OfRestarts { node, last } = parse(body)?;
                 self.ask_one(&node, &Ask::Restarts { last }).await
             }
             "logs" => {
-                let OfLogs { node, after } = parse(&body)?;
+                let OfLogs { node, after } = parse(body)?;
                 self.ask_one(&node, &Ask::Logs { after }).await
             }
             other => {

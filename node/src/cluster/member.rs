@@ -40,6 +40,7 @@ use super::message::{Ask, Assignment, Told};
 use super::peers::{KIND, Peers};
 use super::same_dataset::SameDataset;
 use super::{ClusterSettings, inspection, lease};
+use crate::audit::Audit;
 use crate::control::{Control, Request};
 use crate::exit::Failure;
 use crate::logs;
@@ -172,8 +173,14 @@ impl ClusterNode {
 
     /// What keeps it connected, as a part of the node's tree; once. Stages for others are those of `pipeline`, and leases
     /// are in its dataset.
-    pub(crate) fn child(&self, intensity: RestartIntensity, pipeline: &SupervisedPipeline) -> ChildSpec {
-        let handlers = inspection::handlers(self.peers.clone(), self.coordination.subscribe());
+    pub(crate) fn child(
+        &self,
+        intensity: RestartIntensity,
+        pipeline: &SupervisedPipeline,
+        audit: &Arc<Audit>,
+    ) -> ChildSpec {
+        let coordination = self.coordination.subscribe();
+        let handlers = inspection::handlers(self.peers.clone(), coordination, audit.clone());
         let (flight, offers) = flight::server(ExchangeService::new(self.exchange(pipeline), handlers));
         let mut cluster = SupervisorSpec::new("cluster", Strategy::OneForOne, intensity)
             .child(self.control.child())

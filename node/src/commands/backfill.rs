@@ -11,6 +11,7 @@ use orrery_schemas::LedgerSequence;
 use orrery_supervisor::{Clock, MonotonicTime, SystemClock};
 use serde_json::json;
 
+use crate::audit::Audit;
 use crate::cli::NodeArgs;
 use crate::commands::config::layers;
 use crate::console::Console;
@@ -47,11 +48,12 @@ pub(crate) fn run(args: &NodeArgs, console: &Console) -> Result<(), Failure> {
     let interrupted = interrupt::wait()?;
     let clock = SystemClock::new();
     let readiness = Readiness::new(&settings);
+    let audit = Audit::new(&settings.data_dir);
     let served = ServeSettings::new(&settings);
-    let api = Api::new(readiness.clone(), telemetry.metrics());
+    let api = Api::new(readiness.clone(), telemetry.metrics(), audit.clone());
     let work = async {
         let node = tokio::select! {
-            node = Node::open(settings, Goal::Range(AtTip::Fail), readiness.clone()) => node?,
+            node = Node::open(settings, Goal::Range(AtTip::Fail), readiness.clone(), audit) => node?,
             () = interrupted.clone() => return Err(Failure::Interrupted),
         };
         let (from, to) = node.range;

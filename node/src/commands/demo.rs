@@ -12,6 +12,7 @@ use orrery_actors::source::AtTip;
 use orrery_actors::source::synthetic::LEDGERS_MAX;
 use serde_json::json;
 
+use crate::audit::Audit;
 use crate::cli::DemoArgs;
 use crate::config::Config;
 use crate::console::{Console, thousands};
@@ -38,7 +39,8 @@ pub(crate) fn run(args: &DemoArgs, console: &Console) -> Result<(), Failure> {
     runtime.block_on(async {
         let goal = if args.ledgers.is_some() { Goal::Range(AtTip::Wait) } else { Goal::Follow };
         let readiness = Readiness::new(&settings);
-        let node = Node::open(settings, goal, readiness.clone()).await?;
+        let audit = Audit::new(&settings.data_dir);
+        let node = Node::open(settings, goal, readiness.clone(), audit).await?;
         let metrics = readiness.metrics.clone();
         if let (from, Some(to)) = node.range
             && from > to

@@ -1,6 +1,7 @@
 //! One file a command: reads its arguments, does its work, says what it did.
 
 pub(crate) mod asked;
+pub(crate) mod audit;
 pub(crate) mod backfill;
 pub(crate) mod certs;
 pub(crate) mod compact;
@@ -16,6 +17,7 @@ pub(crate) mod quarantine;
 pub(crate) mod restarts;
 pub(crate) mod run;
 pub(crate) mod synth;
+pub(crate) mod token;
 pub(crate) mod top;
 pub(crate) mod tree;
 pub(crate) mod verify;

@@ -3,6 +3,7 @@
 use futures::FutureExt;
 use serde_json::json;
 
+use crate::audit::Audit;
 use crate::cli::RunArgs;
 use crate::commands::config::cluster_layers;
 use crate::console::{Console, thousands};
@@ -22,11 +23,12 @@ pub(crate) fn run(args: &RunArgs, console: &Console) -> Result<(), Failure> {
     let runtime = runner::node_runtime(&settings)?;
     let interrupted = interrupt::wait()?;
     let readiness = Readiness::new(&settings);
+    let audit = Audit::new(&settings.data_dir);
     let served = ServeSettings::new(&settings);
-    let api = Api::new(readiness.clone(), telemetry.metrics());
+    let api = Api::new(readiness.clone(), telemetry.metrics(), audit.clone());
     let work = async {
         let node = tokio::select! {
-            node = Node::open(settings, Goal::Follow, readiness.clone()) => node?,
+            node = Node::open(settings, Goal::Follow, readiness.clone(), audit) => node?,
             () = interrupted.clone() => return Ok(Ended::Drained),
         };
         let (from, name) = (node.range.0.0, node.settings.name.as_str());

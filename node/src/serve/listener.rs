@@ -11,8 +11,10 @@ use bytes::Bytes;
 use futures::{Stream, StreamExt, TryStreamExt};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{Id, JoinSet};
+use tokio_rustls::TlsAcceptor;
 use warp::http::{HeaderMap, HeaderValue, Method, header};
 use warp::hyper::server::conn::http1;
 use warp::hyper::upgrade::OnUpgrade;
@@ -25,6 +27,7 @@ use super::patience::Patient;
 use super::problem::Problem;
 use super::request::{Request, pairs};
 use super::router::Router;
+use super::tls::{Tls, TlsFiles};
 use crate::exit::Failure;
 
 /// Time for the head of a request, from when the connection is there or its last answer was sent.
@@ -54,17 +57,12 @@ pub(crate) struct ListenerLimits {
     pub(crate) per_address_max: usize,
 }
 
-impl Default for ListenerLimits {
-    fn default() -> Self {
-        Self { connections_max: 20_000, per_address_max: 20_000 }
-    }
-}
-
 /// A socket that is listened on.
 pub(super) struct Listener {
     socket: TcpListener,
     address: SocketAddr,
     limits: ListenerLimits,
+    tls: Option<Tls>,
 }
 
 /// Who sent a request.
@@ -76,17 +74,19 @@ impl Listener {
     ///
     /// # Errors
     ///
-    /// The address is taken, or not of this machine.
+    /// The address is taken, or not of this machine; or there is no such certificate.
     pub(super) async fn bind(
         key: &str,
         address: SocketAddr,
         limits: ListenerLimits,
+        tls: Option<TlsFiles>,
     ) -> Result<Self, Failure> {
+        let tls = tls.map(Tls::new).transpose()?;
         let socket = TcpListener::bind(address).await.map_err(|error| {
             Failure::Unavailable(format!("{key}: listen on {address}: {error}; give another"))
         })?;
         let address = socket.local_addr().unwrap_or(address);
-        Ok(Self { socket, address, limits })
+        Ok(Self { socket, address, limits, tls })
     }
 
     /// Where it listens.
@@ -116,11 +116,19 @@ impl Listener {
                     continue;
                 }
             };
+            // Frames are small and each is whole: waiting for more would only be late.
+            if let Err(error) = stream.set_nodelay(true) {
+                tracing::debug!(%error, "a connection sends with delay");
+            }
             if held.of(peer.ip()) >= self.limits.per_address_max {
                 tracing::debug!(%peer, "closed: too many connections from there");
                 continue;
             }
-            let id = tasks.spawn(connection(stream, peer, router.clone(), gatekeeper.clone())).id();
+            let (router, gatekeeper) = (router.clone(), gatekeeper.clone());
+            let id = match self.tls.as_ref().map(Tls::acceptor) {
+                None => tasks.spawn(connection(stream, peer, router, gatekeeper)).id(),
+                Some(acceptor) => tasks.spawn(secured(acceptor, stream, peer, router, gatekeeper)).id(),
+            };
             held.begun(id, peer.ip());
         }
     }
@@ -154,12 +162,28 @@ impl Held {
     }
 }
 
-/// Serves one connection until it is closed, or goes on in another protocol.
-async fn connection(stream: TcpStream, peer: SocketAddr, router: Arc<Router>, gatekeeper: Arc<Gatekeeper>) {
-    // Frames are small and each is whole: waiting for more would only be late.
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "a connection sends with delay");
+/// Serves one connection over TLS, once its handshake is done.
+async fn secured(
+    acceptor: TlsAcceptor,
+    stream: TcpStream,
+    peer: SocketAddr,
+    router: Arc<Router>,
+    gatekeeper: Arc<Gatekeeper>,
+) {
+    match tokio::time::timeout(HEAD_WITHIN, acceptor.accept(stream)).await {
+        Ok(Ok(stream)) => connection(stream, peer, router, gatekeeper).await,
+        Ok(Err(error)) => tracing::debug!(%peer, %error, "a handshake failed"),
+        Err(_) => tracing::debug!(%peer, "a handshake did not end in time"),
     }
+}
+
+/// Serves one connection until it is closed, or goes on in another protocol.
+async fn connection(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    peer: SocketAddr,
+    router: Arc<Router>,
+    gatekeeper: Arc<Gatekeeper>,
+) {
     let filter = requests().then(move |request| {
         let (router, gatekeeper) = (router.clone(), gatekeeper.clone());
         async move { answer(request, &router, &gatekeeper).await }
@@ -232,6 +256,7 @@ async fn answer(raw: Raw, router: &Router, gatekeeper: &Gatekeeper) -> Response 
 async fn handled(raw: Raw, router: &Router, gatekeeper: &Gatekeeper) -> Result<Response, Problem> {
     let path = raw.path.as_str().to_owned();
     let (endpoint, path_values) = router.find(&raw.method, &path)?;
+    let principal = gatekeeper.admit(endpoint.access, endpoint.path, &raw.headers, raw.peer.0).await?;
     let has_body = !matches!(raw.method, Method::GET | Method::HEAD);
     let mut request = Request {
         query: pairs(&raw.query)?,
@@ -240,10 +265,10 @@ async fn handled(raw: Raw, router: &Router, gatekeeper: &Gatekeeper) -> Result<R
         path_values,
         headers: raw.headers,
         peer: raw.peer.0,
+        principal,
         upgrade: raw.upgrade,
         body: Bytes::new(),
     };
-    gatekeeper.admit(endpoint.access, &request)?;
     if has_body {
         request.body = body(raw.body).await?;
     }

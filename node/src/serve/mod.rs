@@ -10,6 +10,7 @@ mod patience;
 mod problem;
 mod request;
 mod router;
+mod tls;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -18,39 +19,54 @@ use futures::FutureExt;
 use futures::future::{BoxFuture, pending, select_all};
 use metrics_exporter_prometheus::PrometheusHandle;
 
+use crate::audit::Audit;
 use crate::exit::Failure;
 use crate::readiness::Readiness;
 use crate::settings::Settings;
+pub(crate) use access::{AccessSettings, Role, new_token};
+pub(crate) use listener::ListenerLimits;
+pub(crate) use tls::TlsFiles;
+
 use access::Gatekeeper;
-use listener::{Listener, ListenerLimits};
+use listener::Listener;
 use router::Router;
 
 /// What handlers read of the node. It is there before the node is: what is not there yet is answered with 503.
 pub(crate) struct Api {
     readiness: Arc<Readiness>,
     metrics: PrometheusHandle,
+    audit: Arc<Audit>,
 }
 
 impl Api {
     /// Of a node that begins.
-    pub(crate) fn new(readiness: Arc<Readiness>, metrics: PrometheusHandle) -> Arc<Self> {
-        Arc::new(Self { readiness, metrics })
+    pub(crate) fn new(readiness: Arc<Readiness>, metrics: PrometheusHandle, audit: Arc<Audit>) -> Arc<Self> {
+        Arc::new(Self { readiness, metrics, audit })
     }
 }
 
 /// Where it is served.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(crate) struct ServeSettings {
     /// For everybody: health, API, feed, page.
     public: Option<SocketAddr>,
     /// For the operator's own machines: health and metrics.
     admin: Option<SocketAddr>,
+    access: AccessSettings,
+    tls: Option<TlsFiles>,
+    limits: ListenerLimits,
 }
 
 impl ServeSettings {
     /// As configured.
     pub(crate) fn new(settings: &Settings) -> Self {
-        Self { public: settings.http, admin: settings.admin }
+        Self {
+            public: settings.http,
+            admin: settings.admin,
+            access: settings.access.clone(),
+            tls: settings.tls.clone(),
+            limits: settings.listener,
+        }
     }
 
     /// Where metrics are served: they tell more of a machine than everybody should know.
@@ -70,19 +86,19 @@ pub(crate) async fn beside<T>(
     work: impl Future<Output = Result<T, Failure>>,
 ) -> Result<T, Failure> {
     let mut served: Vec<BoxFuture<'_, ()>> = vec![pending().boxed()];
-    let gatekeeper = Arc::new(Gatekeeper::default());
+    let gatekeeper = Gatekeeper::new(&settings.access, &api.audit);
     if let Some(address) = settings.public {
         let mut endpoints = health::endpoints(&api);
         if settings.metrics_are_public() {
             endpoints.extend(health::metrics(&api));
         }
-        let listener = Listener::bind("node.http", address, ListenerLimits::default()).await?;
+        let listener = Listener::bind("node.http", address, settings.limits, settings.tls).await?;
         tracing::info!(address = %listener.address(), "health and metrics are served");
         served.push(listener.serve(Router::new(endpoints)?, gatekeeper.clone()).boxed());
     }
     if let Some(address) = settings.admin {
         let endpoints = health::endpoints(&api).into_iter().chain(health::metrics(&api)).collect();
-        let listener = Listener::bind("node.admin", address, ListenerLimits::default()).await?;
+        let listener = Listener::bind("node.admin", address, settings.limits, None).await?;
         tracing::info!(address = %listener.address(), "metrics are served");
         served.push(listener.serve(Router::new(endpoints)?, gatekeeper).boxed());
     }

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use warp::http::{HeaderMap, HeaderName, Method};
 use warp::hyper::upgrade::OnUpgrade;
 
+use super::access::Principal;
 use super::problem::Problem;
 use super::router::PathValues;
 
@@ -24,6 +25,8 @@ pub(crate) struct Request {
     pub(crate) headers: HeaderMap,
     /// Who is at the other end of the connection.
     pub(crate) peer: SocketAddr,
+    /// Who asks.
+    pub(crate) principal: Principal,
     /// Where the connection goes on in another protocol, if the client may ask for that.
     pub(crate) upgrade: Option<OnUpgrade>,
     /// Empty unless the method has one.
