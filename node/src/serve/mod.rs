@@ -4,6 +4,7 @@
 //! knows for each route who may call it; a route that says nothing of that cannot be written down.
 
 mod access;
+mod dashboard;
 mod health;
 mod listener;
 mod patience;
@@ -89,6 +90,7 @@ pub(crate) async fn beside<T>(
     let gatekeeper = Gatekeeper::new(&settings.access, &api.audit);
     if let Some(address) = settings.public {
         let mut endpoints = health::endpoints(&api);
+        endpoints.extend(dashboard::endpoints());
         if settings.metrics_are_public() {
             endpoints.extend(health::metrics(&api));
         }
