@@ -23,6 +23,7 @@ mod process;
 
 mod cluster;
 mod configuration;
+mod dashboard;
 mod golden;
 mod inspection;
 mod interrupts;
