@@ -79,7 +79,8 @@ export class Feed {
   connect() {
     this.drop();
     if (this.phase !== "waiting") this.turn("connecting", "");
-    const protocols = this.access.token ? ["orrery.v1", `bearer.${this.access.token}`] : ["orrery.v1"];
+    // A browser sends no headers with a WebSocket; a protocol beside the real one carries the token.
+    const protocols = this.access.token ? ["orrery.v1", `bearer.${this.access.token}`] : [];
     let socket;
     try {
       socket = new WebSocket(this.url, protocols);
