@@ -128,10 +128,12 @@ class World:
 
     def actor(self, path, children=(), measures=None):
         restarts = self.restarts.get(path, 0)
+        # A supervisor counts those of its children.
+        below = sum(child["restarts_total"] for child in children)
         actor = {
             "age_seconds": time.time() - self.started, "children": list(children), "id": path.split("/", 1)[1].split("/")[-1],
             "incarnation": 1 + restarts, "kind": "supervisor" if children else "worker", "last_error": self.errors.get(path),
-            "mailbox_depth": None if children else self.random.randrange(3), "restarts_in_window": restarts,
+            "mailbox_depth": None if children else self.random.randrange(3), "restarts_in_window": below,
             "restarts_total": restarts, "state": self.states.get(path, "running"),
         }
         if measures:

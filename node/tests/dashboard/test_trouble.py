@@ -63,8 +63,9 @@ def test_an_actor_that_is_restarted_is_shown_with_its_history_and_last_error(ope
             {"supervisor": "pipelines/main/live", "child": "processor", "reason": "panic: the second", "restarts_in_window": 2, "incarnation": 2},
         ]
     expect(page.locator("#banner")).to_have_attribute("data-level", "warn")
-    expect(page.locator("#banner-headline")).to_have_text(f"Actor {path} was restarted 2 times lately")
-    page.get_by_role("button", name="Show this actor").click()
+    expect(page.locator("#banner-headline")).to_have_text("b/pipelines/main/live restarted its actors 2 times lately")
+    expect(page.locator("#problems")).to_contain_text("processor: panic: index out of bounds")
+    page.locator("[role=treeitem]", has_text="processor").nth(1).click()
     body = page.locator("#actor-body")
     expect(page.locator("#actor-title")).to_have_text(path)
     expect(body.locator("pre")).to_have_text("panic: index out of bounds")

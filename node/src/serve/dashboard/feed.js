@@ -129,7 +129,7 @@ export class Feed {
   subscribed(frame) {
     this.wait = FIRST_WAIT_MS;
     this.replayTo = this.cursor === null ? null : ledgerOf(frame.tip);
-    this.cursor ??= frame.tip ?? null;
+    this.cursor ??= frame.cursor ?? frame.tip ?? null;
     const isBehind = this.replayTo !== null && this.replayTo > ledgerOf(this.cursor);
     this.turn(isBehind ? "replaying" : "live", "");
   }

@@ -69,12 +69,18 @@ export class FeedView {
   draw() {
     for (const item of this.pending) this.host.prepend(item.events ? this.ledger(item) : this.gap(item));
     this.pending = [];
+    this.trim();
+  }
+
+  /** From the first that is too much on, all go: a smaller one further down would stand behind a hole. */
+  trim() {
     let rows = 0;
-    for (const group of [...this.host.children]) {
-      const own = group.querySelectorAll(".event").length;
-      if (rows + own > ROWS_MAX || group.matches(`:nth-child(n + ${LEDGERS_MAX + 1})`)) group.remove();
-      else rows += own;
-    }
+    const groups = [...this.host.children];
+    const end = groups.findIndex((group, index) => {
+      rows += group.querySelectorAll(".event").length;
+      return index > 0 && (rows > ROWS_MAX || index >= LEDGERS_MAX);
+    });
+    if (end >= 0) for (const group of groups.slice(end)) group.remove();
   }
 
   tell() {

@@ -124,18 +124,19 @@ function ofServer({ server, now, status }) {
   };
 }
 
-/** Actors that were restarted lately or do not run. */
+/** Actors that wait for their restart, and supervisors that lately restarted some: those count the restarts. */
 function ofTree(tree) {
   const problems = [];
   const walk = (actor, path) => {
     const here = `${path}/${actor.id}`;
+    const ended = (actor.children ?? []).filter((child) => child.last_error);
     if (actor.state === "restarting" || actor.restarts_in_window > 0) {
       problems.push({
         level: "warn",
-        what: actor.state === "restarting" ? `Actor ${here} is being restarted` : `Actor ${here} was restarted ${times(actor.restarts_in_window)} lately`,
-        act: "Its supervisor deals with it; if it goes on, look at its last error.",
+        what: actor.state === "restarting" ? `Actor ${here} is being restarted` : `${here} restarted its actors ${times(actor.restarts_in_window)} lately`,
+        act: "Nothing is lost: they go on behind what is durable. If it goes on, see what ended them.",
         commands: [`orrery inspect ${here}`, "orrery restarts --last 50"],
-        detail: actor.last_error,
+        detail: actor.last_error ?? ended.map((child) => `${child.id}: ${child.last_error}`).join("\n"),
         actor: here,
       });
     }

@@ -183,5 +183,5 @@ function note(actor) {
 
 function restarts(actor) {
   const total = actor.restarts_total ?? 0;
-  return actor.restarts_in_window ? `${count(total)} (${count(actor.restarts_in_window)} lately)` : count(total);
+  return actor.restarts_in_window ? `${count(total)} (+${count(actor.restarts_in_window)} below)` : count(total);
 }
