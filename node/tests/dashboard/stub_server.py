@@ -29,6 +29,7 @@ SECURITY = {
 ISSUERS = ["GA5ZSEJYB37JRC5AVCIA5MOP4RHTM335X2KGX3IHOJAPP5RE34K4KZVN", "GDGQVOKHW4VEJRU2TETD6DBRKEO5ERCNF353LW5WBFW3JJWQ2BRQ6KDD"]
 ASSETS = ["native", f"USDC:{ISSUERS[0]}", f"EURC:{ISSUERS[1]}", f"AQUA:{ISSUERS[1]}", f"yXLM:{ISSUERS[0]}", f"SHX:{ISSUERS[1]}", None]
 CONTRACT = "CDG5XBZJM3BN7D3T5D4OOTVU6R5GOAU6PHKUQTV7C5Q6OFQUCDXPEJTN"
+PART = 500
 ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
 
 
@@ -299,7 +300,8 @@ class Stub:
             with world.lock:
                 world.feed_log.append(subscribe)
             origin = subscribe["from"]
-            last = world.tip if origin == "latest" else int(origin.split(":")[0])
+            ledger, _, event = origin.partition(":")
+            last = world.tip if origin == "latest" else int(ledger) - (1 if event else 0)
             subscribed = {"type": "subscribed", "id": subscribe["id"], "oldest": str(world.first), "tip": str(world.tip)}
             await connection.send(json.dumps(subscribed))
             follower = asyncio.create_task(self.follow(connection, subscribe, last))
@@ -311,9 +313,12 @@ class Stub:
             while last < world.tip:
                 last += 1
                 ledger, events = world.ledger(last), world.matching(last, subscribe["filter"])
-                if events:
-                    frame = {"type": "events", "id": subscribe["id"], "ledger": last, "closed_at": ledger["closed_at"], "count": len(events),
-                             "events": events, "cursor": str(last)}
+                # A large ledger comes in parts, each with the place behind it.
+                for start in range(0, len(events), PART):
+                    part, is_last = events[start:start + PART], start + PART >= len(events)
+                    cursor = str(last) if is_last else f"{last}:{part[-1]['ledger_event_index']}"
+                    frame = {"type": "events", "id": subscribe["id"], "ledger": last, "closed_at": ledger["closed_at"], "count": len(part),
+                             "events": part, "cursor": cursor}
                     await connection.send(json.dumps(frame))
                 heartbeat = {"type": "heartbeat", "tip": str(world.tip), "lag_ms": 812}
                 if last < world.tip:

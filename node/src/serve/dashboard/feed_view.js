@@ -7,6 +7,8 @@ const ROWS_MAX = 200;
 /** Of one ledger: a busy one would push all others off the page. */
 const LEDGER_ROWS_MAX = 40;
 const LEDGERS_MAX = 40;
+/** That wait to be drawn; older ones would be off the page at once. */
+const FRAMES_MAX = 80;
 
 const PHASES = {
   off: "Off",
@@ -40,6 +42,7 @@ export class FeedView {
   clear() {
     this.pending = [];
     this.received = 0;
+    this.newest = null;
     this.host.replaceChildren();
     this.tell();
   }
@@ -56,7 +59,7 @@ export class FeedView {
   take(item) {
     if (item.events) this.received += item.events.length;
     this.pending.push(item);
-    if (this.pending.length > LEDGERS_MAX) this.pending.shift();
+    if (this.pending.length > FRAMES_MAX) this.pending.shift();
     if (this.scheduled) return;
     this.scheduled = true;
     requestAnimationFrame(() => {
@@ -67,7 +70,11 @@ export class FeedView {
   }
 
   draw() {
-    for (const item of this.pending) this.host.prepend(item.events ? this.ledger(item) : this.gap(item));
+    for (const item of this.pending) {
+      if (!item.events) this.host.prepend(this.gap(item));
+      else if (this.newest?.ledger === item.ledger && this.newest.group === this.host.firstChild) this.more(item);
+      else this.host.prepend(this.ledger(item));
+    }
     this.pending = [];
     this.trim();
   }
@@ -96,19 +103,33 @@ export class FeedView {
     return el("li", { class: "gap" }, `${range}: ${why}.`);
   }
 
+  /** The first frame of a ledger. */
   ledger(frame) {
-    const newestFirst = frame.events.slice(-LEDGER_ROWS_MAX).reverse();
-    const more = frame.events.length - newestFirst.length;
+    const [size, rest] = [el("span"), el("p", { class: "more" })];
+    const rows = el("ul", { class: "events" });
     const head = el(
       "h3",
       { class: "ledger-head" },
       el("span", {}, `Ledger ${count(frame.ledger)}`),
-      el("span", {}, counted(frame.events.length, "event")),
+      size,
       el("time", { datetime: frame.closed_at ?? "" }, closedAt(frame.closed_at)),
     );
-    const table = el("ul", { class: "events" }, newestFirst.map((event) => this.event(event)));
-    const rest = more ? el("p", { class: "more" }, `${counted(more, "more event")} of this ledger: narrow the filter to see them`) : null;
-    return el("li", { class: "ledger" }, head, table, rest);
+    const group = el("li", { class: "ledger" }, head, rows, rest);
+    this.newest = { ledger: frame.ledger, events: 0, group, size, rows, rest };
+    this.more(frame);
+    return group;
+  }
+
+  /** A further frame of the newest ledger: a large one comes in parts. */
+  more(frame) {
+    const { newest } = this;
+    newest.events += frame.events.length;
+    newest.rows.prepend(...frame.events.slice(-LEDGER_ROWS_MAX).reverse().map((event) => this.event(event)));
+    while (newest.rows.childElementCount > LEDGER_ROWS_MAX) newest.rows.lastChild.remove();
+    const hidden = newest.events - newest.rows.childElementCount;
+    write(newest.size, counted(newest.events, "event"));
+    write(newest.rest, `${counted(hidden, "more event")} of this ledger: narrow the filter to see them`);
+    newest.rest.hidden = hidden === 0;
   }
 
   event(event) {
