@@ -6,6 +6,7 @@
 mod access;
 mod describe;
 pub(crate) mod feed;
+mod dashboard;
 mod health;
 mod listener;
 mod openapi;
@@ -104,6 +105,7 @@ pub(crate) async fn beside<T>(
         let mut endpoints = health::endpoints(&api);
         endpoints.extend(rest::endpoints(&api));
         endpoints.extend(feed.endpoints());
+        endpoints.extend(dashboard::endpoints());
         if settings.metrics_are_public() {
             endpoints.extend(health::metrics(&api));
         }

@@ -26,6 +26,7 @@ mod api;
 mod cluster;
 mod configuration;
 mod feed;
+mod dashboard;
 mod golden;
 mod inspection;
 mod interrupts;
