@@ -6,6 +6,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use orrery_actors::feed::{Hub, HubLimits};
 use orrery_actors::metrics::{Outages, PipelineMetrics};
 use orrery_supervisor::{Clock, MonotonicTime, SystemClock};
 use serde_json::{Value, json};
@@ -39,6 +40,8 @@ pub(crate) struct Readiness {
     pub(crate) metrics: Arc<PipelineMetrics>,
     /// The way to the node, for HTTP.
     pub(crate) reach: Reach,
+    /// What it processes and stores, for readers of the feed.
+    pub(crate) feed: Arc<Hub>,
     /// What is parked, and why.
     pub(crate) parked: watch::Sender<Reasons>,
     /// Why the node did not do what a coordinator said, and when it said so last.
@@ -66,6 +69,7 @@ impl Readiness {
             clock: SystemClock::new(),
             metrics: Arc::new(PipelineMetrics::new(settings.pipeline.as_str())),
             reach: Reach::default(),
+            feed: Arc::new(Hub::new(HubLimits::default())),
             parked: watch::Sender::default(),
             refused: Mutex::new(None),
             phase: Mutex::new(Phase::Starting),

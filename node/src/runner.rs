@@ -8,6 +8,7 @@ use futures::future::BoxFuture;
 use orrery_actors::checkpoint::{NodeState, Quarantined, StateError, task_of};
 use orrery_actors::dataset::{DatasetUrl, Retry, Store};
 use orrery_actors::exchange::ExchangeCounts;
+use orrery_actors::feed::{History, StoredHistory};
 use orrery_actors::pipeline::Places;
 use orrery_actors::pipeline::supervised::{PipelineLimits, SupervisedPipeline};
 use orrery_actors::source::AtTip;
@@ -84,6 +85,11 @@ pub(crate) struct Node {
     cluster: Option<ClusterNode>,
 }
 
+/// The dataset as readers of the feed see it.
+fn history(pipeline: &SupervisedPipeline) -> Arc<dyn History> {
+    Arc::new(StoredHistory::new(pipeline.dataset.clone()))
+}
+
 /// A dataset's store. Nothing is asked of it yet.
 pub(crate) fn connect(dataset: &DatasetUrl) -> Result<Store, Failure> {
     let retry = Retry::new(seed()).map_err(|error| Failure::Bug(error.to_string()))?;
@@ -143,11 +149,13 @@ impl Node {
             refetch_after: REFETCH_AFTER,
             limits,
             state: Some(state.clone()),
+            feed: settings.http.map(|_| readiness.feed.clone()),
             metrics: readiness.metrics.clone(),
             clock: Arc::new(readiness.clock),
             places: Places::default(),
             seed: seed(),
         };
+        readiness.feed.attach(settings.needs_dataset().then(|| history(&pipeline)));
         if let Some(to) = range.1 {
             pipeline.metrics.newest(to);
         }

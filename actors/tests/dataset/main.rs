@@ -16,6 +16,7 @@ mod seaweed;
 mod checkpoints;
 mod compaction;
 mod damage;
+mod feed;
 mod kill;
 mod made;
 mod readers;
