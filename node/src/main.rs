@@ -17,6 +17,7 @@ mod trace_context;
 mod logs;
 mod collector;
 mod readiness;
+mod reach;
 mod control;
 mod status;
 mod inspect;

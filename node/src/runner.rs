@@ -17,6 +17,7 @@ use orrery_supervisor::{
     ChildSpec, EndWhen, ExitReason, Restart, RestartIntensity, Strategy, SupervisorHandle, SupervisorSpec,
     SystemClock,
 };
+use serde_json::{Value, json};
 
 use tokio::runtime::Handle;
 
@@ -27,6 +28,8 @@ use crate::environment;
 use crate::exit::Failure;
 use crate::opening::{self, Opened};
 use crate::parked::Parked;
+use crate::quarantine;
+use crate::reach::Question;
 use crate::readiness::{Phase, Readiness};
 use crate::settings::Settings;
 
@@ -125,6 +128,9 @@ impl Node {
         }
         let Opened { stores, network, dataset, dataset_settings, range } =
             opening::open(&settings, goal).await?;
+        if settings.needs_dataset() {
+            readiness.reach.show(dataset.clone());
+        }
         let mut limits = PipelineLimits::for_workers(settings.workers);
         limits.object_bytes = settings.prefetch_bytes;
         let pipeline = SupervisedPipeline {
@@ -224,6 +230,23 @@ impl Node {
             reason = parked.wait(), if self.goal != Goal::Follow => Why::Over(Err(self.parked(reason))),
             () = parked.ended() => Why::Over(Ok(Ended::Complete)),
             () = watch => Why::Told,
+            () = self.readiness.reach.answer(|question| self.tell(question, control).boxed()) => Why::Told,
+        }
+    }
+
+    /// What HTTP asks of the node, or of all nodes.
+    async fn tell(&self, question: Question, control: &Control<'_>) -> Result<Value, String> {
+        match (question, &self.cluster) {
+            (Question::Quarantine, _) => {
+                let request = quarantine::Request::List;
+                control.perform(control::Request::Quarantine { request }).await
+            }
+            (Question::Tree, Some(cluster)) => Ok(cluster.look(&self.audit).await),
+            (Question::Tree, None) => {
+                let mut node = control.perform(control::Request::Status).await?;
+                node["state"] = json!("running");
+                Ok(json!({ "nodes": [node] }))
+            }
         }
     }
 

@@ -32,6 +32,7 @@ mod restore;
 mod compaction;
 mod range_rows;
 mod verify;
+mod scan;
 mod error;
 
 use orrery_schemas::LedgerSequence;
@@ -48,6 +49,7 @@ pub use grid::{Grid, GridError, GridStep};
 pub use kind::TableKind;
 pub use ledger_digest::{LEDGERS_DIGEST_ALGORITHM, ledgers_digest};
 pub use range_rows::LiveFile;
+pub use scan::{Cache, DatasetView, Order, Place, Scan, ScanCounts, ScanRequest, Snapshot, Span, ViewLimits};
 pub use slot::{reread_first_slot, reread_slot};
 pub use store::{Listed, Put, Retry, Store};
 pub use table::{SlotRows, Table};

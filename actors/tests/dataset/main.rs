@@ -27,5 +27,6 @@ mod kill;
 mod made;
 mod readers;
 mod resume;
+mod scan;
 mod s3;
 mod stores;

@@ -240,6 +240,11 @@ impl ClusterNode {
         }
     }
 
+    /// Who is there, who coordinates, and what each node says of itself.
+    pub(crate) async fn look(&self, audit: &Arc<Audit>) -> serde_json::Value {
+        inspection::look(self.peers.clone(), self.coordination.subscribe(), audit.clone()).await
+    }
+
     /// What crosses to and from other nodes now.
     pub(crate) fn exchange_counts(&self) -> ExchangeCounts {
         self.meter.counts()

@@ -4,12 +4,16 @@
 //! knows for each route who may call it; a route that says nothing of that cannot be written down.
 
 mod access;
+mod describe;
 pub(crate) mod feed;
+mod dashboard;
 mod health;
 mod listener;
+mod openapi;
 mod patience;
 mod problem;
 mod request;
+mod rest;
 mod router;
 mod tls;
 
@@ -94,14 +98,18 @@ pub(crate) async fn beside<T>(
     work: impl Future<Output = Result<T, Failure>>,
 ) -> Result<T, Failure> {
     let mut served: Vec<BoxFuture<'_, ()>> = vec![pending().boxed()];
+    served.push(api.readiness.reach.follow().boxed());
     let gatekeeper = Gatekeeper::new(&settings.access, &api.audit);
     if let Some(address) = settings.public {
         let feed = Feed::new(api.readiness.feed.clone(), settings.readers());
         let mut endpoints = health::endpoints(&api);
+        endpoints.extend(rest::endpoints(&api));
         endpoints.extend(feed.endpoints());
+        endpoints.extend(dashboard::endpoints());
         if settings.metrics_are_public() {
             endpoints.extend(health::metrics(&api));
         }
+        openapi::add_to(&mut endpoints);
         let listener = Listener::bind("node.http", address, settings.limits, settings.tls).await?;
         tracing::info!(address = %listener.address(), "health and metrics are served");
         served.push(listener.serve(Router::new(endpoints)?, gatekeeper.clone()).boxed());

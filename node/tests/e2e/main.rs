@@ -22,9 +22,11 @@ mod stub;
 mod process;
 mod reader;
 
+mod api;
 mod cluster;
 mod configuration;
 mod feed;
+mod dashboard;
 mod golden;
 mod inspection;
 mod interrupts;
