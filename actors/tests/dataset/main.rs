@@ -1,6 +1,12 @@
 //! What a dataset promises: the same bytes from every writer, nothing lost, nothing twice, nothing overwritten.
 
-#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr, reason = "this is a test")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "this is a test"
+)]
 
 #[path = "../objects/mod.rs"]
 #[allow(dead_code, reason = "a part of it is used here")]

@@ -442,3 +442,6 @@ fn poll_io<S: AsyncRead + AsyncWrite + Unpin>(
         Poll::Pending => Poll::Pending,
     }
 }
+
+#[cfg(test)]
+mod tests;
