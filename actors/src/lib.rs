@@ -17,6 +17,7 @@ pub mod processor;
 mod columnar;
 pub mod dataset;
 pub mod sink;
+pub mod feed;
 pub mod exchange;
 pub mod pipeline;
 pub mod coordinator;

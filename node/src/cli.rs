@@ -2,6 +2,7 @@
 
 mod certs;
 mod inspection;
+mod tail;
 mod token;
 
 use std::num::{NonZeroU32, NonZeroUsize};
@@ -17,6 +18,7 @@ pub(crate) use inspection::{
     DrainArgs, InspectArgs, LogsArgs, NodesArgs, PipelineArgs, ProofOfWho, PsArgs, PsOrder, TargetArgs,
     TopArgs, TreeArgs,
 };
+pub(crate) use tail::TailArgs;
 pub(crate) use token::TokenArgs;
 
 /// Stellar ledgers into exact token-transfer events.
@@ -69,6 +71,8 @@ pub(crate) enum Command {
     Park(PipelineArgs),
     /// Start a parked pipeline.
     Resume(PipelineArgs),
+    /// Print the live feed of a node: events as they happen, from wherever you were. Connects again by itself.
+    Tail(TailArgs),
     /// Draw the supervision tree of a whole cluster, or of the node on this machine.
     Tree(TreeArgs),
     /// List actors, one line each.

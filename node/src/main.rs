@@ -8,13 +8,16 @@ mod settings;
 mod opening;
 mod parked;
 mod runner;
+mod threads;
 mod serve;
+mod tail;
 mod cluster;
 mod telemetry;
 mod trace_context;
 mod logs;
 mod collector;
 mod readiness;
+mod reach;
 mod control;
 mod status;
 mod inspect;
@@ -56,6 +59,7 @@ fn run(cli: Cli, console: &Console) -> Result<(), Failure> {
         Command::Restarts(args) => commands::restarts::run(&args, console),
         Command::Park(args) => commands::pipelines::park(&args, console),
         Command::Resume(args) => commands::pipelines::resume(&args, console),
+        Command::Tail(args) => commands::tail::run(&args, console),
         Command::Tree(args) => commands::tree::tree(&args, console),
         Command::Ps(args) => commands::tree::ps(&args, console),
         Command::Nodes(args) => commands::tree::nodes(&args, console),

@@ -6,12 +6,14 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use orrery_actors::feed::{Hub, HubLimits};
 use orrery_actors::metrics::{Outages, PipelineMetrics};
 use orrery_supervisor::{Clock, MonotonicTime, SystemClock};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use crate::parked::Reasons;
+use crate::reach::Reach;
 use crate::settings::Settings;
 
 /// A coordinator that was refused speaks again much sooner.
@@ -30,11 +32,16 @@ pub(crate) enum Phase {
 
 /// What a node tells of itself while it runs. The node writes, `/readyz` reads.
 pub(crate) struct Readiness {
+    node: String,
     pipeline: String,
     /// An outage that is shorter is no news: stores and sources restart.
     unready_after: Duration,
     pub(crate) clock: SystemClock,
     pub(crate) metrics: Arc<PipelineMetrics>,
+    /// The way to the node, for HTTP.
+    pub(crate) reach: Reach,
+    /// What it processes and stores, for readers of the feed.
+    pub(crate) feed: Arc<Hub>,
     /// What is parked, and why.
     pub(crate) parked: watch::Sender<Reasons>,
     /// Why the node did not do what a coordinator said, and when it said so last.
@@ -56,14 +63,22 @@ impl Readiness {
     /// Of a node that begins.
     pub(crate) fn new(settings: &Settings) -> Arc<Self> {
         Arc::new(Self {
+            node: settings.name.clone(),
             pipeline: settings.pipeline.clone(),
             unready_after: settings.unready_after,
             clock: SystemClock::new(),
             metrics: Arc::new(PipelineMetrics::new(settings.pipeline.as_str())),
+            reach: Reach::default(),
+            feed: Arc::new(Hub::new(HubLimits::default())),
             parked: watch::Sender::default(),
             refused: Mutex::new(None),
             phase: Mutex::new(Phase::Starting),
         })
+    }
+
+    /// The node's name.
+    pub(crate) fn node(&self) -> &str {
+        &self.node
     }
 
     /// The node goes on to another phase.
@@ -136,8 +151,16 @@ fn reasons(seen: &Seen, pipeline: &str, unready_after: Duration) -> Vec<Value> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
+
+    /// Of a node that will never be there.
+    pub(crate) fn of_nobody() -> Arc<Readiness> {
+        let mut config = crate::config::Config::default();
+        config.source.urls = vec!["synthetic:?ledgers=1".to_owned()];
+        config.dataset.url = "memory://".to_owned();
+        Readiness::new(&Settings::new(&config).unwrap())
+    }
 
     const LIMIT: Duration = Duration::from_secs(60);
 

@@ -8,14 +8,18 @@ use futures::future::BoxFuture;
 use orrery_actors::checkpoint::{NodeState, Quarantined, StateError, task_of};
 use orrery_actors::dataset::{DatasetUrl, Retry, Store};
 use orrery_actors::exchange::ExchangeCounts;
+use orrery_actors::feed::{History, StoredHistory};
 use orrery_actors::pipeline::Places;
 use orrery_actors::pipeline::supervised::{PipelineLimits, SupervisedPipeline};
-use orrery_actors::source::{AtTip, WORKER_STACK_BYTES};
+use orrery_actors::source::AtTip;
 use orrery_schemas::LedgerSequence;
 use orrery_supervisor::{
     ChildSpec, EndWhen, ExitReason, Restart, RestartIntensity, Strategy, SupervisorHandle, SupervisorSpec,
     SystemClock,
 };
+use serde_json::{Value, json};
+
+use tokio::runtime::Handle;
 
 use crate::audit::Audit;
 use crate::cluster::{Assignee, ClusterNode, Served};
@@ -24,6 +28,8 @@ use crate::environment;
 use crate::exit::Failure;
 use crate::opening::{self, Opened};
 use crate::parked::Parked;
+use crate::quarantine;
+use crate::reach::Question;
 use crate::readiness::{Phase, Readiness};
 use crate::settings::Settings;
 
@@ -70,6 +76,8 @@ pub(crate) struct Node {
     pub(crate) readiness: Arc<Readiness>,
     pub(crate) state: NodeState,
     pub(crate) audit: Arc<Audit>,
+    /// Threads for bulk work.
+    working: Handle,
     /// First and last ledger of this run; the last is `None` without an end.
     pub(crate) range: (LedgerSequence, Option<LedgerSequence>),
     pipeline: SupervisedPipeline,
@@ -77,28 +85,9 @@ pub(crate) struct Node {
     cluster: Option<ClusterNode>,
 }
 
-/// Threads beside the runtime's own, where the configuration does not say: more than the sums of all queues ask for.
-const BLOCKING_THREADS_MAX: usize = 512;
-
-/// A runtime for what needs none of a node's settings.
-pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
-    runtime_with(BLOCKING_THREADS_MAX)
-}
-
-/// A node's runtime.
-pub(crate) fn node_runtime(settings: &Settings) -> Result<tokio::runtime::Runtime, Failure> {
-    runtime_with(settings.blocking_threads.map_or(BLOCKING_THREADS_MAX, |count| count.get() as usize))
-}
-
-/// A runtime whose threads may decode the deepest ledger. One blocking thread is enough: none waits for another.
-fn runtime_with(blocking_threads: usize) -> Result<tokio::runtime::Runtime, Failure> {
-    tokio::runtime::Builder::new_multi_thread()
-        .max_blocking_threads(blocking_threads)
-        .thread_stack_size(WORKER_STACK_BYTES)
-        .thread_name("orrery")
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::Unavailable(format!("start threads: {error}")))
+/// The dataset as readers of the feed see it.
+fn history(pipeline: &SupervisedPipeline) -> Arc<dyn History> {
+    Arc::new(StoredHistory::new(pipeline.dataset.clone()))
 }
 
 /// A dataset's store. Nothing is asked of it yet.
@@ -130,6 +119,7 @@ impl Node {
         goal: Goal,
         readiness: Arc<Readiness>,
         audit: Arc<Audit>,
+        working: Handle,
     ) -> Result<Self, Failure> {
         let state = NodeState::open(&settings.data_dir)?;
         state.keep_open();
@@ -138,6 +128,9 @@ impl Node {
         }
         let Opened { stores, network, dataset, dataset_settings, range } =
             opening::open(&settings, goal).await?;
+        if settings.needs_dataset() {
+            readiness.reach.show(dataset.clone());
+        }
         let mut limits = PipelineLimits::for_workers(settings.workers);
         limits.object_bytes = settings.prefetch_bytes;
         let pipeline = SupervisedPipeline {
@@ -156,11 +149,13 @@ impl Node {
             refetch_after: REFETCH_AFTER,
             limits,
             state: Some(state.clone()),
+            feed: settings.http.map(|_| readiness.feed.clone()),
             metrics: readiness.metrics.clone(),
             clock: Arc::new(readiness.clock),
             places: Places::default(),
             seed: seed(),
         };
+        readiness.feed.attach(settings.needs_dataset().then(|| history(&pipeline)));
         if let Some(to) = range.1 {
             pipeline.metrics.newest(to);
         }
@@ -168,7 +163,7 @@ impl Node {
             Some(cluster) => Some(ClusterNode::start(cluster, &pipeline).await?),
             None => None,
         };
-        Ok(Self { settings, readiness, state, audit, range, pipeline, goal, cluster })
+        Ok(Self { settings, readiness, state, audit, working, range, pipeline, goal, cluster })
     }
 
     /// Runs until every ledger of the range is durable, or `interrupted`, or it cannot go on. `watch` is polled beside it.
@@ -235,6 +230,23 @@ impl Node {
             reason = parked.wait(), if self.goal != Goal::Follow => Why::Over(Err(self.parked(reason))),
             () = parked.ended() => Why::Over(Ok(Ended::Complete)),
             () = watch => Why::Told,
+            () = self.readiness.reach.answer(|question| self.tell(question, control).boxed()) => Why::Told,
+        }
+    }
+
+    /// What HTTP asks of the node, or of all nodes.
+    async fn tell(&self, question: Question, control: &Control<'_>) -> Result<Value, String> {
+        match (question, &self.cluster) {
+            (Question::Quarantine, _) => {
+                let request = quarantine::Request::List;
+                control.perform(control::Request::Quarantine { request }).await
+            }
+            (Question::Tree, Some(cluster)) => Ok(cluster.look(&self.audit).await),
+            (Question::Tree, None) => {
+                let mut node = control.perform(control::Request::Status).await?;
+                node["state"] = json!("running");
+                Ok(json!({ "nodes": [node] }))
+            }
         }
     }
 
@@ -332,10 +344,11 @@ impl Node {
         let child = ChildSpec::supervisor(spec).restart(Restart::Transient);
         let pipelines =
             SupervisorSpec::new("pipelines", Strategy::OneForOne, intensity).end_when(ends).child(child);
-        let pipelines = ChildSpec::supervisor(pipelines).restart(Restart::Transient);
+        let pipelines = ChildSpec::supervisor(pipelines).restart(Restart::Transient).on(self.working.clone());
         let node = SupervisorSpec::new("node", Strategy::OneForOne, intensity).end_when(ends);
         let Some(cluster) = &self.cluster else { return Ok(node.child(pipelines)) };
-        let node = node.child(cluster.child(intensity, &self.pipeline, &self.audit)).child(pipelines);
+        let node =
+            node.child(cluster.child(intensity, &self.pipeline, &self.audit, &self.working)).child(pipelines);
         Ok(cluster.coordinator(&self.pipeline, self.range.1).into_iter().fold(node, SupervisorSpec::child))
     }
 }

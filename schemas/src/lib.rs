@@ -25,6 +25,7 @@ mod token_transfer_batch;
 mod token_transfer_reader;
 mod token_transfers;
 mod version;
+mod volumes;
 
 pub use address::{Address, ContractId};
 pub use asset::{Asset, AssetCode};
@@ -48,3 +49,4 @@ pub use token_transfers::{
     TOKEN_TRANSFERS_ID, TOKEN_TRANSFERS_VERSION, token_transfers_schema, token_transfers_stored_schema,
 };
 pub use version::{Compatibility, SchemaMismatch, ledgers_compatibility, token_transfers_compatibility};
+pub use volumes::{KindVolume, Token, Volume, Volumes};

@@ -17,9 +17,11 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use ractor::{Actor, ActorCell};
 use thiserror::Error;
+use tokio::runtime::Handle;
+use tokio::task::JoinSet;
 
 use crate::backoff::Backoff;
-use crate::exit::StartError;
+use crate::exit::{ErrorClass, ExitError, StartError};
 use crate::restart_intensity::{RestartIntensity, RestartIntensityError};
 use crate::start::StartContext;
 use crate::supervisor;
@@ -222,6 +224,29 @@ impl ChildSpec {
     #[must_use]
     pub const fn stall_after(mut self, limit: Duration) -> Self {
         self.rules.stall_after = Some(limit);
+        self
+    }
+
+    /// Have it run, and all that is below it, on the threads of another runtime than its supervisor's.
+    #[must_use]
+    pub fn on(mut self, runtime: Handle) -> Self {
+        let factory = self.factory;
+        self.factory = Arc::new(move |context| {
+            let (start, runtime) = (factory(context), runtime.clone());
+            Box::pin(async move {
+                // Ends with this future: a start that takes too long is dropped.
+                let mut started = JoinSet::new();
+                started.spawn_on(start, &runtime);
+                let failed = |why: &dyn fmt::Display| {
+                    StartError::from(ExitError::new(ErrorClass::Internal, why.to_string()))
+                };
+                match started.join_next().await {
+                    Some(Ok(started)) => started,
+                    Some(Err(error)) => Err(failed(&error)),
+                    None => Err(failed(&"it was not begun")),
+                }
+            })
+        });
         self
     }
 

@@ -28,6 +28,7 @@ use orrery_schemas::LedgerSequence;
 use orrery_supervisor::cluster::control::Request;
 use orrery_supervisor::{Clock, Probe, SystemClock};
 use ractor::Actor;
+use tokio::runtime::{Builder, Handle};
 
 use made::{EVENTS, FIRST, ledger_bytes};
 use peer::Peer;
@@ -44,6 +45,9 @@ const ROUNDS: usize = 15;
 /// Between two control calls: they are not to make the load themselves.
 const CALL_EVERY: Duration = Duration::from_millis(2);
 
+/// Of threads that batches cross on, as `node/src/threads.rs` has it.
+const NICENESS: i32 = 10;
+
 const CALL_WITHIN: Duration = Duration::from_secs(5);
 
 fn main() {
@@ -51,17 +55,27 @@ fn main() {
     // `cargo test --benches` only wants to know whether it works.
     let rounds = if arguments.iter().any(|argument| argument == "--bench") { ROUNDS } else { 1 };
     let only = arguments.iter().find(|argument| !argument.starts_with("--")).cloned();
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    // As a node has them: calls are answered by threads that have to be prompt, batches cross on others that give way.
+    let answering = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let give_way = || rustix::process::setpriority_process(Some(rustix::thread::gettid()), NICENESS).unwrap();
+    let working =
+        Builder::new_multi_thread().worker_threads(2).on_thread_start(give_way).enable_all().build().unwrap();
+    let prompt = answering.handle().clone();
     match arguments.iter().any(|argument| argument == peer::BE_THE_PEER) {
-        true => runtime.block_on(peer::serve()),
-        false => runtime.block_on(measure(rounds, &only.unwrap_or_default())),
+        true => working.block_on(working.spawn(peer::serve(prompt))).unwrap(),
+        false => {
+            let only = only.unwrap_or_default();
+            let measured = working.spawn(async move { measure(rounds, &only, prompt).await });
+            working.block_on(measured).unwrap();
+        }
     }
-    runtime.shutdown_background();
+    working.shutdown_background();
+    answering.shutdown_background();
 }
 
 /// What is measured of which the name has `only` in it.
-async fn measure(rounds: usize, only: &str) {
-    let peer = Peer::start().await;
+async fn measure(rounds: usize, only: &str, prompt: Handle) {
+    let peer = Peer::start(prompt).await;
     let node = peer.node(Compression::None);
     let count = made::LEDGERS.len();
     assert_eq!(EVENTS.len(), count);
@@ -136,16 +150,19 @@ async fn calls(peer: &Peer, name: &str, beside: impl Future<Output = ()>) {
     let (plane, to) = (peer.control.plane.clone(), peer::peer_name());
     let (answered, mut answers) = tokio::sync::mpsc::channel(1 << 16);
     let mut caller = tokio::task::JoinSet::new();
-    caller.spawn(async move {
-        let clock = SystemClock::new();
-        loop {
-            let asked = clock.now();
-            let request = Request::new("echo", Bytes::from_static(b"12345678"));
-            plane.call(&to, request, CALL_WITHIN).await.unwrap();
-            let _ = answered.try_send(clock.now().since(asked).as_secs_f64() * 1e3);
-            tokio::time::sleep(CALL_EVERY).await;
-        }
-    });
+    caller.spawn_on(
+        async move {
+            let clock = SystemClock::new();
+            loop {
+                let asked = clock.now();
+                let request = Request::new("echo", Bytes::from_static(b"12345678"));
+                plane.call(&to, request, CALL_WITHIN).await.unwrap();
+                let _ = answered.try_send(clock.now().since(asked).as_secs_f64() * 1e3);
+                tokio::time::sleep(CALL_EVERY).await;
+            }
+        },
+        &peer.prompt,
+    );
     beside.await;
     drop(caller);
     let mut took: Vec<f64> = std::iter::from_fn(|| answers.try_recv().ok()).collect();

@@ -23,6 +23,7 @@ use orrery_supervisor::{
     ChildSpec, ExitError, RestartIntensity, Strategy, SupervisorHandle, SupervisorSpec, SystemClock,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_stream::StreamExt;
@@ -53,7 +54,10 @@ pub(crate) struct Control {
     _tree: SupervisorHandle,
 }
 
-async fn control(credentials: Credentials, also: impl FnOnce(&Links) -> Option<ChildSpec>) -> Control {
+async fn control(
+    credentials: Credentials,
+    also: impl FnOnce(&Links) -> Option<ChildSpec> + Send + 'static,
+) -> Control {
     let clock = Arc::new(SystemClock::new());
     let identity = NodeIdentity { name: credentials.name().clone(), incarnation: 1 };
     let links = Links::new(LinkSettings::new(identity, credentials, clock.clone(), 1));
@@ -68,21 +72,23 @@ async fn control(credentials: Credentials, also: impl FnOnce(&Links) -> Option<C
 }
 
 /// The other process: serves until its standard input ends.
-pub(crate) async fn serve() {
+pub(crate) async fn serve(prompt: Handle) {
     let credentials = credentials(PEER);
     let listen = "127.0.0.1:0".parse().unwrap();
     let acceptor = Acceptor::bind(listen, credentials.clone(), Limits::default()).await.unwrap();
     let address = acceptor.local_address();
     let (offers, mut offered) = mpsc::channel::<Connection>(16);
     let (flights, incoming) = mpsc::channel(16);
-    let _control = control(credentials, |links| {
-        let links = links.clone();
-        Some(acceptor.child(move |connection| match connection.protocol {
-            Protocol::Control => links.offer(connection),
-            Protocol::Flight => drop(offers.try_send(connection)),
+    let _control = prompt
+        .spawn(control(credentials, |links| {
+            let links = links.clone();
+            Some(acceptor.child(move |connection| match connection.protocol {
+                Protocol::Control => links.offer(connection),
+                Protocol::Flight => drop(offers.try_send(connection)),
+            }))
         }))
-    })
-    .await;
+        .await
+        .unwrap();
     let mut tasks = JoinSet::new();
     tasks.spawn(async move {
         let incoming = ReceiverStream::new(incoming).map(Ok::<_, std::io::Error>);
@@ -165,11 +171,13 @@ pub(crate) struct Peer {
     process: Child,
     address: String,
     pub(crate) control: Control,
+    /// Threads for what is not to wait for batches.
+    pub(crate) prompt: Handle,
 }
 
 impl Peer {
     /// Starts it, and waits until it is linked.
-    pub(crate) async fn start() -> Self {
+    pub(crate) async fn start(prompt: Handle) -> Self {
         let program = std::env::current_exe().unwrap();
         let mut command = Command::new(program);
         let command = command.arg(BE_THE_PEER).stdin(Stdio::piped()).stdout(Stdio::piped());
@@ -177,12 +185,12 @@ impl Peer {
         let mut address = String::new();
         BufReader::new(process.stdout.take().unwrap()).read_line(&mut address).unwrap();
         let address = address.trim().to_owned();
-        let control = control(credentials("bench"), |_| None).await;
+        let control = prompt.spawn(control(credentials("bench"), |_| None)).await.unwrap();
         control.plane.links().want([(peer_name(), address.clone())].into());
         while !control.plane.peers().contains_key(&peer_name()) {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        Self { process, address, control }
+        Self { process, address, control, prompt }
     }
 
     /// It, as a place for stages. What is sent to it is compressed.

@@ -179,6 +179,18 @@ pub enum StoreError {
         /// The limit.
         bytes_max: u64,
     },
+    /// An object ends before what it should hold.
+    #[error(
+        "read {path}: it has {bytes} bytes, at least {end} are expected: it was cut short; see `orrery verify`"
+    )]
+    CutShort {
+        /// The object.
+        path: String,
+        /// Its size.
+        bytes: u64,
+        /// Where the part that is wanted ends.
+        end: u64,
+    },
     /// The one promise that everything rests on is not kept.
     #[error(
         "{store} does not honour put-if-absent ({finding}): two writers would destroy each other's work. Use a store that \
@@ -229,7 +241,7 @@ impl StoreError {
         match self {
             Self::Refused { .. } | Self::IgnoresPutIfAbsent { .. } => DatasetErrorClass::Usage,
             Self::Unavailable { .. } | Self::Full { .. } => DatasetErrorClass::Unavailable,
-            Self::TooLarge { .. } => DatasetErrorClass::Data,
+            Self::TooLarge { .. } | Self::CutShort { .. } => DatasetErrorClass::Data,
         }
     }
 

@@ -30,7 +30,9 @@ mod ahead;
 mod checkpoint;
 mod restore;
 mod compaction;
+mod range_rows;
 mod verify;
+mod scan;
 mod error;
 
 use orrery_schemas::LedgerSequence;
@@ -46,6 +48,8 @@ pub use file::{SlotFile, SlotFileEncoder};
 pub use grid::{Grid, GridError, GridStep};
 pub use kind::TableKind;
 pub use ledger_digest::{LEDGERS_DIGEST_ALGORITHM, ledgers_digest};
+pub use range_rows::LiveFile;
+pub use scan::{Cache, DatasetView, Order, Place, Scan, ScanCounts, ScanRequest, Snapshot, Span, ViewLimits};
 pub use slot::{reread_first_slot, reread_slot};
 pub use store::{Listed, Put, Retry, Store};
 pub use table::{SlotRows, Table};

@@ -31,10 +31,11 @@ use crate::checkpoint::{NodeState, Quarantined, Seen, name_of_task};
 use crate::coordinator::Task;
 use crate::dataset::{DatasetSettings, Store, TableKind};
 use crate::envelope::{EventBatch, LedgerBatch, PoisonLedger, ProcessorMessage, SinkMessage, Worked};
+use crate::feed::Hub;
 use crate::ledger::Network;
 use crate::metrics::PipelineMetrics;
 use crate::processor::ttp::Mode;
-use crate::processor::{Processor, ProcessorLimits, ProcessorSettings};
+use crate::processor::{Processor, ProcessorLimits, ProcessorSettings, Tap};
 use crate::sink::{OnCheckpoint, Output, Sink, SinkActorSettings};
 use crate::source::{
     AtTip, Fetcher, FetcherSettings, LedgerChunk, LedgerStore, Rejected, StreamLimits, StreamStart,
@@ -128,6 +129,8 @@ pub struct SupervisedPipeline {
     pub limits: PipelineLimits,
     /// What the node keeps, if it keeps anything.
     pub state: Option<NodeState>,
+    /// Where readers of the live feed get what it processes.
+    pub feed: Option<Arc<Hub>>,
     /// Counts.
     pub metrics: Arc<PipelineMetrics>,
     /// Where its stages work.
@@ -302,6 +305,7 @@ impl SupervisedPipeline {
             work: Arc::new(move |batch| worker.work(&settings, batch)),
             quarantine: Arc::new(move |poison, attempts| pipeline.quarantine(poison, attempts)),
             sinks,
+            tap: self.feed.clone().map(|hub| Arc::new(move |batch: &EventBatch| hub.offer(batch)) as Tap),
             probe: context.probe().clone(),
             metrics,
         };

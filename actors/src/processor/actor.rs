@@ -20,6 +20,9 @@ pub type Work = Arc<dyn Fn(&LedgerBatch) -> Worked<EventBatch> + Send + Sync>;
 /// Keeps the evidence of a ledger that could not be processed. The number is of attempts.
 pub type Quarantine = Arc<dyn Fn(&PoisonLedger, u32) -> Result<(), ExitError> + Send + Sync>;
 
+/// Sees every batch on its way to the sinks, and must not wait for anything.
+pub type Tap = Arc<dyn Fn(&EventBatch) + Send + Sync>;
+
 /// What a processor is made from.
 #[derive(Clone)]
 pub struct ProcessorSettings {
@@ -31,6 +34,8 @@ pub struct ProcessorSettings {
     pub quarantine: Quarantine,
     /// Those that get every batch, in this order.
     pub sinks: Vec<Handle<SinkMessage>>,
+    /// Who reads along.
+    pub tap: Option<Tap>,
     /// Counters of this life, for whoever sends to it.
     pub probe: Arc<Probe>,
     /// Counts.
@@ -160,6 +165,9 @@ impl ProcessorState {
                     while self.in_flight.front().is_some_and(|batch| batch.last <= *range.end()) {
                         self.in_flight.pop_front();
                     }
+                }
+                if let Some(tap) = &self.settings.tap {
+                    tap(&batch);
                 }
                 let batch = Arc::new(batch);
                 for sink in &self.settings.sinks {

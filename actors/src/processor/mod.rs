@@ -5,5 +5,5 @@ mod actor;
 mod core;
 pub mod ttp;
 
-pub use actor::{Processor, ProcessorSettings, ProcessorState, Quarantine, Work};
+pub use actor::{Processor, ProcessorSettings, ProcessorState, Quarantine, Tap, Work};
 pub use core::{ATTEMPTS_MAX, ProcessorLimits};

@@ -220,6 +220,7 @@ pub(crate) fn pipeline(
         patience: None,
         limits: PipelineLimits::for_workers(2.try_into().unwrap()),
         state: None,
+        feed: None,
         metrics: Arc::new(PipelineMetrics::new(name)),
         places: Places::default(),
         clock: Arc::new(SystemClock::new()),

@@ -116,6 +116,7 @@ fn spec(panics: u32, taken: Arc<Mutex<Vec<u32>>>, poison: Poison) -> SupervisorS
                 poison.lock().unwrap().push((found.ledger.0, attempts, found.reason.clone()));
                 Ok(())
             }),
+            tap: None,
             sinks: vec![context.sibling::<SinkMessage>("sink")?],
             probe: context.probe().clone(),
             metrics: metrics.clone(),

@@ -1,7 +1,7 @@
 //! A dataset as other people's Delta readers see it, through `read_dataset.py`.
 
 #[path = "python.rs"]
-mod python;
+pub(crate) mod python;
 
 use std::path::Path;
 use std::process::Command;

@@ -80,6 +80,15 @@ pub(super) fn handlers(
     }
 }
 
+/// What the action `tree` answers, for this node's own HTTP.
+pub(super) async fn look(
+    peers: Peers,
+    coordination: watch::Receiver<Coordination>,
+    audit: Arc<Audit>,
+) -> Value {
+    Inspection { peers, coordination, audit }.tree().await
+}
+
 #[derive(Clone)]
 struct Inspection {
     peers: Peers,

@@ -29,6 +29,7 @@ use orrery_supervisor::{
     ChildSpec, Clock, ErrorClass, ExitError, Restart, RestartIntensity, Strategy, SupervisorSpec,
 };
 use serde_json::json;
+use tokio::runtime::Handle;
 use tokio::sync::{Mutex, mpsc, oneshot, watch};
 use tonic::Extensions;
 
@@ -178,6 +179,7 @@ impl ClusterNode {
         intensity: RestartIntensity,
         pipeline: &SupervisedPipeline,
         audit: &Arc<Audit>,
+        working: &Handle,
     ) -> ChildSpec {
         let coordination = self.coordination.subscribe();
         let handlers = inspection::handlers(self.peers.clone(), coordination, audit.clone());
@@ -185,7 +187,7 @@ impl ClusterNode {
         let mut cluster = SupervisorSpec::new("cluster", Strategy::OneForOne, intensity)
             .child(self.control.child())
             .child(self.links.child())
-            .child(flight);
+            .child(flight.on(working.clone()));
         let acceptor = self.acceptor.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
         let links = self.links.clone();
         if let Some(acceptor) = acceptor {
@@ -236,6 +238,11 @@ impl ClusterNode {
             clock: self.clock.clone(),
             seed: seed(),
         }
+    }
+
+    /// Who is there, who coordinates, and what each node says of itself.
+    pub(crate) async fn look(&self, audit: &Arc<Audit>) -> serde_json::Value {
+        inspection::look(self.peers.clone(), self.coordination.subscribe(), audit.clone()).await
     }
 
     /// What crosses to and from other nodes now.

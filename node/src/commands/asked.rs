@@ -11,6 +11,7 @@ use crate::config::Layers;
 use crate::control::{self, Request};
 use crate::exit::Failure;
 use crate::runner;
+use crate::threads;
 
 /// A node, as its configuration and the command line tell of it.
 pub(crate) struct Asked {
@@ -54,7 +55,7 @@ impl Asked {
 
     /// What the node answers; `None` if none runs.
     pub(crate) fn ask(&self, request: &Request) -> Result<Option<Value>, Failure> {
-        runner::runtime()?.block_on(control::ask(&self.data_dir, request))
+        threads::runtime()?.block_on(control::ask(&self.data_dir, request))
     }
 
     /// That a node which does not run has `pipeline`: it had in its last run, or the configuration says that it will.

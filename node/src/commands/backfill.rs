@@ -18,10 +18,11 @@ use crate::console::Console;
 use crate::exit::Failure;
 use crate::interrupt;
 use crate::readiness::Readiness;
-use crate::runner::{self, Ended, Goal, Node};
+use crate::runner::{Ended, Goal, Node};
 use crate::serve::{self, Api, ServeSettings};
 use crate::settings::Settings;
 use crate::telemetry::Telemetry;
+use crate::threads::Threads;
 
 /// How often the bar is drawn.
 const TICK: Duration = Duration::from_millis(200);
@@ -44,7 +45,7 @@ pub(crate) fn run(args: &NodeArgs, console: &Console) -> Result<(), Failure> {
     }
     let settings = Settings::new(&config)?;
     let telemetry = Telemetry::start(&config.telemetry, &settings.name)?;
-    let runtime = runner::node_runtime(&settings)?;
+    let threads = Threads::new(&settings)?;
     let interrupted = interrupt::wait()?;
     let clock = SystemClock::new();
     let readiness = Readiness::new(&settings);
@@ -53,7 +54,7 @@ pub(crate) fn run(args: &NodeArgs, console: &Console) -> Result<(), Failure> {
     let api = Api::new(readiness.clone(), telemetry.metrics(), audit.clone());
     let work = async {
         let node = tokio::select! {
-            node = Node::open(settings, Goal::Range(AtTip::Fail), readiness.clone(), audit) => node?,
+            node = Node::open(settings, Goal::Range(AtTip::Fail), readiness.clone(), audit, threads.working()) => node?,
             () = interrupted.clone() => return Err(Failure::Interrupted),
         };
         let (from, to) = node.range;
@@ -87,7 +88,7 @@ pub(crate) fn run(args: &NodeArgs, console: &Console) -> Result<(), Failure> {
         ])?;
         outcome
     };
-    runtime.block_on(serve::beside(served, api, work))
+    threads.block_on(serve::beside(served, api, work))
 }
 
 /// Draws the bar for ever.

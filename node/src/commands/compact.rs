@@ -6,6 +6,7 @@ use serde_json::json;
 use crate::cli::CompactArgs;
 use crate::console::Console;
 use crate::exit::Failure;
+use crate::threads;
 use crate::{interrupt, runner};
 
 /// Windows that one call works on, between two looks at the signal.
@@ -13,7 +14,7 @@ const WINDOWS_AT_ONCE: usize = 16;
 
 /// Both tables, window after window, until nothing is left to compact.
 pub(crate) fn run(args: &CompactArgs, console: &Console) -> Result<(), Failure> {
-    let runtime = runner::runtime()?;
+    let runtime = threads::runtime()?;
     let interrupted = interrupt::wait()?;
     let store = runner::connect(&args.dataset)?;
     runtime.block_on(async {

@@ -19,9 +19,10 @@ use crate::console::{Console, thousands};
 use crate::exit::Failure;
 use crate::interrupt;
 use crate::readiness::Readiness;
-use crate::runner::{self, Goal, Node};
+use crate::runner::{Goal, Node};
 use crate::settings::Settings;
 use crate::telemetry::Telemetry;
+use crate::threads::Threads;
 
 /// Ledgers of a slot: a commit every few seconds, so that there is something to look at soon.
 const LEDGERS_PER_SLOT: u32 = 4;
@@ -34,13 +35,13 @@ pub(crate) fn run(args: &DemoArgs, console: &Console) -> Result<(), Failure> {
     let config = configuration(args)?;
     let settings = Settings::new(&config)?;
     let _telemetry = Telemetry::start(&config.telemetry, &config.node.name)?;
-    let runtime = runner::node_runtime(&settings)?;
+    let threads = Threads::new(&settings)?;
     let interrupted = interrupt::wait()?;
-    runtime.block_on(async {
+    threads.block_on(async {
         let goal = if args.ledgers.is_some() { Goal::Range(AtTip::Wait) } else { Goal::Follow };
         let readiness = Readiness::new(&settings);
         let audit = Audit::new(&settings.data_dir);
-        let node = Node::open(settings, goal, readiness.clone(), audit).await?;
+        let node = Node::open(settings, goal, readiness.clone(), audit, threads.working()).await?;
         let metrics = readiness.metrics.clone();
         if let (from, Some(to)) = node.range
             && from > to

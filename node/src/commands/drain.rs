@@ -9,7 +9,7 @@ use crate::cli::DrainArgs;
 use crate::console::Console;
 use crate::exit::Failure;
 use crate::inspect::{Cluster, Snapshot};
-use crate::runner;
+use crate::threads;
 
 /// Between two looks whether it has left.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
@@ -19,7 +19,7 @@ const SAY_EVERY: Duration = Duration::from_secs(2);
 
 /// Asks it to, and waits until it has.
 pub(crate) fn run(args: &DrainArgs, console: &Console) -> Result<(), Failure> {
-    let taken = runner::runtime()?.block_on(drain(args, console))?;
+    let taken = threads::runtime()?.block_on(drain(args, console))?;
     console.result(&[
         ("node", json!(args.name)),
         ("state", json!("left")),

@@ -7,7 +7,7 @@ use crate::cli::InspectArgs;
 use crate::console::Console;
 use crate::exit::Failure;
 use crate::inspect::{Row, Snapshot, Target, rows};
-use crate::runner;
+use crate::threads;
 
 /// Restarts that are looked through.
 const RESTARTS_MAX: usize = 200;
@@ -17,7 +17,7 @@ const LIKE_MAX: usize = 5;
 
 /// Tells it.
 pub(crate) fn run(args: &InspectArgs, console: &Console) -> Result<(), Failure> {
-    let (row, restarts) = runner::runtime()?.block_on(async {
+    let (row, restarts) = threads::runtime()?.block_on(async {
         let (target, snapshot) = look_twice(&args.target).await?;
         let row = found(&snapshot, &args.actor, matches!(target, Target::Node(_)))?;
         let restarts = target.restarts(&row.node, RESTARTS_MAX).await?;

@@ -10,14 +10,15 @@ use crate::cli::LogsArgs;
 use crate::console::Console;
 use crate::exit::Failure;
 use crate::inspect::{LogLine, Tail, Target};
-use crate::{interrupt, runner};
+use crate::interrupt;
+use crate::threads;
 
 /// Between two looks for new lines.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// Prints them; goes on until Ctrl-C if it is told to follow.
 pub(crate) fn run(args: &LogsArgs, console: &Console) -> Result<(), Failure> {
-    let runtime = runner::runtime()?;
+    let runtime = threads::runtime()?;
     if !args.follow {
         return runtime.block_on(async {
             let mut reader = Reader::new(args).await?;

@@ -17,6 +17,7 @@ pub(crate) mod quarantine;
 pub(crate) mod restarts;
 pub(crate) mod run;
 pub(crate) mod synth;
+pub(crate) mod tail;
 pub(crate) mod token;
 pub(crate) mod top;
 pub(crate) mod tree;

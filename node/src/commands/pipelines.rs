@@ -12,7 +12,7 @@ use crate::console::Console;
 use crate::control::Request;
 use crate::exit::Failure;
 use crate::inspect::{Cluster, Columns};
-use crate::runner;
+use crate::threads;
 
 /// Stops a pipeline until it is resumed.
 pub(crate) fn park(args: &PipelineArgs, console: &Console) -> Result<(), Failure> {
@@ -49,7 +49,7 @@ pub(crate) fn resume(args: &PipelineArgs, console: &Console) -> Result<(), Failu
 /// Has every node of a cluster do it, and says what each answered.
 fn everywhere(action: &str, address: &str, args: &PipelineArgs, console: &Console) -> Result<(), Failure> {
     let pipeline = args.pipeline.clone().unwrap_or_else(|| PipelineConfig::default().name);
-    let answer = runner::runtime()?.block_on(async {
+    let answer = threads::runtime()?.block_on(async {
         let cluster = Cluster::new(address, &args.target.cluster.proof).await?;
         cluster.act(action, &json!({ "pipeline": pipeline })).await
     })?;

@@ -7,11 +7,12 @@ use crate::cli::TopArgs;
 use crate::console::Console;
 use crate::exit::Failure;
 use crate::inspect::{Target, top};
-use crate::{interrupt, runner};
+use crate::interrupt;
+use crate::threads;
 
 /// Shows it until somebody ends it; as JSON, what it would show now.
 pub(crate) fn run(args: &TopArgs, console: &Console) -> Result<(), Failure> {
-    let runtime = runner::runtime()?;
+    let runtime = threads::runtime()?;
     if console.is_json() {
         let (_, snapshot) = runtime.block_on(look_twice(&args.target))?;
         return console.json(&value(&snapshot)?);

@@ -2,30 +2,30 @@
 
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::cli::{NodesArgs, PsArgs, TargetArgs, TreeArgs};
 use crate::console::Console;
 use crate::exit::Failure;
 use crate::inspect::{
-    Cluster, Columns, Snapshot, Target, bytes, draw_tree, number, remarks, restarts, roles, rows, seconds,
-    sort,
+    Cluster, Columns, Snapshot, Target, bytes, draw_tree, listed, number, remarks, restarts, roles, rows,
+    seconds, sort,
 };
-use crate::{runner, wall_clock};
+use crate::{threads, wall_clock};
 
 /// Between the two looks that give rates: objects come in bursts.
 const LOOK_FOR: Duration = Duration::from_millis(700);
 
 /// Draws the tree.
 pub(crate) fn tree(args: &TreeArgs, console: &Console) -> Result<(), Failure> {
-    let (_, snapshot) = runner::runtime()?.block_on(look_twice(&args.target))?;
+    let (_, snapshot) = threads::runtime()?.block_on(look_twice(&args.target))?;
     console.text(draw_tree(&snapshot).join("\n"))?;
     console.json(&value(&snapshot)?)
 }
 
 /// Lists actors.
 pub(crate) fn ps(args: &PsArgs, console: &Console) -> Result<(), Failure> {
-    let (_, snapshot) = runner::runtime()?.block_on(look_twice(&args.target))?;
+    let (_, snapshot) = threads::runtime()?.block_on(look_twice(&args.target))?;
     let mut listed = rows(&snapshot);
     if let Some(order) = args.sort {
         sort(&mut listed, order);
@@ -51,32 +51,17 @@ pub(crate) fn ps(args: &PsArgs, console: &Console) -> Result<(), Failure> {
 
 /// Lists nodes.
 pub(crate) fn nodes(args: &NodesArgs, console: &Console) -> Result<(), Failure> {
-    let snapshot = runner::runtime()?.block_on(async {
+    let snapshot = threads::runtime()?.block_on(async {
         let cluster = Cluster::new(&args.cluster, &args.proof).await?;
         cluster.look("nodes").await
     })?;
     let mut columns =
         Columns::new(["NODE", "STATE", "COORDINATOR", "TASKS", "LOAD", "VERSION", "ADDRESS", "ROLES"]);
-    let mut listed = Vec::new();
     for node in &snapshot.nodes {
-        let is_coordinator = snapshot.is_coordinator(node);
-        listed.push(json!({
-            "name": node.name,
-            "incarnation": node.incarnation,
-            "state": node.state,
-            "draining": node.draining,
-            "coordinator": is_coordinator,
-            "capacity": node.capacity,
-            "load": node.load,
-            "version": node.version,
-            "protocol": node.protocol,
-            "address": node.address,
-            "roles": node.roles,
-        }));
         columns.add([
             node.identity(),
             if node.draining { "draining".to_owned() } else { node.state.clone() },
-            if is_coordinator { "active".to_owned() } else { "-".to_owned() },
+            if snapshot.is_coordinator(node) { "active".to_owned() } else { "-".to_owned() },
             format!("up to {}", node.capacity),
             format!("{:.2}", node.load),
             node.version.clone(),
@@ -85,7 +70,7 @@ pub(crate) fn nodes(args: &NodesArgs, console: &Console) -> Result<(), Failure> 
         ]);
     }
     console.text(columns.lines().join("\n"))?;
-    console.json(&Value::Array(listed))
+    console.json(&listed(&snapshot))
 }
 
 /// Asks twice, so that what is counted gives rates.

@@ -7,11 +7,12 @@ use serde_json::{Value, json};
 
 use crate::console::Console;
 use crate::exit::Failure;
+use crate::threads;
 use crate::{interrupt, runner};
 
 /// Reads every object of it; fails if anything is wrong.
 pub(crate) fn run(dataset: &DatasetUrl, console: &Console) -> Result<(), Failure> {
-    let runtime = runner::runtime()?;
+    let runtime = threads::runtime()?;
     let interrupted = interrupt::wait()?;
     let store = runner::connect(dataset)?;
     let bar = ProgressBar::no_length();

@@ -18,5 +18,5 @@ pub(crate) use columns::{Columns, bytes, number, seconds};
 pub(crate) use drawing::{draw_tree, remarks, restarts, roles};
 pub(crate) use lines::{LogLine, Tail};
 pub(crate) use rows::{Row, rows, sort};
-pub(crate) use snapshot::Snapshot;
+pub(crate) use snapshot::{Snapshot, listed};
 pub(crate) use target::{Cluster, Target};

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 /// A cluster, or a node alone.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -165,6 +166,12 @@ impl Snapshot {
         self
     }
 
+    /// Events that were proven and sent to sinks, by all nodes in their present lives.
+    pub(crate) fn events(&self) -> u64 {
+        let counts = self.nodes.iter().filter_map(|node| Some(node.pipeline.as_ref()?.counts.sent_events));
+        counts.fold(0, u64::saturating_add)
+    }
+
     /// Whether this node coordinates.
     pub(crate) fn is_coordinator(&self, node: &NodeView) -> bool {
         let lease = self.coordinator.as_ref();
@@ -177,6 +184,26 @@ impl Snapshot {
             before.name == node.name && before.incarnation == node.incarnation && before.now_ms <= node.now_ms
         })
     }
+}
+
+/// Nodes, as `orrery nodes` and the API list them.
+pub(crate) fn listed(snapshot: &Snapshot) -> Value {
+    let listed = snapshot.nodes.iter().map(|node| {
+        json!({
+            "name": node.name,
+            "incarnation": node.incarnation,
+            "state": node.state,
+            "draining": node.draining,
+            "coordinator": snapshot.is_coordinator(node),
+            "capacity": node.capacity,
+            "load": node.load,
+            "version": node.version,
+            "protocol": node.protocol,
+            "address": node.address,
+            "roles": node.roles,
+        })
+    });
+    Value::Array(listed.collect())
 }
 
 impl NodeView {
@@ -247,8 +274,6 @@ fn rate(before: u64, now: u64, milliseconds: u64) -> Option<f64> {
 
 #[cfg(test)]
 pub(super) mod tests {
-    use serde_json::{Value, json};
-
     use super::*;
 
     /// A cluster of two: `a` coordinates and has two tasks, one of which has failed; `b` does not answer.

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use serde_json::json;
 use warp::http::StatusCode;
-use warp::reply::{Reply, json, with_header, with_status};
+use warp::reply::{self, Reply, with_header, with_status};
 
 use super::Api;
 use super::access::Access;
@@ -18,29 +19,38 @@ pub(super) fn endpoints(api: &Arc<Api>) -> Vec<Endpoint> {
     vec![
         Endpoint::get("/healthz", Access::Open, "Whether the process turns", |_| async {
             Ok("ok\n".into_response())
-        }),
+        })
+        .gives("text/plain", json!({ "type": "string" })),
         Endpoint::get("/readyz", Access::Open, "Whether the node does its work, or why not", move |_| {
             let (is_ready, answer) = ready.readiness.answer();
-            async move { Ok(with_status(json(&answer), status(is_ready)).into_response()) }
-        }),
+            async move { Ok(with_status(reply::json(&answer), status(is_ready)).into_response()) }
+        })
+        .gives(
+            "application/json",
+            json!({ "type": "object", "properties": { "ready": { "type": "boolean" } }, "required": ["ready"] }),
+        ),
         Endpoint::get("/startupz", Access::Open, "Whether sources and dataset were opened", move |_| {
             let has_begun = started.readiness.has_begun();
             async move {
                 Ok(with_status(if has_begun { "ok\n" } else { "starting\n" }, status(has_begun))
                     .into_response())
             }
-        }),
+        })
+        .gives("text/plain", json!({ "type": "string" })),
     ]
 }
 
 /// For the operator alone.
 pub(super) fn metrics(api: &Arc<Api>) -> Vec<Endpoint> {
     let api = api.clone();
-    vec![Endpoint::get("/metrics", Access::Open, "Counts and gauges for Prometheus", move |_| {
-        api.metrics.run_upkeep();
-        let text = with_header(api.metrics.render(), "content-type", PROMETHEUS_TEXT);
-        async move { Ok(text.into_response()) }
-    })]
+    vec![
+        Endpoint::get("/metrics", Access::Open, "Counts and gauges for Prometheus", move |_| {
+            api.metrics.run_upkeep();
+            let text = with_header(api.metrics.render(), "content-type", PROMETHEUS_TEXT);
+            async move { Ok(text.into_response()) }
+        })
+        .gives("text/plain", json!({ "type": "string" })),
+    ]
 }
 
 fn status(is_well: bool) -> StatusCode {

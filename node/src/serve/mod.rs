@@ -5,11 +5,15 @@
 
 mod access;
 mod dashboard;
+mod describe;
+pub(crate) mod feed;
 mod health;
 mod listener;
+mod openapi;
 mod patience;
 mod problem;
 mod request;
+mod rest;
 mod router;
 mod tls;
 
@@ -25,6 +29,7 @@ use crate::exit::Failure;
 use crate::readiness::Readiness;
 use crate::settings::Settings;
 pub(crate) use access::{AccessSettings, Role, new_token};
+pub(crate) use feed::{Feed, PlaceLimits};
 pub(crate) use listener::ListenerLimits;
 pub(crate) use tls::TlsFiles;
 
@@ -70,6 +75,12 @@ impl ServeSettings {
         }
     }
 
+    /// Of the feed: a connection that has become a socket is counted there.
+    fn readers(&self) -> PlaceLimits {
+        let ListenerLimits { connections_max, per_address_max } = self.limits;
+        PlaceLimits { readers_max: connections_max, per_reader_max: per_address_max }
+    }
+
     /// Where metrics are served: they tell more of a machine than everybody should know.
     fn metrics_are_public(&self) -> bool {
         self.admin.is_none() && self.public.is_some_and(|address| address.ip().is_loopback())
@@ -87,16 +98,22 @@ pub(crate) async fn beside<T>(
     work: impl Future<Output = Result<T, Failure>>,
 ) -> Result<T, Failure> {
     let mut served: Vec<BoxFuture<'_, ()>> = vec![pending().boxed()];
+    served.push(api.readiness.reach.follow().boxed());
     let gatekeeper = Gatekeeper::new(&settings.access, &api.audit);
     if let Some(address) = settings.public {
+        let feed = Feed::new(api.readiness.feed.clone(), settings.readers());
         let mut endpoints = health::endpoints(&api);
         endpoints.extend(dashboard::endpoints());
+        endpoints.extend(rest::endpoints(&api));
+        endpoints.extend(feed.endpoints());
         if settings.metrics_are_public() {
             endpoints.extend(health::metrics(&api));
         }
+        openapi::add_to(&mut endpoints);
         let listener = Listener::bind("node.http", address, settings.limits, settings.tls).await?;
         tracing::info!(address = %listener.address(), "health and metrics are served");
         served.push(listener.serve(Router::new(endpoints)?, gatekeeper.clone()).boxed());
+        served.push(async move { feed.serve().await }.boxed());
     }
     if let Some(address) = settings.admin {
         let endpoints = health::endpoints(&api).into_iter().chain(health::metrics(&api)).collect();

@@ -6,6 +6,7 @@ use warp::http::Method;
 use warp::reply::Response;
 
 use super::access::Access;
+use super::describe::About;
 use super::problem::Problem;
 use super::request::{Request, decoded};
 use crate::exit::Failure;
@@ -28,6 +29,8 @@ pub(crate) struct Endpoint {
     pub(crate) access: Access,
     /// What it does, in a few words, for people who read the API's description.
     pub(crate) summary: &'static str,
+    /// The same for programs.
+    pub(crate) about: About,
     pub(crate) handler: Handler,
 }
 
@@ -43,7 +46,7 @@ impl Endpoint {
         F: Future<Output = Answer> + Send + 'static,
     {
         let handler: Handler = Box::new(move |request| handler(request).boxed());
-        Self { method: Method::GET, path, access, summary, handler }
+        Self { method: Method::GET, path, access, summary, about: About::default(), handler }
     }
 
     /// The names in its path, with the values that `path` has for them; `None` if `path` is another.

@@ -20,10 +20,13 @@ mod seaweed;
 mod stub;
 
 mod process;
+mod reader;
 
+mod api;
 mod cluster;
 mod configuration;
 mod dashboard;
+mod feed;
 mod golden;
 mod inspection;
 mod interrupts;

@@ -66,3 +66,34 @@ async fn a_task_is_dropped_where_it_waits_when_it_is_stopped() {
     assert_eq!(tree.handle.stop(Duration::from_secs(5)).await, ExitReason::Shutdown);
     assert_eq!(dropped.recv().await, Some(()));
 }
+
+/// Names of the threads that a task and its whole subtree run on, over a restart.
+#[test]
+fn a_child_may_have_threads_of_its_own_and_all_that_is_below_it_too() {
+    let threads = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .thread_name("apart")
+        .enable_all()
+        .build()
+        .unwrap();
+    let apart = threads.handle().clone();
+    let here = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    here.block_on(async move {
+        let (told, mut names) = tokio::sync::mpsc::channel(8);
+        let intensity = RestartIntensity::new(5, Duration::from_secs(60)).unwrap();
+        let task = ChildSpec::task("task", move |_| {
+            let told = told.clone();
+            Ok(Box::pin(async move {
+                told.try_send(std::thread::current().name().map(str::to_owned)).unwrap();
+                Err(ExitError::new(ErrorClass::Unavailable, "again"))
+            }))
+        });
+        let below = SupervisorSpec::new("below", Strategy::OneForOne, intensity).child(task.backoff(None));
+        let spec = SupervisorSpec::new("root", Strategy::OneForOne, intensity);
+        let tree = Tree::start(spec.child(ChildSpec::supervisor(below).on(apart))).await;
+        for _ in 0..3 {
+            assert_eq!(names.recv().await.unwrap().as_deref(), Some("apart"));
+        }
+        tree.handle.stop(Duration::from_secs(5)).await;
+    });
+}

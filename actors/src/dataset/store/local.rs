@@ -7,6 +7,8 @@
 
 use std::fs::{self, File, Permissions};
 use std::io::{self, Read, Write};
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -74,6 +76,32 @@ impl LocalFolder {
             let mut content = Vec::with_capacity(usize::try_from(bytes).unwrap_or(0));
             (&mut file).take(bytes_max).read_to_end(&mut content)?;
             Ok(Some(Ok(Bytes::from(content))))
+        });
+        read.await?.transpose().map_err(Failure::Final)
+    }
+
+    pub(super) async fn read_ranges(
+        self: &Arc<Self>,
+        path: String,
+        ranges: Vec<Range<u64>>,
+    ) -> Result<Option<Vec<Bytes>>, Failure> {
+        let this = Arc::clone(self);
+        let name = self.name(&path);
+        let read = blocking("read", name.clone(), move || {
+            let Some(file) = found(File::open(this.root.join(&path)))? else { return Ok(None) };
+            let bytes = file.metadata()?.len();
+            let end = ranges.iter().map(|range| range.end).max().unwrap_or(0);
+            if end > bytes {
+                return Ok(Some(Err(StoreError::CutShort { path: name, bytes, end })));
+            }
+            let mut parts = Vec::with_capacity(ranges.len());
+            for range in ranges {
+                let length = usize::try_from(range.end.saturating_sub(range.start)).unwrap_or(0);
+                let mut part = vec![0; length];
+                file.read_exact_at(&mut part, range.start)?;
+                parts.push(Bytes::from(part));
+            }
+            Ok(Some(Ok(parts)))
         });
         read.await?.transpose().map_err(Failure::Final)
     }

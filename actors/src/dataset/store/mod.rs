@@ -1,4 +1,4 @@
-//! The only I/O of a dataset: whole objects, read with a limit and written if absent.
+//! The only I/O of a dataset: objects, read with a limit or by ranges, and written if absent.
 //!
 //! In: paths below the dataset, with `/`, and bytes. Out: what certainly happened, or [`Put::Unknown`]: whoever put then
 //! reads back. Reads are tried again within a budget; puts are not, because what to do next depends on what is there.
@@ -9,6 +9,7 @@ mod retry;
 mod self_test;
 
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -176,6 +177,30 @@ impl Store {
             let attempt = match &self.backend {
                 Backend::Local(folder) => folder.read(full.clone(), bytes_max).await,
                 Backend::Objects(objects) => objects.read(&full, bytes_max).await,
+            };
+            if let Some(done) = attempts.outcome(attempt).await? {
+                return Ok(done);
+            }
+        }
+    }
+
+    /// Parts of `path` in the order of `ranges`, `None` if nothing is there. What is read is allocated before: the caller
+    /// bounds the ranges.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`]; [`StoreError::CutShort`] if the object ends before a range does.
+    pub(super) async fn read_ranges(
+        &self,
+        path: &str,
+        ranges: &[Range<u64>],
+    ) -> Result<Option<Vec<Bytes>>, StoreError> {
+        let full = format!("{}{path}", self.base);
+        let mut attempts = self.retry.attempts("read", self.name(path));
+        loop {
+            let attempt = match &self.backend {
+                Backend::Local(folder) => folder.read_ranges(full.clone(), ranges.to_vec()).await,
+                Backend::Objects(objects) => objects.read_ranges(&full, ranges).await,
             };
             if let Some(done) = attempts.outcome(attempt).await? {
                 return Ok(done);

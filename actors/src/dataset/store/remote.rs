@@ -1,6 +1,7 @@
 //! A bucket of an object store.
 
 use std::fmt;
+use std::ops::Range;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -164,6 +165,33 @@ impl Objects {
             return Err(Failure::Passing(format!("{} of {bytes} bytes came", content.len())));
         }
         Ok(Some(content.freeze()))
+    }
+
+    pub(super) async fn read_ranges(
+        &self,
+        path: &str,
+        ranges: &[Range<u64>],
+    ) -> Result<Option<Vec<Bytes>>, Failure> {
+        let failed = match self.store.get_ranges(&Path::from(path), ranges).await {
+            Ok(parts) => {
+                let is_whole =
+                    |(part, range): (&Bytes, &Range<u64>)| part.len() as u64 == range.end - range.start;
+                if parts.len() == ranges.len() && parts.iter().zip(ranges).all(is_whole) {
+                    return Ok(Some(parts));
+                }
+                Failure::Passing("other bytes came than were asked for".to_owned())
+            }
+            Err(Error::NotFound { .. }) => return Ok(None),
+            Err(error) => failure("read", path, error),
+        };
+        // Stores answer in many ways to a range behind the end.
+        let end = ranges.iter().map(|range| range.end).max().unwrap_or(0);
+        match self.head(path).await {
+            Ok(Some(bytes)) if bytes < end => {
+                Err(Failure::Final(StoreError::CutShort { path: path.to_owned(), bytes, end }))
+            }
+            _ => Err(failed),
+        }
     }
 
     pub(super) async fn head(&self, path: &str) -> Result<Option<u64>, Failure> {

@@ -60,7 +60,7 @@ pub(crate) struct Principal {
 }
 
 /// The name of whoever does not say one; no token may have it.
-pub(super) const ANONYMOUS: &str = "anonymous";
+pub(crate) const ANONYMOUS: &str = "anonymous";
 
 impl Principal {
     /// Who did not say who they are.

@@ -1,0 +1,176 @@
+//! `orrery tail`: the live feed in a terminal or in a pipe.
+
+use std::io::{self, Write};
+use std::time::Duration;
+
+use orrery_schemas::{EventFilter, JsonEvent, TokenTransfer, write_json_line};
+use orrery_supervisor::{Backoff, Clock, MonotonicTime, SeededRandom, SystemClock};
+
+use crate::cli::TailArgs;
+use crate::console::Console;
+use crate::environment;
+use crate::exit::Failure;
+use crate::tail::{Begin, Closed, Core, End, Heard, Next, Server, human};
+use crate::{interrupt, runner, threads};
+
+/// Variable with the token: arguments can be read by everybody on the machine.
+const TOKEN: &str = "ORRERY_TOKEN";
+
+/// Between attempts to connect.
+const BACKOFF_FIRST: Duration = Duration::from_millis(200);
+const BACKOFF_CAP: Duration = Duration::from_secs(10);
+
+/// Prints events until Ctrl-C, or until `--to`. Says where it was when it ends.
+pub(crate) fn run(args: &TailArgs, console: &Console) -> Result<(), Failure> {
+    let mut tail = Tail::new(args, console)?;
+    let runtime = threads::runtime()?;
+    let interrupted = interrupt::wait()?;
+    let ended = runtime.block_on(async {
+        tokio::select! {
+            ended = tail.follow() => ended,
+            () = interrupted => Ok(()),
+        }
+    });
+    if args.to.is_none()
+        && let Some(cursor) = tail.core.cursor()
+    {
+        console.progress(format_args!("seen up to {cursor}; go on with --from {cursor}"));
+    }
+    ended
+}
+
+struct Tail<'a> {
+    console: &'a Console,
+    core: Core,
+    servers: Vec<Server>,
+    client: reqwest::Client,
+    token: Option<String>,
+    backoff: Backoff,
+    random: SeededRandom,
+    clock: SystemClock,
+    patience: Option<Duration>,
+}
+
+impl<'a> Tail<'a> {
+    fn new(args: &TailArgs, console: &'a Console) -> Result<Self, Failure> {
+        let bug = |error: &dyn std::fmt::Display| Failure::Bug(error.to_string());
+        let begin = Begin {
+            from: args.from.clone().unwrap_or_else(|| "latest".to_owned()),
+            to: args.to,
+            filter: filter(args)?,
+        };
+        let servers = args.urls.iter().map(|url| Server::new(url).map_err(Failure::Usage));
+        let client = reqwest::Client::builder().http1_only().redirect(reqwest::redirect::Policy::none());
+        Ok(Self {
+            console,
+            core: Core::new(begin),
+            servers: servers.collect::<Result<_, _>>()?,
+            client: client.build().map_err(|error| bug(&error))?,
+            token: environment::variable(TOKEN).filter(|token| !token.is_empty()),
+            backoff: Backoff::new(BACKOFF_FIRST, BACKOFF_CAP).map_err(|error| bug(&error))?,
+            random: SeededRandom::new(runner::seed()),
+            clock: SystemClock::new(),
+            patience: Some(args.patience_seconds).filter(|&seconds| seconds > 0).map(Duration::from_secs),
+        })
+    }
+
+    /// Goes from server to server as they end, and on where it was.
+    async fn follow(&mut self) -> Result<(), Failure> {
+        let mut attempts: u32 = 0;
+        let mut away_since: Option<MonotonicTime> = None;
+        loop {
+            let server = self.servers[attempts as usize % self.servers.len()].clone();
+            let mut is_subscribed = false;
+            let problem = match self.read(&server, &mut is_subscribed).await? {
+                Ok(()) => return Ok(()),
+                Err(Closed::Refused(problem)) => return Err(Failure::Usage(problem)),
+                Err(Closed::TooSlow) => {
+                    self.console.warn("too slow for the feed; going on where it was");
+                    (attempts, away_since) = (0, None);
+                    continue;
+                }
+                Err(Closed::Away(problem)) => problem,
+            };
+            if is_subscribed {
+                (attempts, away_since) = (0, None);
+            }
+            attempts = attempts.saturating_add(1);
+            let now = self.clock.now();
+            let since = *away_since.get_or_insert(now);
+            if self.patience.is_some_and(|patience| now.since(since) >= patience) {
+                return Err(Failure::Unavailable(problem));
+            }
+            let delay = self.backoff.delay(attempts, &mut || self.random.draw());
+            self.console.warn(format_args!("{problem}; connecting again in {} ms", delay.as_millis()));
+            tokio::time::sleep(delay).await;
+        }
+    }
+
+    /// Reads from one connection to its end. The outer error ends all, the inner one the connection.
+    async fn read(
+        &mut self,
+        server: &Server,
+        is_subscribed: &mut bool,
+    ) -> Result<Result<(), Closed>, Failure> {
+        let random = SeededRandom::new(self.random.draw());
+        let mut socket = match server.connect(&self.client, self.token.as_deref(), random).await {
+            Ok(socket) => socket,
+            Err(closed) => return Ok(Err(closed)),
+        };
+        if let Err(closed) = socket.say(&self.core.connected()).await {
+            return Ok(Err(closed));
+        }
+        loop {
+            let text = match socket.hear().await {
+                Heard::Text(text) => text,
+                Heard::Closed(closed) => return Ok(Err(closed)),
+            };
+            for next in self.core.hear(&text) {
+                match next {
+                    Next::Nothing => {}
+                    Next::Subscribed => *is_subscribed = true,
+                    Next::Events(events) => self.print(&events)?,
+                    Next::Warn(text) => self.console.warn(text),
+                    Next::Reconnect(problem) => return Ok(Err(Closed::Away(problem))),
+                    Next::End(End::Complete) => {
+                        socket.leave().await;
+                        return Ok(Ok(()));
+                    }
+                    Next::End(End::Usage(problem)) => return Err(Failure::Usage(problem)),
+                    Next::End(End::Lost(problem)) => return Err(Failure::CheckFailed(problem)),
+                }
+            }
+        }
+    }
+
+    /// What was printed is seen: it is written through before anything else is heard.
+    fn print(&self, events: &[TokenTransfer]) -> Result<(), Failure> {
+        let mut lines = Vec::new();
+        for event in events {
+            match self.console.is_json() {
+                true => write_json_line(&mut lines, JsonEvent { file: None, event })
+                    .map_err(|error| Failure::Bug(error.to_string()))?,
+                false => writeln!(lines, "{}", human(event))?,
+            }
+        }
+        let mut stdout = io::stdout().lock();
+        stdout.write_all(&lines)?;
+        Ok(stdout.flush()?)
+    }
+}
+
+fn filter(args: &TailArgs) -> Result<EventFilter, Failure> {
+    let mut filter = EventFilter::default();
+    let lists = [
+        ("kind", &args.kinds),
+        ("op_type", &args.op_types),
+        ("asset", &args.assets),
+        ("account", &args.accounts),
+        ("contract", &args.contracts),
+    ];
+    let values = lists.iter().flat_map(|(key, values)| values.iter().map(move |value| (*key, value)));
+    for (key, value) in values.chain(args.min_amount.iter().map(|amount| ("min_amount", amount))) {
+        filter.add(key, value).map_err(|error| Failure::Usage(error.to_string()))?;
+    }
+    Ok(filter)
+}

@@ -1,0 +1,194 @@
+//! What is said on the feed, as JSON.
+
+use orrery_actors::feed::Tips;
+use orrery_schemas::{Cursor, EventFilter};
+use serde_json::{Map, Value, json};
+
+/// Longest name of a subscription.
+pub(super) const ID_BYTES_MAX: usize = 64;
+
+/// Ledgers by which a cursor may be ahead of this node: one that restarted, or that is in a region behind, gets there soon.
+const AHEAD_LEDGERS_MAX: u32 = 1_024;
+
+/// Where a reader begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum From {
+    /// Behind the newest ledger.
+    Latest,
+    /// At the first ledger that can be read.
+    Oldest,
+    /// Behind what was seen last.
+    Behind(Cursor),
+}
+
+/// What a reader asks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Ask {
+    Subscribe { id: String, from: From, filter: EventFilter },
+    Unsubscribe { id: String },
+}
+
+/// Why a reader does not get what it asks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Refusal {
+    /// Of the subscription, if it said one.
+    pub(super) id: Option<String>,
+    pub(super) code: &'static str,
+    pub(super) message: String,
+    /// Of a cursor that is none here.
+    pub(super) reach: Option<(Cursor, Cursor)>,
+}
+
+impl Refusal {
+    pub(super) fn new(code: &'static str, message: impl Into<String>) -> Self {
+        Self { id: None, code, message: message.into(), reach: None }
+    }
+
+    pub(super) fn of(self, id: &str) -> Self {
+        Self { id: Some(id.to_owned()), ..self }
+    }
+
+    pub(super) fn to_json(&self) -> String {
+        let mut object = json!({ "type": "error", "code": self.code, "message": self.message });
+        if let Some(id) = &self.id {
+            object["id"] = json!(id);
+        }
+        if let Some((oldest, tip)) = self.reach {
+            object["oldest"] = json!(oldest);
+            object["tip"] = json!(tip);
+        }
+        object.to_string()
+    }
+}
+
+impl std::str::FromStr for From {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "latest" => Ok(Self::Latest),
+            "oldest" | "genesis" => Ok(Self::Oldest),
+            cursor => cursor.parse().map(Self::Behind).map_err(|_| {
+                let shown: String = cursor.chars().take(40).collect();
+                format!("from: {shown:?}: give latest, oldest, or the cursor of what was seen, as 53312000 or 53312000:17")
+            }),
+        }
+    }
+}
+
+impl From {
+    /// The place where a reader begins that has not begun yet.
+    ///
+    /// # Errors
+    ///
+    /// What was behind the cursor is not here any more, or it is from another place or time.
+    pub(super) fn place(self, tips: &Tips) -> Result<Cursor, Refusal> {
+        let cursor = match self {
+            Self::Latest => return Ok(tips.tip_cursor()),
+            Self::Oldest => return Ok(tips.oldest_cursor()),
+            Self::Behind(cursor) => cursor,
+        };
+        let (oldest, tip) = (tips.oldest_cursor(), tips.tip_cursor());
+        let refused = |code, message| Refusal { reach: Some((oldest, tip)), ..Refusal::new(code, message) };
+        let limit = tip.ledger.0.saturating_add(AHEAD_LEDGERS_MAX);
+        match cursor.next() {
+            Some((next, _)) if tips.oldest().is_some_and(|oldest| next < oldest) => Err(refused(
+                "cursor_too_old",
+                format!(
+                    "cursor {cursor}: events behind it are not here any more: begin at oldest or later, and mend what is missing"
+                ),
+            )),
+            Some(_) if cursor.ledger.0 <= limit => Ok(cursor),
+            _ => Err(refused(
+                "cursor_ahead",
+                format!(
+                    "cursor {cursor}: the newest ledger here is {}: is it of another network?",
+                    tip.ledger
+                ),
+            )),
+        }
+    }
+}
+
+impl Ask {
+    /// What a text asks.
+    ///
+    /// # Errors
+    ///
+    /// `bad_request`, `bad_filter`.
+    pub(super) fn parse(text: &str) -> Result<Self, Refusal> {
+        const FIX: &str = r#"send {"op":"subscribe","id":"a","from":"latest","filter":{}} or {"op":"unsubscribe","id":"a"}"#;
+        let bad = |problem: String| Refusal::new("bad_request", problem);
+        let mut object: Map<String, Value> =
+            serde_json::from_str(text).map_err(|error| bad(format!("no JSON object: {error}: {FIX}")))?;
+        let id = match object.remove("id") {
+            Some(Value::String(id)) if (1..=ID_BYTES_MAX).contains(&id.len()) => id,
+            _ => return Err(bad(format!("id: give a text of 1 to {ID_BYTES_MAX} bytes: {FIX}"))),
+        };
+        let refuse = |refusal: Refusal| refusal.of(&id);
+        let ask = match object.remove("op").as_ref().and_then(Value::as_str) {
+            Some("subscribe") => {
+                let from = match object.remove("from") {
+                    None | Some(Value::Null) => From::Latest,
+                    Some(Value::String(from)) => from.parse().map_err(|problem| refuse(bad(problem)))?,
+                    Some(other) => {
+                        let problem = format!("from: {other} is no text: write it as \"53312000\"");
+                        return Err(refuse(bad(problem)));
+                    }
+                };
+                let filter = match object.remove("filter") {
+                    None | Some(Value::Null) => EventFilter::default(),
+                    Some(filter) => serde_json::from_value(filter)
+                        .map_err(|error| refuse(Refusal::new("bad_filter", error.to_string())))?,
+                };
+                Self::Subscribe { id: id.clone(), from, filter }
+            }
+            Some("unsubscribe") => Self::Unsubscribe { id: id.clone() },
+            _ => return Err(refuse(bad(format!("op: {FIX}")))),
+        };
+        match object.keys().next() {
+            Some(key) => {
+                let key: String = key.chars().take(40).collect();
+                Err(refuse(bad(format!("unknown key {key:?}: {FIX}"))))
+            }
+            None => Ok(ask),
+        }
+    }
+}
+
+/// That a subscription begins, and where.
+pub(super) fn subscribed(id: &str, cursor: Cursor, tips: &Tips) -> String {
+    let (oldest, tip) = (tips.oldest_cursor(), tips.tip_cursor());
+    json!({ "type": "subscribed", "id": id, "oldest": oldest, "tip": tip, "cursor": cursor }).to_string()
+}
+
+pub(super) fn unsubscribed(id: &str) -> String {
+    json!({ "type": "unsubscribed", "id": id }).to_string()
+}
+
+/// That ledgers were lost to this node, from the first to the last.
+pub(super) fn gap(id: &str, from: Cursor, to: Cursor) -> String {
+    json!({ "type": "gap", "id": id, "from": from, "to": to }).to_string()
+}
+
+/// What goes before the shared part of a frame of events.
+pub(super) fn events_head(id: &str) -> String {
+    format!("{{\"type\":\"events\",\"id\":{},", Value::from(id))
+}
+
+/// How far the feed is: all that is wanted up to `tip` was sent, but for the subscriptions in `behind`, which are still
+/// being brought there.
+pub(super) fn heartbeat<'a>(
+    tips: &Tips,
+    now_ms: u64,
+    behind: impl Iterator<Item = (&'a str, Cursor)>,
+) -> String {
+    let closed_ms = tips.closed_at.map(|closed_at| closed_at.unix_seconds().saturating_mul(1000));
+    let lag_ms = closed_ms.map(|closed| (i64::try_from(now_ms).unwrap_or(i64::MAX) - closed).max(0));
+    let mut object = json!({ "type": "heartbeat", "tip": tips.tip_cursor(), "lag_ms": lag_ms });
+    let behind: Map<String, Value> = behind.map(|(id, cursor)| (id.to_owned(), json!(cursor))).collect();
+    if !behind.is_empty() {
+        object["cursors"] = Value::Object(behind);
+    }
+    object.to_string()
+}
