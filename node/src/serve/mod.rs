@@ -4,9 +4,9 @@
 //! knows for each route who may call it; a route that says nothing of that cannot be written down.
 
 mod access;
+mod dashboard;
 mod describe;
 pub(crate) mod feed;
-mod dashboard;
 mod health;
 mod listener;
 mod openapi;
@@ -103,9 +103,9 @@ pub(crate) async fn beside<T>(
     if let Some(address) = settings.public {
         let feed = Feed::new(api.readiness.feed.clone(), settings.readers());
         let mut endpoints = health::endpoints(&api);
+        endpoints.extend(dashboard::endpoints());
         endpoints.extend(rest::endpoints(&api));
         endpoints.extend(feed.endpoints());
-        endpoints.extend(dashboard::endpoints());
         if settings.metrics_are_public() {
             endpoints.extend(health::metrics(&api));
         }
