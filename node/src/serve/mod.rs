@@ -103,13 +103,14 @@ pub(crate) async fn beside<T>(
     if let Some(address) = settings.public {
         let feed = Feed::new(api.readiness.feed.clone(), settings.readers());
         let mut endpoints = health::endpoints(&api);
-        endpoints.extend(dashboard::endpoints());
         endpoints.extend(rest::endpoints(&api));
         endpoints.extend(feed.endpoints());
         if settings.metrics_are_public() {
             endpoints.extend(health::metrics(&api));
         }
         openapi::add_to(&mut endpoints);
+        // For people: no part of the API.
+        endpoints.extend(dashboard::endpoints());
         let listener = Listener::bind("node.http", address, settings.limits, settings.tls).await?;
         tracing::info!(address = %listener.address(), "health and metrics are served");
         served.push(listener.serve(Router::new(endpoints)?, gatekeeper.clone()).boxed());
