@@ -5,6 +5,7 @@ mod inspection;
 mod tail;
 mod token;
 
+use std::net::SocketAddr;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 
@@ -47,7 +48,7 @@ pub(crate) enum Output {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Show what Orrery does: synthetic ledgers through a supervised pipeline into a dataset, until Ctrl-C.
+    /// Show what Orrery does: synthetic ledgers through a supervised pipeline into a dataset, a feed and a page, until Ctrl-C.
     Demo(DemoArgs),
     /// Run a node: follow ledger sources for ever, into a dataset.
     Run(RunArgs),
@@ -459,6 +460,9 @@ pub(crate) struct DemoArgs {
     /// Where the dataset and the node's state go. Run it again to go on.
     #[arg(long, value_name = "DIR", default_value = "orrery-demo")]
     pub(crate) out: PathBuf,
+    /// Where the page, the feed and the API are served [default: 127.0.0.1:8080, or any free port if that is taken].
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub(crate) http: Option<SocketAddr>,
 }
 
 #[derive(Debug, Args)]

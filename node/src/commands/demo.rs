@@ -1,6 +1,8 @@
-//! `orrery demo`: synthetic ledgers, as a live network would close them, through a supervised pipeline into a dataset.
+//! `orrery demo`: synthetic ledgers, as a live network would close them, through a supervised pipeline into a dataset, the feed
+//! and the page.
 
 use std::io::IsTerminal;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::absolute;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,12 +22,16 @@ use crate::exit::Failure;
 use crate::interrupt;
 use crate::readiness::Readiness;
 use crate::runner::{Goal, Node};
+use crate::serve::{self, Api, ServeSettings};
 use crate::settings::Settings;
 use crate::telemetry::Telemetry;
 use crate::threads::Threads;
 
 /// Ledgers of a slot: a commit every few seconds, so that there is something to look at soon.
 const LEDGERS_PER_SLOT: u32 = 4;
+
+/// Where the page is, unless somebody else is there.
+const ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
 
 /// How often the status line is drawn.
 const TICK: Duration = Duration::from_millis(200);
@@ -34,13 +40,20 @@ const TICK: Duration = Duration::from_millis(200);
 pub(crate) fn run(args: &DemoArgs, console: &Console) -> Result<(), Failure> {
     let config = configuration(args)?;
     let settings = Settings::new(&config)?;
-    let _telemetry = Telemetry::start(&config.telemetry, &config.node.name)?;
+    let telemetry = Telemetry::start(&config.telemetry, &config.node.name)?;
     let threads = Threads::new(&settings)?;
     let interrupted = interrupt::wait()?;
-    threads.block_on(async {
+    let readiness = Readiness::new(&settings);
+    let audit = Audit::new(&settings.data_dir);
+    let served = ServeSettings::new(&settings);
+    let api = Api::new(readiness.clone(), telemetry.metrics(), audit.clone());
+    if let Some(address) = settings.http {
+        console.text(format_args!(
+            "The page: http://{address}/   the feed: orrery tail --url http://{address}"
+        ))?;
+    }
+    let work = async {
         let goal = if args.ledgers.is_some() { Goal::Range(AtTip::Wait) } else { Goal::Follow };
-        let readiness = Readiness::new(&settings);
-        let audit = Audit::new(&settings.data_dir);
         let node = Node::open(settings, goal, readiness.clone(), audit, threads.working()).await?;
         let metrics = readiness.metrics.clone();
         if let (from, Some(to)) = node.range
@@ -62,7 +75,10 @@ pub(crate) fn run(args: &DemoArgs, console: &Console) -> Result<(), Failure> {
             ("dataset", json!(args.out.join("dataset").display().to_string())),
         ];
         if outcome.is_ok() {
-            result.push(("proof", json!("hashes (V0 to V5), event deltas and cross-check hold in every ledger")));
+            result.push((
+                "proof",
+                json!("hashes (V0 to V5), event deltas and cross-check hold in every ledger"),
+            ));
         }
         console.result(&result)?;
         console.text(format_args!(
@@ -70,7 +86,16 @@ pub(crate) fn run(args: &DemoArgs, console: &Console) -> Result<(), Failure> {
             args.out.join("dataset").display()
         ))?;
         outcome
-    })
+    };
+    threads.block_on(serve::beside(served, api, work))
+}
+
+/// Where the demo is served: as asked, or where it always is, or, if somebody is there already, where nobody is.
+fn address(asked: Option<SocketAddr>) -> SocketAddr {
+    let taken = |_| std::net::TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0)));
+    let free =
+        || std::net::TcpListener::bind(ADDRESS).or_else(taken).and_then(|listener| listener.local_addr());
+    asked.unwrap_or_else(|| free().unwrap_or(ADDRESS))
 }
 
 fn configuration(args: &DemoArgs) -> Result<Config, Failure> {
@@ -79,6 +104,7 @@ fn configuration(args: &DemoArgs) -> Result<Config, Failure> {
     let mut config = Config::default();
     config.node.name = "demo".to_owned();
     config.node.data_dir = out.join("state");
+    config.node.http = address(args.http).to_string();
     let DemoArgs { seed, density, rate, .. } = args;
     let ledgers = args.ledgers.unwrap_or(LEDGERS_MAX);
     let rate = if *rate > 0.0 { format!("&rate={rate}") } else { String::new() };
