@@ -34,7 +34,7 @@ pub struct Metric {
 }
 
 /// Every metric of the data path.
-pub const METRICS: [Metric; 20] = [
+pub const METRICS: [Metric; 24] = [
     declare(RECEIVED_LEDGERS, MetricKind::Counter, "Ledgers that the fetcher sent to the processor."),
     declare(RECEIVED_BYTES, MetricKind::Counter, "Bytes of objects and answers that held those ledgers."),
     declare(FETCH_WATERMARK, MetricKind::Gauge, "Last ledger that the fetcher sent to the processor."),
@@ -74,6 +74,18 @@ pub const METRICS: [Metric; 20] = [
         exchange::IN_FLIGHT_BYTES,
         MetricKind::Gauge,
         "Bytes of batches on their way between this node and others.",
+    ),
+    declare(feed::CONNECTIONS, MetricKind::Gauge, "Readers that are connected to the feed."),
+    declare(feed::SUBSCRIPTIONS, MetricKind::Gauge, "Subscriptions of these."),
+    declare(
+        feed::EVICTED,
+        MetricKind::Counter,
+        "Readers of the feed that were closed because they were too slow.",
+    ),
+    declare(
+        feed::CONTRADICTIONS,
+        MetricKind::Counter,
+        "Ledgers that came to the feed with another hash than one that it has (SRC-2).",
     ),
 ];
 
@@ -411,6 +423,27 @@ impl Drop for PipelineMetrics {
         if self.whole.is_some() {
             self.in_flight(0, 0);
         }
+    }
+}
+
+/// What the feed counts, told now and then.
+pub(crate) mod feed {
+    use std::sync::atomic::Ordering;
+
+    use super::{counter, gauge};
+    use crate::feed::HubCounts;
+
+    pub(super) const CONNECTIONS: &str = "orrery_feed_connections";
+    pub(super) const SUBSCRIPTIONS: &str = "orrery_feed_subscriptions";
+    pub(super) const EVICTED: &str = "orrery_feed_evicted_total";
+    pub(super) const CONTRADICTIONS: &str = "orrery_feed_contradictions_total";
+
+    /// Tells the counts of now.
+    pub(crate) fn tell(counts: &HubCounts) {
+        gauge!(CONNECTIONS).set(counts.connections.load(Ordering::Relaxed) as f64);
+        gauge!(SUBSCRIPTIONS).set(counts.subscriptions.load(Ordering::Relaxed) as f64);
+        counter!(EVICTED).absolute(counts.evicted.load(Ordering::Relaxed));
+        counter!(CONTRADICTIONS).absolute(counts.contradictions.load(Ordering::Relaxed));
     }
 }
 

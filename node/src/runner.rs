@@ -88,11 +88,6 @@ pub(crate) struct Node {
     cluster: Option<ClusterNode>,
 }
 
-/// The dataset as readers of the feed see it.
-fn history(pipeline: &SupervisedPipeline) -> Arc<dyn History> {
-    Arc::new(StoredHistory::new(pipeline.dataset.clone()))
-}
-
 /// A dataset's store. Nothing is asked of it yet.
 pub(crate) fn connect(dataset: &DatasetUrl) -> Result<Store, Failure> {
     let retry = Retry::new(seed()).map_err(|error| Failure::Bug(error.to_string()))?;
@@ -158,7 +153,9 @@ impl Node {
             places: Places::default(),
             seed: seed(),
         };
-        readiness.feed.attach(settings.needs_dataset().then(|| history(&pipeline)));
+        readiness.feed.attach(
+            readiness.reach.dataset().map(|view| Arc::new(StoredHistory::new(view)) as Arc<dyn History>),
+        );
         if let Some(to) = range.1 {
             pipeline.metrics.newest(to);
         }

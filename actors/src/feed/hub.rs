@@ -15,6 +15,7 @@ use super::pages::Pages;
 use super::ring::{Offered, Ring};
 use super::tips::{Extent, Tips};
 use crate::envelope::EventBatch;
+use crate::metrics;
 
 pub use super::frame_store::Wanted;
 
@@ -146,13 +147,14 @@ impl Hub {
         });
     }
 
-    /// Looks at the dataset again and again, for ever.
+    /// Looks at the dataset again and again, and tells what it counts, for ever.
     pub async fn follow(&self) {
         let mut ticks = tokio::time::interval(LOOK_EVERY);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
             self.look_again().await;
+            metrics::feed::tell(&self.counts);
         }
     }
 

@@ -1,4 +1,4 @@
-//! The dataset as history: both of its tables, opened to read.
+//! The dataset as history: pages of it, read by ledgers.
 
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -6,151 +6,129 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
 use futures::FutureExt;
-use futures::future::BoxFuture;
-use orrery_schemas::{BatchError, Ledger, LedgerSequence, ledgers_from_batch, token_transfers_stored_schema};
-use tokio::sync::RwLock;
-use tracing::Span;
+use futures::future::{BoxFuture, ready};
+use orrery_schemas::{
+    EventFilter, Ledger, LedgerSequence, ledgers_from_batch, token_transfers_stored_schema,
+};
+use tracing::Span as TraceSpan;
 
 use super::history::{History, HistoryError, Page};
 use super::ledger::FeedLedger;
 use super::tips::Extent;
-use crate::dataset::{DatasetError, DatasetErrorClass, DatasetSettings, Store, Table, TableKind};
+use crate::dataset::{
+    DatasetError, DatasetErrorClass, DatasetView, Scan, ScanRequest, Snapshot, Span, TableKind,
+};
 use crate::envelope::EventBatch;
 
-/// Rows that a page has about: some MB. More make a reader of one ledger wait, fewer read a file more often.
-const PAGE_ROWS: u64 = 16 * 1024;
+/// Rows that a page has, unless one ledger has more: some MB. More make a reader of one ledger wait, fewer read more often.
+const PAGE_ROWS_MAX: u64 = 16 * 1024;
 
-/// Most ledgers of a page, which cost memory also where they have no rows.
-const PAGE_LEDGERS_MAX: u32 = 256;
+/// Ledgers that are looked at to find where pages end, and so the most that one has.
+const WINDOW_LEDGERS: u32 = 256;
 
-/// A dataset that others write.
+/// A dataset that others write, and that somebody else follows.
 pub struct StoredHistory {
-    store: Store,
-    tables: RwLock<Option<Tables>>,
-}
-
-struct Tables {
-    token_transfers: Table,
-    ledgers: Table,
+    view: Arc<DatasetView>,
 }
 
 impl StoredHistory {
-    /// The dataset in `store`, there or not.
-    pub fn new(store: Store) -> Self {
-        Self { store, tables: RwLock::new(None) }
+    /// What this view sees.
+    pub fn new(view: Arc<DatasetView>) -> Self {
+        Self { view }
+    }
+
+    async fn read(&self, ledger: LedgerSequence) -> Result<Page, HistoryError> {
+        let missing = || wrong(format!("ledger {ledger} is not in it"));
+        let snapshot = self.view.snapshot().ok_or_else(missing)?;
+        let window = window(&snapshot, ledger).ok_or_else(missing)?;
+        let batches = rows(self.scan(&snapshot, ScanRequest::ledgers(), &window)).await?;
+        let ledgers = batches.iter().map(ledgers_from_batch).collect::<Result<Vec<_>, _>>();
+        let ledgers = ledgers.map_err(wrong)?.concat();
+        let ledgers = part_with(&ledgers, ledger).ok_or_else(missing)?;
+        let (Some(first), Some(last)) = (ledgers.first(), ledgers.last()) else { return Err(missing()) };
+        let range = first.sequence..=last.sequence;
+        let events = ScanRequest::events(EventFilter::default());
+        let batches = rows(self.scan(&snapshot, events, &range)).await?;
+        let rows = match batches.as_slice() {
+            [only] => only.clone(),
+            [] => RecordBatch::new_empty(token_transfers_stored_schema()),
+            [first, ..] => concat_batches(&first.schema(), &batches).map_err(wrong)?,
+        };
+        check(ledgers, &rows)?;
+        let batch = EventBatch { ledgers: ledgers.to_vec(), rows, trace: TraceSpan::none() };
+        Ok(Page { ledgers: FeedLedger::split(&batch).into_iter().map(Arc::new).collect() })
+    }
+
+    fn scan(
+        &self,
+        snapshot: &Arc<Snapshot>,
+        request: ScanRequest,
+        range: &RangeInclusive<LedgerSequence>,
+    ) -> Scan {
+        self.view.scan(snapshot, request.within(Span::ledgers(range.clone())))
     }
 }
 
 impl History for StoredHistory {
     fn look(&self) -> BoxFuture<'_, Result<Option<Extent>, HistoryError>> {
-        async move {
-            let mut tables = self.tables.write().await;
-            match tables.as_mut() {
-                Some(tables) => tables.refresh().await?,
-                None => *tables = Tables::open(&self.store).await?,
-            }
-            Ok(tables.as_ref().map(Tables::extent))
-        }
-        .boxed()
+        let extent = self.view.snapshot().map(|snapshot| {
+            let first = snapshot.first();
+            Extent { first, next: snapshot.last().and_then(LedgerSequence::next).unwrap_or(first) }
+        });
+        ready(Ok(extent)).boxed()
     }
 
     fn page(&self, ledger: LedgerSequence) -> BoxFuture<'_, Result<Page, HistoryError>> {
-        async move {
-            let tables = self.tables.read().await;
-            match tables.as_ref() {
-                Some(tables) => tables.page(ledger).await,
-                None => Err(wrong("there is no dataset yet".to_owned())),
-            }
-        }
-        .boxed()
+        self.read(ledger).boxed()
     }
 }
 
-impl Tables {
-    /// Opens what is there. Without a network and a first ledger nothing is created, and no checkpoint is written.
-    async fn open(store: &Store) -> Result<Option<Self>, DatasetError> {
-        let settings = DatasetSettings { slots_per_checkpoint: u64::MAX, ..DatasetSettings::default() };
-        let mut opened = Vec::new();
-        for kind in TableKind::ALL {
-            match Table::open(store, kind, &settings).await {
-                Ok(table) => opened.push(table),
-                Err(DatasetError::NoTable { .. }) => return Ok(None),
-                Err(error) => return Err(error),
+/// The ledgers in which the ends of pages are looked for: they begin where a file of `ledgers` does, or whole windows behind.
+fn window(snapshot: &Snapshot, ledger: LedgerSequence) -> Option<RangeInclusive<LedgerSequence>> {
+    let last = snapshot.last().filter(|last| ledger <= *last)?;
+    let mut files = snapshot.files(TableKind::Ledgers).map(|(_, range)| range);
+    let file = files.find(|range| range.contains(&ledger))?;
+    let first = file.start().0 + (ledger.0 - file.start().0) / WINDOW_LEDGERS * WINDOW_LEDGERS;
+    let end = LedgerSequence(first.saturating_add(WINDOW_LEDGERS - 1));
+    Some(LedgerSequence(first)..=end.min(*file.end()).min(last))
+}
+
+/// The page with a ledger: pages are as long as their rows allow.
+fn part_with(ledgers: &[Ledger], wanted: LedgerSequence) -> Option<&[Ledger]> {
+    let (mut first, mut rows) = (0, 0);
+    for (index, ledger) in ledgers.iter().enumerate() {
+        let count = u64::from(ledger.event_count);
+        if rows + count > PAGE_ROWS_MAX && index > first {
+            if ledger.sequence > wanted {
+                return ledgers.get(first..index);
             }
+            (first, rows) = (index, 0);
         }
-        let mut opened = opened.into_iter();
-        Ok(opened
-            .next()
-            .zip(opened.next())
-            .map(|(token_transfers, ledgers)| Self { token_transfers, ledgers }))
+        rows += count;
     }
+    ledgers.get(first..).filter(|part| part.iter().any(|ledger| ledger.sequence == wanted))
+}
 
-    async fn refresh(&mut self) -> Result<(), DatasetError> {
-        self.token_transfers.refresh().await?;
-        self.ledgers.refresh().await
+async fn rows(mut scan: Scan) -> Result<Vec<RecordBatch>, HistoryError> {
+    let mut rows = Vec::new();
+    while let Some(batch) = scan.next().await? {
+        rows.push(batch);
     }
-
-    /// What both tables have.
-    fn extent(&self) -> Extent {
-        let next = self.token_transfers.tip().next_ledger.min(self.ledgers.tip().next_ledger);
-        Extent { first: self.ledgers.configuration().start_ledger, next }
-    }
-
-    async fn page(&self, ledger: LedgerSequence) -> Result<Page, HistoryError> {
-        let range =
-            self.page_range(ledger).ok_or_else(|| wrong(format!("ledger {ledger} is not in it yet")))?;
-        let ledgers = self.ledgers.rows_of(&range).await?;
-        let ledgers: Vec<Vec<Ledger>> =
-            ledgers.iter().map(ledgers_from_batch).collect::<Result<_, BatchError>>().map_err(wrong)?;
-        let ledgers = ledgers.concat();
-        let rows = self.token_transfers.rows_of(&range).await?;
-        let rows = match rows.as_slice() {
-            [only] => only.clone(),
-            [] => RecordBatch::new_empty(token_transfers_stored_schema()),
-            [first, ..] => concat_batches(&first.schema(), &rows).map_err(wrong)?,
-        };
-        check(&range, &ledgers, &rows)?;
-        let batch = EventBatch { ledgers, rows, trace: Span::none() };
-        Ok(Page { ledgers: FeedLedger::split(&batch).into_iter().map(Arc::new).collect() })
-    }
-
-    /// Parts of equal width of the file of `ledgers`, so many that each has about [`PAGE_ROWS`] rows, up to where both
-    /// tables reach.
-    fn page_range(&self, ledger: LedgerSequence) -> Option<RangeInclusive<LedgerSequence>> {
-        let extent = self.extent();
-        if !extent.contains(ledger) {
-            return None;
-        }
-        let file = self.ledgers.live_files(&(ledger..=ledger)).into_iter().next()?.range;
-        let rows: u64 = self.token_transfers.live_files(&file).iter().map(|file| file.rows).sum();
-        let width = file.end().0 - file.start().0 + 1;
-        let parts = rows.div_ceil(PAGE_ROWS).clamp(1, width.into());
-        let width = (u64::from(width).div_ceil(parts) as u32).clamp(1, PAGE_LEDGERS_MAX);
-        let first = file.start().0 + (ledger.0 - file.start().0) / width * width;
-        let last = first.saturating_add(width - 1).min(file.end().0).min(extent.next.0.saturating_sub(1));
-        Some(LedgerSequence(first)..=LedgerSequence(last))
-    }
+    Ok(rows)
 }
 
 /// What is served must be what the log says: every ledger, hanging on the one before, with all of its rows.
-fn check(
-    range: &RangeInclusive<LedgerSequence>,
-    ledgers: &[Ledger],
-    rows: &RecordBatch,
-) -> Result<(), HistoryError> {
-    let has_ends = ledgers.first().map(|ledger| ledger.sequence) == Some(*range.start())
-        && ledgers.last().map(|ledger| ledger.sequence) == Some(*range.end());
+fn check(ledgers: &[Ledger], rows: &RecordBatch) -> Result<(), HistoryError> {
     let is_linked = ledgers.windows(2).all(|pair| {
         pair[0].sequence.next() == Some(pair[1].sequence) && pair[0].hash == pair[1].previous_hash
     });
     let events: u64 = ledgers.iter().map(|ledger| u64::from(ledger.event_count)).sum();
-    if has_ends && is_linked && events == rows.num_rows() as u64 {
+    if is_linked && events == rows.num_rows() as u64 {
         return Ok(());
     }
+    let first = ledgers.first().map_or(0, |ledger| ledger.sequence.0);
     Err(wrong(format!(
-        "ledgers {}..={} are not whole: {} ledgers with {events} events, {} rows; run orrery verify --dataset",
-        range.start(),
-        range.end(),
+        "{} ledgers from {first} on should have {events} events and have {}, or do not hang together: run orrery verify",
         ledgers.len(),
         rows.num_rows()
     )))
@@ -163,5 +141,54 @@ fn wrong(reason: impl ToString) -> HistoryError {
 impl From<DatasetError> for HistoryError {
     fn from(error: DatasetError) -> Self {
         Self { is_passing: error.class() == DatasetErrorClass::Unavailable, reason: error.to_string() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use orrery_schemas::{CloseTime, Hash32, RowDigest};
+
+    use super::*;
+
+    fn ledger(sequence: u32, event_count: u32) -> Ledger {
+        Ledger {
+            sequence: LedgerSequence(sequence),
+            hash: Hash32::ZERO,
+            previous_hash: Hash32::ZERO,
+            closed_at: CloseTime::MAX,
+            protocol_version: 23,
+            tx_set_hash: Hash32::ZERO,
+            tx_set_result_hash: Hash32::ZERO,
+            tx_count: 0,
+            successful_tx_count: 0,
+            failed_tx_count: 0,
+            operation_count: 0,
+            event_count,
+            total_coins: 0,
+            fee_pool: 0,
+            base_fee: 0,
+            base_reserve: 0,
+            max_tx_set_size: 0,
+            row_digest: RowDigest::default(),
+        }
+    }
+
+    #[test]
+    fn pages_end_where_their_rows_are_enough() {
+        let check = |events: &[u32], pages: &[&[u32]]| {
+            let ledgers: Vec<_> = (10..).zip(events).map(|(at, events)| ledger(at, *events)).collect();
+            for page in pages {
+                for wanted in *page {
+                    let found = part_with(&ledgers, LedgerSequence(*wanted)).unwrap();
+                    let found: Vec<_> = found.iter().map(|ledger| ledger.sequence.0).collect();
+                    assert_eq!(found, *page, "ledger {wanted} of {events:?}");
+                }
+            }
+            assert!(part_with(&ledgers, LedgerSequence(9)).is_none_or(|page| page[0].sequence.0 == 10));
+        };
+        check(&[0, 1, 2], &[&[10, 11, 12]]);
+        check(&[10_000, 6_384, 1], &[&[10, 11], &[12]]);
+        check(&[50_000, 50_000, 1], &[&[10], &[11], &[12]]);
+        check(&[1, 50_000, 1, 16_383, 1], &[&[10], &[11], &[12, 13], &[14]]);
     }
 }

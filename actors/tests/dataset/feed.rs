@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use orrery_actors::dataset::Dataset;
+use orrery_actors::dataset::{Dataset, DatasetView, Store, ViewLimits};
 use orrery_actors::envelope::EventBatch;
 use orrery_actors::feed::{FRAME_EVENTS_MAX, Format, Frame, History, Hub, HubLimits, Look, StoredHistory};
 use orrery_schemas::{Cursor, EventFilter, LedgerSequence, TokenTransfer, TokenTransferBatchBuilder};
@@ -64,9 +64,15 @@ async fn over(to: u32, limits: HubLimits) -> Hub {
     let mut dataset = Dataset::open(&store, &settings(16, 4)).await.unwrap();
     fill(&mut dataset, to).await.unwrap();
     let hub = Hub::new(limits);
-    hub.attach(Some(Arc::new(StoredHistory::new(store))));
+    let view = view(&store);
+    view.refresh().await.unwrap();
+    hub.attach(Some(Arc::new(StoredHistory::new(view))));
     hub.look_again().await;
     hub
+}
+
+fn view(store: &Store) -> Arc<DatasetView> {
+    Arc::new(DatasetView::new(store.clone(), ViewLimits::default()))
 }
 
 #[tokio::test]
@@ -127,7 +133,9 @@ async fn what_left_memory_comes_from_the_dataset_and_is_waited_for_until_it_is_t
 #[tokio::test]
 async fn looking_at_a_dataset_that_is_not_there_creates_none_and_waits_for_it() {
     let store = memory();
-    let history = StoredHistory::new(store.clone());
+    let view = view(&store);
+    view.refresh().await.unwrap();
+    let history = StoredHistory::new(view.clone());
     assert_eq!(history.look().await.unwrap(), None);
     assert_eq!(store.list("token_transfers/_delta_log").await.unwrap(), []);
     assert!(history.page(LedgerSequence(START)).await.is_err());
@@ -137,10 +145,12 @@ async fn looking_at_a_dataset_that_is_not_there_creates_none_and_waits_for_it() 
     assert!(!hub.tips_now().is_known);
     let mut tips = hub.tips();
     let mut dataset = Dataset::open(&store, &settings(16, 1)).await.unwrap();
+    view.refresh().await.unwrap();
     hub.look_again().await;
     assert!(tips.has_changed().unwrap() && tips.borrow_and_update().is_known);
     fill(&mut dataset, 31).await.unwrap();
     let before = store.list("token_transfers/_delta_log").await.unwrap();
+    view.refresh().await.unwrap();
     hub.look_again().await;
     assert!(tips.has_changed().unwrap(), "who waits for the dataset is told");
     assert_eq!(
@@ -155,12 +165,15 @@ async fn slots_of_what_is_in_memory_wake_nobody() {
     let store = memory();
     let mut dataset = Dataset::open(&store, &settings(16, 4)).await.unwrap();
     let hub = Hub::new(HubLimits::default());
-    hub.attach(Some(Arc::new(StoredHistory::new(store))));
+    let view = view(&store);
+    view.refresh().await.unwrap();
+    hub.attach(Some(Arc::new(StoredHistory::new(view.clone()))));
     hub.look_again().await;
     hub.offer(&batch(START..=50));
     let mut tips = hub.tips();
     tips.mark_unchanged();
     fill(&mut dataset, 47).await.unwrap();
+    view.refresh().await.unwrap();
     hub.look_again().await;
     assert!(!tips.has_changed().unwrap());
     assert_eq!(tips.borrow().stored.unwrap().next, LedgerSequence(48), "but they are known");
