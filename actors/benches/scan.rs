@@ -12,6 +12,7 @@
 
 #![allow(
     clippy::unwrap_used,
+    clippy::expect_used,
     clippy::print_stdout,
     reason = "a bench prints, and ends where it cannot go on"
 )]

@@ -26,6 +26,8 @@ pub(crate) enum Question {
     Tree,
     /// Ledgers in quarantine on this node.
     Quarantine,
+    /// What was restarted on this node, newest last.
+    Restarts,
 }
 
 /// A question, and where the answer goes.

@@ -64,6 +64,9 @@ pub(crate) enum Goal {
 /// Restarts of the node's own children before it gives up.
 const RESTARTS_MAX: u32 = 3;
 
+/// Restarts that HTTP is told of: those of one actor are looked for among them.
+const RESTARTS_TOLD: usize = 200;
+
 /// Before a ledger that was refused is fetched again, doubling: with one source, a pipeline parks after six seconds.
 const REFETCH_AFTER: Duration = Duration::from_secs(2);
 
@@ -240,6 +243,9 @@ impl Node {
             (Question::Quarantine, _) => {
                 let request = quarantine::Request::List;
                 control.perform(control::Request::Quarantine { request }).await
+            }
+            (Question::Restarts, _) => {
+                control.perform(control::Request::Restarts { last: RESTARTS_TOLD }).await
             }
             (Question::Tree, Some(cluster)) => Ok(cluster.look(&self.audit).await),
             (Question::Tree, None) => {

@@ -24,7 +24,7 @@ pub(crate) fn run(args: &InspectArgs, console: &Console) -> Result<(), Failure> 
         Ok::<_, Failure>((row, restarts))
     })?;
     let restarts: Vec<Value> =
-        restarts.as_array().into_iter().flatten().filter(|record| is_of(record, &row)).cloned().collect();
+        restarts.as_array().into_iter().flatten().filter(|record| row.is_in(record)).cloned().collect();
     let mut actor = value(&row)?;
     if console.is_json() {
         actor["restarts"] = Value::Array(restarts);
@@ -101,49 +101,4 @@ fn found(snapshot: &Snapshot, path: &str, is_alone: bool) -> Result<Row, Failure
         (None, false) => format!("did you mean {}?", like.join(" or ")),
     };
     Err(Failure::CheckFailed(format!("no actor `{path}`: {hint}")))
-}
-
-/// Whether a restart was of this actor, or of the group that it restarts with. Supervisors are named from the root on.
-fn is_of(record: &Value, row: &Row) -> bool {
-    let (Some(supervisor), Some(child)) = (record["supervisor"].as_str(), record["child"].as_str()) else {
-        return false;
-    };
-    let below_root = supervisor.split_once('/').map_or("", |(_, below)| below);
-    let ended = [row.node.as_str(), below_root, child].into_iter().filter(|part| !part.is_empty());
-    ended.collect::<Vec<_>>().join("/") == row.path
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn row(path: &str) -> Row {
-        let node = path.split('/').next().unwrap().to_owned();
-        Row {
-            node,
-            path: path.to_owned(),
-            kind: "worker".to_owned(),
-            state: "running".to_owned(),
-            incarnation: 1,
-            restarts_in_window: 0,
-            restarts_total: 0,
-            mailbox_depth: None,
-            age_seconds: 1.0,
-            last_error: None,
-            measures: None,
-        }
-    }
-
-    #[test]
-    fn restarts_are_those_of_the_actor_itself() {
-        let check = |supervisor: &str, child: &str, path: &str, expect: bool| {
-            let record = json!({ "supervisor": supervisor, "child": child });
-            assert_eq!(is_of(&record, &row(path)), expect, "{supervisor} {child} {path}");
-        };
-        check("node/pipelines/main", "fetcher", "a/pipelines/main/fetcher", true);
-        check("node/pipelines/main", "sink/ledgers", "a/pipelines/main/sink/ledgers", true);
-        check("node", "pipelines", "a/pipelines", true);
-        check("node/pipelines/main", "fetcher", "a/pipelines/main/processor", false);
-        check("node/pipelines/main/live", "fetcher", "a/pipelines/main/fetcher", false);
-    }
 }

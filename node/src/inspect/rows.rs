@@ -1,6 +1,7 @@
 //! The trees of all nodes as a flat list.
 
 use serde::Serialize;
+use serde_json::Value;
 
 use super::snapshot::{ActorView, Measures, NodeView, Snapshot};
 use crate::cli::PsOrder;
@@ -21,6 +22,19 @@ pub(crate) struct Row {
     pub(crate) last_error: Option<String>,
     #[serde(flatten)]
     pub(crate) measures: Option<Measures>,
+}
+
+impl Row {
+    /// Whether a restart was of this actor, or of the group that it restarts with. Supervisors are named from the root on.
+    pub(crate) fn is_in(&self, record: &Value) -> bool {
+        let (Some(supervisor), Some(child)) = (record["supervisor"].as_str(), record["child"].as_str())
+        else {
+            return false;
+        };
+        let below_root = supervisor.split_once('/').map_or("", |(_, below)| below);
+        let ended = [self.node.as_str(), below_root, child].into_iter().filter(|part| !part.is_empty());
+        ended.collect::<Vec<_>>().join("/") == self.path
+    }
 }
 
 /// Every actor below the roots, in the order of the trees.
@@ -65,8 +79,27 @@ pub(crate) fn sort(rows: &mut [Row], order: PsOrder) {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
     use crate::inspect::snapshot::tests::seen;
+
+    fn row(path: &str) -> Row {
+        let node = path.split('/').next().unwrap().to_owned();
+        Row {
+            node,
+            path: path.to_owned(),
+            kind: "worker".to_owned(),
+            state: "running".to_owned(),
+            incarnation: 1,
+            restarts_in_window: 0,
+            restarts_total: 0,
+            mailbox_depth: None,
+            age_seconds: 1.0,
+            last_error: None,
+            measures: None,
+        }
+    }
 
     #[test]
     fn every_actor_has_its_path_and_the_most_comes_first() {
@@ -87,5 +120,18 @@ mod tests {
         };
         check(PsOrder::Mailbox, "a/pipelines/main/live/sink/ledgers");
         check(PsOrder::Restarts, "a/pipelines/main/until-2047");
+    }
+
+    #[test]
+    fn restarts_are_those_of_the_actor_itself() {
+        let check = |supervisor: &str, child: &str, path: &str, expect: bool| {
+            let record = json!({ "supervisor": supervisor, "child": child });
+            assert_eq!(row(path).is_in(&record), expect, "{supervisor} {child} {path}");
+        };
+        check("node/pipelines/main", "fetcher", "a/pipelines/main/fetcher", true);
+        check("node/pipelines/main", "sink/ledgers", "a/pipelines/main/sink/ledgers", true);
+        check("node", "pipelines", "a/pipelines", true);
+        check("node/pipelines/main", "fetcher", "a/pipelines/main/processor", false);
+        check("node/pipelines/main/live", "fetcher", "a/pipelines/main/fetcher", false);
     }
 }

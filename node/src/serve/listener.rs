@@ -260,7 +260,6 @@ async fn handled(raw: Raw, router: &Router, gatekeeper: &Gatekeeper) -> Result<R
     let has_body = !matches!(raw.method, Method::GET | Method::HEAD);
     let mut request = Request {
         query: pairs(&raw.query)?,
-        method: raw.method,
         path,
         path_values,
         headers: raw.headers,

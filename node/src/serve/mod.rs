@@ -4,9 +4,9 @@
 //! knows for each route who may call it; a route that says nothing of that cannot be written down.
 
 mod access;
+mod dashboard;
 mod describe;
 pub(crate) mod feed;
-mod dashboard;
 mod health;
 mod listener;
 mod openapi;
@@ -105,11 +105,12 @@ pub(crate) async fn beside<T>(
         let mut endpoints = health::endpoints(&api);
         endpoints.extend(rest::endpoints(&api));
         endpoints.extend(feed.endpoints());
-        endpoints.extend(dashboard::endpoints());
         if settings.metrics_are_public() {
             endpoints.extend(health::metrics(&api));
         }
         openapi::add_to(&mut endpoints);
+        // For people: no part of the API.
+        endpoints.extend(dashboard::endpoints());
         let listener = Listener::bind("node.http", address, settings.limits, settings.tls).await?;
         tracing::info!(address = %listener.address(), "health and metrics are served");
         served.push(listener.serve(Router::new(endpoints)?, gatekeeper.clone()).boxed());

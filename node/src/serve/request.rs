@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use bytes::Bytes;
-use warp::http::{HeaderMap, HeaderName, Method};
+use warp::http::{HeaderMap, HeaderName};
 use warp::hyper::upgrade::OnUpgrade;
 
 use super::access::Principal;
@@ -16,7 +16,6 @@ const QUERY_BYTES_MAX: usize = 64 << 10;
 /// A request.
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
-    pub(crate) method: Method,
     /// As it stands in the request line, without the query.
     pub(crate) path: String,
     pub(crate) path_values: PathValues,

@@ -53,6 +53,7 @@ class World:
         self.accounts = ["G" + "".join(self.random.choices(ALPHABET, k=55)) for _ in range(12)]
         self.reasons = []
         self.lag = 0
+        self.age = 4
         self.moves = True
         self.token = None
         self.gone = False
@@ -121,7 +122,7 @@ class World:
         return {
             "node": self.node_names[0], "version": "0.1.0", "network": "testnet", "tip": str(self.tip),
             "tip_closed_at": self.ledger(self.tip)["closed_at"], "checkpoint": str(self.tip - 3), "oldest": str(self.first),
-            "lag_ledgers": self.lag, "lag_seconds": 4 + 5 * self.lag, "ready": not self.reasons, "reasons": self.reasons,
+            "lag_ledgers": self.lag, "lag_seconds": self.age + 5 * (self.lag or 0), "ready": not self.reasons, "reasons": self.reasons,
             "nodes": len(self.node_names), "pipelines": [{"name": "main", "state": "running", "parked": None}],
             "rates": {"ledgers_per_second": self.rates[0], "events_per_second": self.rates[1]},
             "feed": {"connections": 1, "subscriptions": 1, "evicted": 0},

@@ -127,7 +127,7 @@ def test_however_much_comes_the_rows_are_bounded(open_page, world):
     page.wait_for_timeout(4_000)
     page.wait_for_function("Number(document.querySelector('#feed-count').textContent.replace(/ event.*|,/g, '')) > 5000")
     assert 0 < page.locator(".event").count() <= 200
-    expect(page.locator(".more").first).to_have_text("860 more events of this ledger: narrow the filter to see them")
+    expect(page.locator(".more").first).to_have_text("860 more events of this ledger, fees first left out: narrow the filter to see them")
     page.watched.check()
 
 

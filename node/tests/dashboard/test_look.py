@@ -152,3 +152,17 @@ def test_the_tree_has_the_keys_of_a_tree(open_page):
     page.wait_for_timeout(2_500)
     assert at() == "http"
     page.watched.check()
+
+
+def test_without_the_networks_newest_ledger_the_lag_is_told_in_time(open_page, world, picture):
+    world.node_names, world.lag = ["demo"], None
+    page = open_page()
+    is_filled(page)
+    expect(page.locator("#lag")).to_have_text("4 s")
+    expect(page.locator("#lag-age")).to_have_text("from a ledger's close until it is durable")
+    world.age = 36_153_057
+    expect(page.locator("#lag")).to_have_text("418 d")
+    expect(page.locator("#lag-age")).to_contain_text("this is history")
+    expect(page.locator("#banner-headline")).to_have_text("All is well")
+    picture(page)
+    page.watched.check()

@@ -169,6 +169,54 @@ fn tail_prints_every_event_once_over_kills_of_the_server_and_of_itself() {
     assert_eq!(seen, served.expected());
 }
 
+/// Runs an example until it ends, while the server is killed under it; what it printed must be every event once.
+fn check_example(program: &str, arguments: &dyn Fn(&Served) -> Vec<String>) {
+    if std::process::Command::new(program).arg("--version").output().is_err() {
+        eprintln!("skipped: there is no {program}");
+        return;
+    }
+    let mut served = Served::new(200, 100);
+    let arguments = arguments(&served);
+    let out = served.home.path("example.out");
+    let mut command = std::process::Command::new(program);
+    command.args(arguments).stdout(std::fs::File::create(&out).unwrap());
+    let mut example = command.spawn().unwrap();
+    let lines = || std::fs::read_to_string(&out).unwrap().lines().count();
+    for count in [50, 300] {
+        wait_for("events", || lines() >= count);
+        served.kill();
+    }
+    assert!(example.wait().unwrap().success());
+    let seen = std::fs::read_to_string(&out).unwrap();
+    let values = |line: &str| serde_json::from_str::<Value>(line).unwrap();
+    let seen: Vec<_> = seen.lines().map(values).collect();
+    let expected: Vec<_> = served.expected().iter().map(|line| values(line)).collect();
+    assert!(seen == expected, "{} of {} events", seen.len(), expected.len());
+}
+
+fn example(name: &str) -> String {
+    format!("{}/examples/clients/{name}", env!("CARGO_MANIFEST_DIR"))
+}
+
+#[test]
+fn the_python_example_sees_every_event_once() {
+    check_example("python3", &|served| {
+        let place = served.home.path("place.txt").display().to_string();
+        let (url, to) = (format!("http://{}", served.address), format!("to={}", served.last));
+        vec![example("python/follow.py"), url, place, "--from".to_owned(), "oldest".to_owned(), to]
+    });
+}
+
+#[test]
+fn the_javascript_example_sees_every_event_once() {
+    check_example("node", &|served| {
+        let url = format!("http://{}", served.address);
+        let fixed = ["--experimental-websocket".to_owned(), "--no-warnings".to_owned()];
+        let given = [example("javascript/follow.mjs"), url, "oldest".to_owned(), "{}".to_owned()];
+        [&fixed[..], &given, &[served.last.to_string()]].concat()
+    });
+}
+
 #[test]
 fn tail_says_what_is_wrong_and_ends_with_the_code_for_it() {
     let served = Served::new(20, 1_000);

@@ -61,6 +61,8 @@ export class ActorView {
   /** What the node noted of its earlier lives. */
   async ask() {
     const { path } = this;
+    // A node is no actor: all that is known of it is in the tree.
+    if (!path.includes("/")) return;
     const answer = await this.api.get(`v1/actors/${encodeURIComponent(path)}`);
     if (path === null || path !== this.path) return;
     this.history = answer;
@@ -96,7 +98,7 @@ export class ActorView {
     const noted = (told ?? [])
       .toReversed()
       .map((one) => el("li", {}, `life ${count(one.incarnation)} of ${one.child} ended`, el("span", { class: "why" }, one.reason)));
-    const nothing = told ? "It was never restarted, as far as the node remembers." : "No restart was seen since this page was opened.";
+    const nothing = told ? "None, as far as the node remembers." : "None since this page was opened; the actor's own node remembers earlier ones.";
     return [
       el("h3", {}, "Restarts"),
       seen.length ? el("ol", { class: "lives" }, seen) : null,

@@ -20,6 +20,16 @@ const PHASES = {
   refused: "Stopped",
 };
 
+/** As many as are shown of a ledger, in its order; movements before fees, of which each transaction has one. */
+function chosen(events) {
+  if (events.length <= LEDGER_ROWS_MAX) return events;
+  const movements = events.filter((event) => event.kind !== "fee").slice(-LEDGER_ROWS_MAX);
+  const room = LEDGER_ROWS_MAX - movements.length;
+  const fees = new Set(room ? events.filter((event) => event.kind === "fee").slice(-room) : []);
+  const kept = new Set(movements);
+  return events.filter((event) => kept.has(event) || fees.has(event));
+}
+
 export class FeedView {
   /** `narrow(field, value)` filters by what a reader pressed. */
   constructor(narrow) {
@@ -115,7 +125,7 @@ export class FeedView {
       el("time", { datetime: frame.closed_at ?? "" }, closedAt(frame.closed_at)),
     );
     const group = el("li", { class: "ledger" }, head, rows, rest);
-    this.newest = { ledger: frame.ledger, events: 0, group, size, rows, rest };
+    this.newest = { ledger: frame.ledger, events: 0, shown: [], group, size, rows, rest };
     this.more(frame);
     return group;
   }
@@ -124,11 +134,11 @@ export class FeedView {
   more(frame) {
     const { newest } = this;
     newest.events += frame.events.length;
-    newest.rows.prepend(...frame.events.slice(-LEDGER_ROWS_MAX).reverse().map((event) => this.event(event)));
-    while (newest.rows.childElementCount > LEDGER_ROWS_MAX) newest.rows.lastChild.remove();
-    const hidden = newest.events - newest.rows.childElementCount;
+    newest.shown = chosen([...newest.shown, ...frame.events]);
+    newest.rows.replaceChildren(...newest.shown.toReversed().map((event) => this.event(event)));
+    const hidden = newest.events - newest.shown.length;
     write(newest.size, counted(newest.events, "event"));
-    write(newest.rest, `${counted(hidden, "more event")} of this ledger: narrow the filter to see them`);
+    write(newest.rest, `${counted(hidden, "more event")} of this ledger, fees first left out: narrow the filter to see them`);
     newest.rest.hidden = hidden === 0;
   }
 

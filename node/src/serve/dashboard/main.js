@@ -47,6 +47,9 @@ const NETWORKS = {
   "Test SDF Future Network ; October 2022": "futurenet",
 };
 
+/** Of any other, what stands before the date. */
+const networkName = (passphrase) => NETWORKS[passphrase] ?? passphrase.split(" ;")[0];
+
 /** Ledgers before the newest that a new filter begins at: few match a narrow one. */
 const BACK = 3;
 const BACK_FILTERED = 60;
@@ -89,7 +92,7 @@ function takeStatus(answer) {
     facts.status = answer.value;
     tiles.status(answer.value, Date.now());
     write(byId("node-name"), answer.value.node ?? "");
-    write(byId("network"), NETWORKS[answer.value.network] ?? answer.value.network ?? "");
+    write(byId("network"), networkName(answer.value.network ?? ""));
     byId("network").title = answer.value.network ?? "";
     byId("network").hidden = !answer.value.network;
     write(byId("version"), answer.value.version ? `v${answer.value.version}` : "");

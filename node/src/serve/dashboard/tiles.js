@@ -86,24 +86,36 @@ export class Tiles {
     write(byId("arrived"), this.tipChanges.length ? `${duration((now - this.tipChanges.at(-1)) / 1000)} ago` : "–");
     write(byId("checkpoint"), count(status.checkpoint));
     write(byId("oldest"), count(status.oldest));
-    const lag = number(status.lag_ledgers);
-    write(byId("lag"), lag === null ? "–" : count(lag));
-    write(byId("lag-age"), ageOf(status, this.feedLag));
+    this.tickLag(status, now);
     write(byId("ledgers-rate"), rate(this.ledgers.last()));
     write(byId("events-rate"), rate(this.events.last()));
-    this.charts.lag.update(this.lagLedgers, now);
     this.charts.ledgers.update(this.ledgers, now);
     this.charts.events.update(this.events, now);
   }
+
+  /** In ledgers where the newest one of the network is known, else in time. */
+  tickLag(status, now) {
+    const lag = number(status.lag_ledgers);
+    const age = number(status.lag_seconds) ?? (this.feedLag === null ? null : this.feedLag / 1000);
+    const isHistory = age !== null && age > HISTORY_S;
+    write(byId("lag"), lag === null ? duration(age) : count(lag));
+    write(byId("lag-unit"), lag === null ? "" : "ledgers");
+    const since = isHistory ? "since the durable ledger closed: this is history" : "from a ledger's close until it is durable";
+    write(byId("lag-age"), lag === null ? since : ageOf(age, isHistory));
+    const { lag: chart } = this.charts;
+    [chart.name, chart.show] = lag === null ? ["Age of the newest durable ledger", duration] : ["Ledgers behind", count];
+    chart.update(lag !== null ? this.lagLedgers : isHistory ? NO_SERIES : this.age, now);
+  }
 }
+
+const NO_SERIES = new Series();
 
 const number = (value) => {
   const read = typeof value === "string" && value !== "" ? Number(value) : value;
   return typeof read === "number" && Number.isFinite(read) ? read : null;
 };
 
-function ageOf({ lag_seconds: seconds }, feedLag) {
-  const age = number(seconds) ?? (feedLag === null ? null : feedLag / 1000);
+function ageOf(age, isHistory) {
   if (age === null) return "";
-  return age > HISTORY_S ? `durable ledger closed ${duration(age)} ago, so this is history` : `durable ${duration(age)} after it closed`;
+  return isHistory ? `durable ledger closed ${duration(age)} ago: this is history` : `durable ${duration(age)} after it closed`;
 }

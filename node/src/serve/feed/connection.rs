@@ -197,10 +197,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
                 return None;
             }
             if let Some(frame) = self.next_frame() {
-                return Some(frame);
+                return Some(match self.heartbeat_behind() {
+                    Some(heartbeat) => frame.followed_by(&heartbeat),
+                    None => frame,
+                });
             }
-            let tips = *self.tips.borrow();
-            if let Some(heartbeat) = self.session.heartbeat_if_due(&tips, (self.settings.now_ms)()) {
+            if let Some(heartbeat) = self.heartbeat_if_due() {
                 return Some(Outgoing::text(heartbeat));
             }
             let owed = self.session.owed()?;
@@ -211,6 +213,25 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
             }
             self.look(owed);
         }
+    }
+
+    fn heartbeat_if_due(&mut self) -> Option<String> {
+        let tips = *self.tips.borrow();
+        self.session.heartbeat_if_due(&tips, (self.settings.now_ms)())
+    }
+
+    /// The heartbeat that is due behind the frame that is about to be sent, if it was the last one of all there is.
+    fn heartbeat_behind(&mut self) -> Option<String> {
+        if self.frames.is_some() || !self.queue.is_empty() || self.is_closing {
+            return None;
+        }
+        while let Some(owed) = self.session.owed() {
+            match self.hub.look(owed.ledger) {
+                Look::Ahead => self.step(Event::Waits { key: owed.key }),
+                _ => return None,
+            }
+        }
+        self.heartbeat_if_due()
     }
 
     /// Finds what a subscription is owed, in memory, in a page, or begins to load it.

@@ -185,10 +185,12 @@ pub(super) fn heartbeat<'a>(
 ) -> String {
     let closed_ms = tips.closed_at.map(|closed_at| closed_at.unix_seconds().saturating_mul(1000));
     let lag_ms = closed_ms.map(|closed| (i64::try_from(now_ms).unwrap_or(i64::MAX) - closed).max(0));
-    let mut object = json!({ "type": "heartbeat", "tip": tips.tip_cursor(), "lag_ms": lag_ms });
+    let lag_ms = lag_ms.map_or_else(|| "null".to_owned(), |lag_ms| lag_ms.to_string());
+    let mut text = format!(r#"{{"type":"heartbeat","tip":"{}","lag_ms":{lag_ms}"#, tips.tip_cursor());
     let behind: Map<String, Value> = behind.map(|(id, cursor)| (id.to_owned(), json!(cursor))).collect();
     if !behind.is_empty() {
-        object["cursors"] = Value::Object(behind);
+        text.push_str(&format!(r#","cursors":{}"#, Value::Object(behind)));
     }
-    object.to_string()
+    text.push('}');
+    text
 }

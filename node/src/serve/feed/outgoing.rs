@@ -14,6 +14,8 @@ use super::wire::{Head, Opcode, close_payload};
 pub(super) struct Outgoing {
     head: Head,
     parts: [Bytes; 2],
+    /// A small frame that goes with it, in the same write: for thousands of readers each write counts.
+    trailer: Bytes,
     /// Bytes that the other end's kernel, or ours, has taken.
     sent: usize,
 }
@@ -23,11 +25,17 @@ impl Outgoing {
     pub(super) fn new(opcode: Opcode, first: impl Into<Bytes>, second: impl Into<Bytes>) -> Self {
         let parts = [first.into(), second.into()];
         let head = Head::new(opcode, parts.iter().map(Bytes::len).sum(), None);
-        Self { head, parts, sent: 0 }
+        Self { head, parts, trailer: Bytes::new(), sent: 0 }
     }
 
     pub(super) fn text(text: String) -> Self {
         Self::new(Opcode::Text, text, Bytes::new())
+    }
+
+    /// The same, and a text behind it.
+    pub(super) fn followed_by(self, text: &str) -> Self {
+        let head = Head::new(Opcode::Text, text.len(), None);
+        Self { trailer: [head.as_bytes(), text.as_bytes()].concat().into(), ..self }
     }
 
     pub(super) fn close(code: u16, reason: &str) -> Self {
@@ -41,7 +49,7 @@ impl Outgoing {
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
         loop {
-            let all = [self.head.as_bytes(), &self.parts[0], &self.parts[1]];
+            let all = [self.head.as_bytes(), &self.parts[0], &self.parts[1], &self.trailer];
             let mut skip = self.sent;
             let left = all.map(|part| {
                 let from = skip.min(part.len());
@@ -73,14 +81,14 @@ mod tests {
         for window in [1, 2, 3, 64] {
             let (mut near, mut far) = tokio::io::duplex(window);
             let write = async {
-                let mut frame = Outgoing::new(Opcode::Text, "{\"id\":", "1}");
+                let mut frame = Outgoing::new(Opcode::Text, "{\"id\":", "1}").followed_by("{}");
                 std::future::poll_fn(|cx| frame.poll_write(&mut near, cx)).await.unwrap();
                 drop(near);
             };
             let mut found = Vec::new();
             let (_, read) = tokio::join!(write, far.read_to_end(&mut found));
             read.unwrap();
-            assert_eq!(found, b"\x81\x08{\"id\":1}");
+            assert_eq!(found, b"\x81\x08{\"id\":1}\x81\x02{}");
         }
     }
 }

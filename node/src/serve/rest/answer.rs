@@ -122,7 +122,7 @@ fn matches_tag(known: &str, tag: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use warp::http::{HeaderMap, Method};
+    use warp::http::HeaderMap;
 
     use super::*;
     use crate::serve::access::Principal;
@@ -132,7 +132,6 @@ mod tests {
     #[test]
     fn an_answer_is_kept_for_the_content_that_it_is_of() {
         let request = |query: &str| Request {
-            method: Method::GET,
             path: "/v1/events".to_owned(),
             path_values: Vec::new(),
             query: pairs(query).unwrap(),

@@ -12,6 +12,7 @@ mod volumes;
 mod assets;
 mod export;
 mod node;
+mod actors;
 mod schemas;
 
 use std::sync::Arc;
@@ -58,6 +59,7 @@ fn of(readiness: Arc<Readiness>) -> Vec<Endpoint> {
         assets::endpoints(&rest),
         export::endpoints(&rest),
         node::endpoints(&rest),
+        actors::endpoints(&rest),
     ];
     groups.into_iter().flatten().collect()
 }

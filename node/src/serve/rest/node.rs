@@ -33,9 +33,9 @@ pub(super) struct Looks {
 }
 
 #[derive(Clone)]
-struct Look {
+pub(super) struct Look {
     at: MonotonicTime,
-    seen: Arc<Snapshot>,
+    pub(super) seen: Arc<Snapshot>,
     events_per_second: Option<f64>,
     events: u64,
 }
@@ -81,7 +81,7 @@ pub(super) fn endpoints(rest: &Arc<Rest>) -> Vec<Endpoint> {
 }
 
 impl Rest {
-    async fn ask(&self, question: Question) -> Result<Value, Problem> {
+    pub(super) async fn ask(&self, question: Question) -> Result<Value, Problem> {
         // Before the node runs nobody answers; it may be long until it does.
         let asked = tokio::time::timeout(Duration::from_secs(5), self.readiness.reach.ask(question));
         let answer = asked.await.map_err(|_| Problem::unavailable("the node does not run yet", 2))?;
@@ -89,7 +89,7 @@ impl Rest {
     }
 
     /// What was seen within the last second.
-    async fn look(&self) -> Result<Look, Problem> {
+    pub(super) async fn look(&self) -> Result<Look, Problem> {
         let mut newest = self.looks.newest.lock().await;
         let now = self.readiness.clock.now();
         if let Some(look) = newest.as_ref().filter(|look| now.since(look.at) < LOOK_EVERY) {

@@ -117,6 +117,11 @@ pub(super) fn window() -> Parameter {
     Parameter::new("window", "Up to the newest ledger", words(["1h", "24h"].into_iter()))
 }
 
+/// Which actor.
+pub(super) fn actor_path() -> Parameter {
+    Parameter::new("path", "As a/pipelines/main/processor", text()).required()
+}
+
 /// Of the listing of assets.
 pub(super) fn assets_limit() -> Parameter {
     let schema = json!({ "type": "integer", "minimum": 1, "maximum": ASSETS_MAX, "default": ASSETS });
@@ -147,6 +152,16 @@ pub(crate) fn schemas() -> Value {
         "Status": status(),
         "Node": object(&[("name", text()), ("state", text()), ("version", text()), ("address", text())]),
         "Tree": object(&[("nodes", list(named("Node")))]),
+        "Actor": object(&[
+            ("node", text()),
+            ("path", text()),
+            ("kind", text()),
+            ("state", text()),
+            ("incarnation", count()),
+            ("restarts_total", count()),
+            ("restarts", or_null(list(named("Restart")))),
+        ]),
+        "Restart": object(&[("supervisor", text()), ("child", text()), ("reason", text()), ("incarnation", count())]),
         "Quarantined": object(&[("ledger", count()), ("pipeline", text()), ("reason", text())]),
     })
 }

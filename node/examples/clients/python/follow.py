@@ -1,0 +1,103 @@
+"""Follows the live feed and keeps its place in a file, so that it goes on where it was after any end, its own or the server's.
+
+    python3 follow.py http://127.0.0.1:8080 place.txt --from oldest kind=transfer asset=native
+
+Prints one event a line as JSON. Needs nothing but Python. An event that was printed and whose place was not written yet is
+left out the next time if its cursor is not above what was printed: see `is_new`.
+"""
+
+import http.client
+import json
+import os
+import random
+import sys
+import time
+from urllib.parse import urlencode, urlsplit
+
+
+def cursor_of(text):
+    """A cursor as it is ordered: an event of a ledger stands before the end of that ledger."""
+    ledger, _, event = text.partition(":")
+    return (int(ledger), int(event) if event else float("inf"))
+
+
+def is_new(event, seen):
+    place = (event["ledger_sequence"], event["ledger_event_index"])
+    return seen is None or place > cursor_of(seen)
+
+
+def frames(server, query, seen, start):
+    """The server-sent events of one connection, as (cursor, message)."""
+    headers = {"Accept": "text/event-stream", "Last-Event-ID": seen or start}
+    token = os.environ.get("ORRERY_TOKEN")
+    if token:
+        headers["Authorization"] = "Bearer " + token
+    url = urlsplit(server)
+    https = url.scheme == "https"
+    connection = (http.client.HTTPSConnection if https else http.client.HTTPConnection)(url.netloc, timeout=35)
+    try:
+        connection.request("GET", "/v1/feed.sse?" + query, headers=headers)
+        answer = connection.getresponse()
+        if answer.status != 200:
+            problem = answer.read().decode()
+            # What is busy or starting may pass; what is refused will be refused again.
+            raise (ConnectionError if answer.status in (429, 503) else SystemExit)(problem)
+        cursor = None
+        for line in answer:
+            name, _, value = line.decode().rstrip("\n").partition(": ")
+            if name == "id":
+                cursor = value
+            elif name == "data":
+                yield cursor, json.loads(value)
+    finally:
+        connection.close()
+
+
+def keep(path, cursor):
+    """Writes the place whole or not at all."""
+    with open(path + ".new", "w") as file:
+        file.write(cursor)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(path + ".new", path)
+
+
+def main(server, path, *rest):
+    rest = list(rest)
+    start = "latest"
+    if "--from" in rest:
+        at = rest.index("--from")
+        start = rest[at + 1]
+        del rest[at : at + 2]
+    # Ends behind this ledger, where one is given: to=53312000.
+    last = next((int(pair[3:]) for pair in rest if pair.startswith("to=")), None)
+    query = urlencode([pair.split("=", 1) for pair in rest if not pair.startswith("to=")])
+    seen = None
+    if os.path.exists(path):
+        with open(path) as file:
+            seen = file.read().strip() or None
+    attempt = 0
+    while True:
+        try:
+            for cursor, message in frames(server, query, seen, start):
+                attempt = 0
+                if message["type"] == "events":
+                    for event in message["events"]:
+                        if is_new(event, seen) and (last is None or event["ledger_sequence"] <= last):
+                            print(json.dumps(event), flush=True)
+                elif message["type"] == "gap":
+                    print("ledgers were lost:", message["from"], "to", message["to"], file=sys.stderr)
+                # A cursor never goes back, whatever a server that has just restarted says.
+                if cursor and (seen is None or cursor_of(cursor) > cursor_of(seen)):
+                    seen = cursor
+                    keep(path, seen)
+                if last is not None and seen and cursor_of(seen) >= (last, float("inf")):
+                    return
+        except (OSError, http.client.HTTPException) as error:
+            print(f"{error}; connecting again", file=sys.stderr)
+        attempt += 1
+        time.sleep(random.uniform(0, min(10, 0.2 * 2**attempt)))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
