@@ -50,7 +50,7 @@ fn main() {
         let store = Store::connect(&url.parse().unwrap(), &|_| None, Retry::new(1).unwrap()).unwrap();
         let view = DatasetView::new(store, ViewLimits::default());
         view.refresh().await.unwrap();
-        let snapshot = view.snapshot().expect("a dataset is there");
+        let snapshot = view.snapshot().unwrap();
         println!(
             "{} events, {} ledgers",
             snapshot.rows(TableKind::TokenTransfers),

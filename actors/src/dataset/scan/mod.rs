@@ -7,7 +7,8 @@
 //!
 //! Memory of a scan: the pages of one row group, one batch, and in reverse one chunk. Footers and Bloom filters are kept in a
 //! cache with a bound in bytes. Files are read by ranges; decoding runs beside the runtime's threads, a bounded number at
-//! once. What the library makes of a damaged file, an error or a panic, is a [`DatasetError::Content`] with the file's name.
+//! once. What the library makes of a damaged file, an error or a panic, is a
+//! [`super::DatasetError::Content`] with the file's name.
 
 #![allow(
     clippy::single_range_in_vec_init,

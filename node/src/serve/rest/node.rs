@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use orrery_actors::dataset::Snapshot as Dataset;
@@ -14,6 +15,7 @@ use super::answer::{self, Holds, JSON};
 use super::query::only;
 use crate::inspect::{Snapshot, listed};
 use crate::reach::Question;
+use crate::readiness::Readiness;
 use crate::serve::access::{Access, Role};
 use crate::serve::describe::named;
 use crate::serve::problem::Problem;
@@ -117,6 +119,11 @@ async fn status(rest: &Rest, request: &Request) -> Answer {
     let (is_ready, readiness) = rest.readiness.answer();
     let seen = &look.seen;
     let newest = dataset.as_deref().and_then(Dataset::last_ledger);
+    // The feed may be ahead of what is durable.
+    let tips = rest.readiness.feed.tips_now();
+    let live = tips.memory.and_then(|memory| Some((memory.next.0.checked_sub(1)?, tips.closed_at)));
+    let durable = newest.map(|(ledger, _, closed_at)| (ledger.0, Some(closed_at)));
+    let tip = live.max(durable);
     let checkpoint = seen.checkpoint.or(newest.map(|(ledger, ..)| ledger.0.into()));
     let oldest =
         dataset.as_deref().filter(|dataset| dataset.last().is_some()).map(|dataset| dataset.first().0);
@@ -124,8 +131,8 @@ async fn status(rest: &Rest, request: &Request) -> Answer {
         "node": rest.readiness.node(),
         "version": env!("CARGO_PKG_VERSION"),
         "network": dataset.as_ref().map(|dataset| dataset.network_passphrase().to_owned()),
-        "tip": newest.map(|(ledger, ..)| ledger.0),
-        "tip_closed_at": newest.map(|(.., closed_at)| closed_at.to_string()),
+        "tip": tip.map(|(ledger, _)| ledger),
+        "tip_closed_at": tip.and_then(|(_, closed_at)| Some(closed_at?.to_string())),
         "checkpoint": checkpoint,
         "oldest": oldest,
         "lag_ledgers": seen.lag_ledgers,
@@ -135,9 +142,19 @@ async fn status(rest: &Rest, request: &Request) -> Answer {
         "nodes": seen.nodes.len(),
         "pipelines": pipelines(seen),
         "rates": { "ledgers_per_second": seen.ledgers_per_second, "events_per_second": look.events_per_second },
-        "feed": { "connections": 0, "subscriptions": 0, "evicted": 0 },
+        "feed": feed(&rest.readiness),
     });
     answer::json(request, &answer, Holds::Now)
+}
+
+/// Who follows this node.
+fn feed(readiness: &Readiness) -> Value {
+    let counts = &readiness.feed.counts;
+    json!({
+        "connections": counts.connections.load(Ordering::Relaxed),
+        "subscriptions": counts.subscriptions.load(Ordering::Relaxed),
+        "evicted": counts.evicted.load(Ordering::Relaxed),
+    })
 }
 
 /// Pipelines of all nodes by name: parked if any node has it parked.
