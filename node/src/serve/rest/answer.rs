@@ -122,7 +122,7 @@ fn matches_tag(known: &str, tag: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use warp::http::{HeaderMap, Method};
+    use warp::http::HeaderMap;
 
     use super::*;
     use crate::serve::access::Principal;
