@@ -61,6 +61,7 @@ def test_the_page_fits_and_can_be_read(open_page, picture, width, dark):
     page = open_page(width=width, dark=dark)
     is_filled(page)
     assert page.evaluate("document.documentElement.scrollWidth") == width
+    assert page.evaluate("[...document.querySelectorAll('.scroll, .panel, .tile')].filter((one) => one.scrollWidth > one.clientWidth).map((one) => one.textContent)") == []
     contrasts = page.evaluate(CONTRASTS)
     assert contrasts["seen"] > 100
     assert contrasts["poor"] == []

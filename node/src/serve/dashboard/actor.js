@@ -101,8 +101,10 @@ export class ActorView {
     const nothing = told ? "None, as far as the node remembers." : "None since this page was opened; the actor's own node remembers earlier ones.";
     return [
       el("h3", {}, "Restarts"),
-      seen.length ? el("ol", { class: "lives" }, seen) : null,
-      noted.length ? el("ol", { class: "lives" }, noted) : null,
+      seen.length ? el("p", { class: "quiet" }, "Seen since this page was opened, newest first") : null,
+      seen.length ? el("ul", { class: "lives" }, seen) : null,
+      noted.length ? el("p", { class: "quiet" }, "Remembered by the node, newest first") : null,
+      noted.length ? el("ul", { class: "lives" }, noted) : null,
       seen.length + noted.length === 0 ? el("p", { class: "quiet" }, nothing) : null,
     ].filter(Boolean);
   }

@@ -147,6 +147,7 @@ function takeFeed(kind, value) {
     showControls(value.phase);
   } else if (kind === "events" || kind === "gap") {
     feedView.take(value);
+    tiles.reached(value.ledger, Date.now());
     tiles.closed(value.ledger, value.closed_at);
   } else if (kind === "lag") {
     tiles.lag(value);
