@@ -67,7 +67,7 @@ pub enum Strategy {
     RestForOne,
 }
 
-/// When a child that ended is started again. [`ErrorClass`](crate::ErrorClass) overrides it: `Exhausted` and `Invalid` escalate, and
+/// When a child that ended is started again. [`ErrorClass`] overrides it: `Exhausted` and `Invalid` escalate, and
 /// `Fenced` and `Data` park, unless the child is temporary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Restart {
