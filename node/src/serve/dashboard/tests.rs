@@ -81,3 +81,13 @@ fn a_file_has_a_tag_and_is_not_sent_to_whoever_has_it() {
     let tags: BTreeSet<String> = FILES.iter().map(|file| tag(file.bytes)).collect();
     assert_eq!(tags.len(), FILES.len());
 }
+
+#[test]
+fn the_server_that_tests_play_a_node_with_has_the_same_policy() {
+    let stub = include_str!("../../../tests/dashboard/stub_server.py");
+    let directives: Vec<&str> = POLICY.split(';').map(str::trim).collect();
+    assert_eq!(directives.len(), 9);
+    for directive in directives {
+        assert!(stub.contains(directive), "{directive}");
+    }
+}
