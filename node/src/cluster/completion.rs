@@ -14,6 +14,9 @@ use super::message::Assignment;
 /// Without a coordinator for so long, a node looks itself.
 const SILENT_MAX: Duration = Duration::from_secs(10);
 
+/// How often it says so. Without the dataset it cannot find out whether anything is left to do.
+const TELL_EVERY: Duration = Duration::from_secs(60);
+
 /// Between two looks.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 
@@ -32,6 +35,8 @@ struct Heard {
     /// The last ledger that the cluster is asked for.
     to: Option<LedgerSequence>,
     is_warned: bool,
+    /// When it was said last that nobody speaks.
+    told: Option<MonotonicTime>,
 }
 
 impl Completion {
@@ -43,7 +48,7 @@ impl Completion {
         now: MonotonicTime,
     ) -> Self {
         let settings = settings.of_existing();
-        let heard = Mutex::new(Heard { at: now, to: own, is_warned: false });
+        let heard = Mutex::new(Heard { at: now, to: own, is_warned: false, told: None });
         Self { dataset, settings, own, heard }
     }
 
@@ -51,6 +56,7 @@ impl Completion {
     pub(super) fn hear(&self, assignment: &Assignment, now: MonotonicTime) {
         let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
         heard.at = now;
+        heard.told = None;
         heard.to = assignment.to.map(LedgerSequence);
         let differs = heard.to != self.own;
         if differs && !heard.is_warned {
@@ -75,7 +81,12 @@ impl Completion {
 
     async fn is_reached(&self, now: MonotonicTime) -> bool {
         let Heard { at, to, .. } = *self.heard.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(to) = to.filter(|_| now.since(at) > SILENT_MAX) else { return false };
+        let silence = now.since(at);
+        if silence <= SILENT_MAX {
+            return false;
+        }
+        self.tell(now, silence);
+        let Some(to) = to else { return false };
         match self.next().await {
             Ok(next) => next > to,
             Err(DatasetError::NoTable { .. }) => false,
@@ -83,6 +94,19 @@ impl Completion {
                 tracing::warn!(%error, "no coordinator speaks, and the dataset cannot be read");
                 false
             }
+        }
+    }
+
+    /// Says that nobody speaks, if it is time.
+    fn tell(&self, now: MonotonicTime, silence: Duration) {
+        let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        if heard.told.is_none_or(|told| now.since(told) >= TELL_EVERY) {
+            heard.told = Some(now);
+            let seconds = silence.as_secs();
+            tracing::warn!(
+                seconds,
+                "no coordinator speaks: this node goes on when one does; start one, or stop this if all is done"
+            );
         }
     }
 

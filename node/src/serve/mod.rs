@@ -108,6 +108,7 @@ pub(crate) async fn beside<T>(
         if settings.metrics_are_public() {
             endpoints.extend(health::metrics(&api));
         }
+        endpoints.push(feed::asyncapi::endpoint(rest::schemas()["Event"].clone()));
         openapi::add_to(&mut endpoints);
         // For people: no part of the API.
         endpoints.extend(dashboard::endpoints());

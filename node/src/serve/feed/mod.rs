@@ -4,6 +4,7 @@
 //! goes on behind it. What a reader is owed is decided in [`session`], purely; ledgers and their encodings come from
 //! [`orrery_actors::feed`]. A reader is a task of its own with a few hundred bytes, and ends with the node.
 
+pub(super) mod asyncapi;
 mod message;
 mod session;
 pub(crate) mod wire;
