@@ -25,21 +25,33 @@ pub(crate) fn run(args: &ConfigArgs, console: &Console) -> Result<(), Failure> {
             let mut sections =
                 serde_json::to_value(&config).map_err(|error| Failure::Bug(error.to_string()))?;
             let mut lines = Vec::new();
-            for (section, keys) in sections.as_object_mut().into_iter().flatten() {
-                lines.push(format!("[{section}]"));
-                for (key, value) in keys.as_object_mut().into_iter().flatten() {
-                    if key == "urls" {
-                        *value = value.as_array().into_iter().flatten().map(without_secrets).collect();
-                    }
-                    // Text, numbers and lists of them are written alike in JSON and in TOML.
-                    lines.push(format!("{key} = {value}  # {}", layers.origin(&format!("{section}.{key}"))));
-                }
-                lines.push(String::new());
+            for (name, section) in sections.as_object_mut().into_iter().flatten() {
+                print(name, section, &layers, &mut lines);
             }
             console.text(lines.join("\n"))?;
             console.json(&sections)
         }
     }
+}
+
+/// Adds a section as TOML, and those in it; hides secrets.
+fn print(name: &str, section: &mut serde_json::Value, layers: &Layers, lines: &mut Vec<String>) {
+    let mut inner = Vec::new();
+    lines.push(format!("[{name}]"));
+    for (key, value) in section.as_object_mut().into_iter().flatten() {
+        let path = format!("{name}.{key}");
+        if value.is_object() {
+            print(&path, value, layers, &mut inner);
+            continue;
+        }
+        if key == "urls" {
+            *value = value.as_array().into_iter().flatten().map(without_secrets).collect();
+        }
+        // Text, numbers and lists of them are written alike in JSON and in TOML.
+        lines.push(format!("{key} = {value}  # {}", layers.origin(&path)));
+    }
+    lines.push(String::new());
+    lines.append(&mut inner);
 }
 
 /// The layers that the flags name, the flags on top.
