@@ -63,8 +63,7 @@ def test_a_filter_shows_only_what_matches(open_page, url):
     page.locator(".event .from button").first.click()
     account = page.locator("#filter-account").input_value()
     expect(page.locator(".event").first).to_be_visible(timeout=60_000)
-    titles = page.locator(".event .from button").evaluate_all("(all) => all.map((one) => one.title)")
-    assert titles and set(titles) == {f"Show only {account}"}
+    expect(page.locator(f'.event .from button:not([title="Show only {account}"])')).to_have_count(0)
     page.watched.check()
 
 
@@ -75,7 +74,7 @@ def test_the_feed_goes_on_without_a_gap_after_a_pause(open_page, url):
     page.wait_for_timeout(2_000)
     page.get_by_role("button", name="Resume").click()
     expect(page.locator("#feed-state")).to_have_text("Live")
-    page.wait_for_timeout(2_000)
+    expect(page.locator(".ledger-head").nth(4)).to_be_visible(timeout=60_000)
     heads = page.locator(".ledger-head > :first-child").all_inner_texts()
     numbers = [int(head.replace("Ledger ", "").replace(",", "")) for head in heads]
     assert len(numbers) > 4
