@@ -73,7 +73,9 @@ export class Feed {
     this.socket = null;
     if (!socket) return;
     socket.onopen = socket.onmessage = socket.onclose = socket.onerror = null;
-    socket.close();
+    // A browser writes a warning about a socket that is closed before it is open, so it opens first and says nothing.
+    if (socket.readyState === WebSocket.CONNECTING) socket.onopen = () => socket.close();
+    else socket.close();
   }
 
   connect() {
