@@ -19,7 +19,7 @@ use tonic::Status;
 const WAITING_MAX: usize = 2;
 
 /// Time in which a reader has to take a message: it may work on those that it has.
-const TAKE_WITHIN: Duration = Duration::from_secs(120);
+pub(super) const TAKE_WITHIN: Duration = Duration::from_secs(120);
 
 /// What a reader gets.
 type Sent = Result<FlightData, Status>;
@@ -31,6 +31,7 @@ pub(super) type Work = BoxFuture<'static, ()>;
 pub(super) struct Outlet {
     to: mpsc::Sender<Sent>,
     place: Arc<Place>,
+    take_within: Duration,
 }
 
 /// Behind what was sent; `None` before anything was.
@@ -92,10 +93,10 @@ impl Outlet {
             .with_data_body(message.body)
             .with_app_metadata(metadata);
         let slow = || {
-            let seconds = TAKE_WITHIN.as_secs();
+            let seconds = self.take_within.as_secs();
             Status::resource_exhausted(format!("the reader took nothing for {seconds} s: {}", self.fix()))
         };
-        let room = tokio::time::timeout(TAKE_WITHIN, self.to.reserve()).await.map_err(|_| slow())?;
+        let room = tokio::time::timeout(self.take_within, self.to.reserve()).await.map_err(|_| slow())?;
         room.map_err(|_| Status::cancelled("the reader has gone"))?.send(Ok(data));
         Ok(())
     }
@@ -105,6 +106,7 @@ impl Outlet {
 /// when `stopping` says so.
 pub(super) fn stream<F>(
     mut stopping: watch::Receiver<bool>,
+    take_within: Duration,
     held: impl Clone + Send + Sync + 'static,
     work: impl FnOnce(Outlet) -> F,
 ) -> (Work, BoxStream<'static, Sent>)
@@ -115,7 +117,7 @@ where
     let (to, from) = mpsc::channel(WAITING_MAX + 1);
     let last = to.clone().try_reserve_owned();
     let place = Arc::new(Place::default());
-    let work = work(Outlet { to: to.clone(), place: place.clone() });
+    let work = work(Outlet { to: to.clone(), place: place.clone(), take_within });
     let holds = held.clone();
     let made = async move {
         let ended = tokio::select! {

@@ -19,7 +19,7 @@ use tokio::sync::{mpsc, watch};
 use tonic::{Request, Response, Status, Streaming};
 
 use super::live::Live;
-use super::outlet::{self, Work};
+use super::outlet::{self, TAKE_WITHIN, Work};
 use super::stored::{Stored, encoder};
 use super::ticket::{Flight, Held, Part, Ticket};
 use super::turns::{TurnLimits, Turns};
@@ -108,7 +108,7 @@ impl Flights {
         let place = self.feed.place(caller.peer.ip(), &caller.principal);
         let place = Arc::new(place.map_err(|problem| status_of(&problem))?);
         let send = |outlet| Live::send(hub, at, ticket.filter, outlet);
-        Ok(outlet::stream(self.stopping.subscribe(), place, send))
+        Ok(outlet::stream(self.stopping.subscribe(), TAKE_WITHIN, place, send))
     }
 
     fn stored(&self, ticket: Ticket, caller: &Caller) -> Result<(Work, Stream<FlightData>), Status> {
@@ -120,7 +120,7 @@ impl Flights {
             let asked = asked.clone();
             |outlet| stored.send(asked, outlet)
         };
-        Ok(outlet::stream(self.stopping.subscribe(), asked, send))
+        Ok(outlet::stream(self.stopping.subscribe(), TAKE_WITHIN, asked, send))
     }
 }
 

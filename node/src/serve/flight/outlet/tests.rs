@@ -26,15 +26,15 @@ fn metadata(sent: &Sent) -> String {
     }
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn who_takes_nothing_is_told_where_to_go_on() {
     let stopping = watch::Sender::new(false);
     let held = Arc::new(());
-    let (work, stream) = stream(stopping.subscribe(), held.clone(), endless);
+    let (work, stream) = stream(stopping.subscribe(), Duration::ZERO, held.clone(), endless);
     work.await;
     assert_eq!(Arc::strong_count(&held), 2, "what was made is still to be taken");
     let sent: Vec<_> = stream.map(|sent| metadata(&sent)).collect().await;
-    let end = r#"ResourceExhausted: the reader took nothing for 120 s: go on with "from":"7""#;
+    let end = r#"ResourceExhausted: the reader took nothing for 0 s: go on with "from":"7""#;
     assert_eq!(sent, ["", r#"{"cursor":"7"}"#, end]);
     assert_eq!((Arc::strong_count(&held), stopping.receiver_count()), (1, 0));
 }
@@ -42,7 +42,7 @@ async fn who_takes_nothing_is_told_where_to_go_on() {
 #[tokio::test]
 async fn who_reads_when_the_node_stops_is_told_where_to_go_on() {
     let stopping = watch::Sender::new(false);
-    let (work, mut stream) = stream(stopping.subscribe(), (), endless);
+    let (work, mut stream) = stream(stopping.subscribe(), TAKE_WITHIN, (), endless);
     let read = async {
         for _ in 0..5 {
             stream.next().await.unwrap().unwrap();
@@ -63,7 +63,7 @@ async fn who_reads_when_the_node_stops_is_told_where_to_go_on() {
 async fn nothing_more_is_made_for_a_reader_that_has_gone() {
     let stopping = watch::Sender::new(false);
     let held = Arc::new(());
-    let (work, stream) = stream(stopping.subscribe(), held.clone(), |outlet| async move {
+    let (work, stream) = stream(stopping.subscribe(), TAKE_WITHIN, held.clone(), |outlet| async move {
         endless(outlet).await.unwrap_err();
         std::future::pending().await
     });
