@@ -78,7 +78,7 @@ fn pyarrow_reads_what_the_events_command_makes_of_the_ledgers() {
 
 /// The Python of the README, for a node elsewhere, with an end, and from ledgers that are there.
 fn in_readme(readme: &str, url: &str) -> String {
-    let section = readme.split("### Read Arrow batches").nth(1).unwrap();
+    let section = readme.split("### Arrow Flight").nth(1).unwrap();
     let lines = section
         .lines()
         .skip_while(|line| !line.starts_with("    import "))
@@ -216,16 +216,21 @@ impl Caller {
     }
 }
 
-#[test]
-fn every_method_is_for_viewers_and_health_for_everybody() {
-    let home = Home::new();
+/// A viewer's token, and the configuration that lets it in.
+fn token(home: &Home) -> (String, String) {
     let made = home.run(&["token", "reader", "--role", "viewer"]).expect(0, "");
     let said = format!("{}{}", made.stdout(), made.stderr());
     let token = said.split(|char: char| !char.is_ascii_alphanumeric() && char != '_' && char != '-');
     let token =
         token.filter(|word| word.starts_with("orrery_")).max_by_key(|word| word.len()).unwrap().to_owned();
     let line = said.split('"').find(|part| part.starts_with("reader:viewer:")).unwrap();
-    let tokens = format!("[\"{line}\"]");
+    (token, format!("[\"{line}\"]"))
+}
+
+#[test]
+fn every_method_is_for_viewers_and_health_for_everybody() {
+    let home = Home::new();
+    let (token, tokens) = token(&home);
     let variables = [("ORRERY_HTTP__ANONYMOUS", "nobody"), ("ORRERY_HTTP__TOKENS", &*tokens)];
     let more = ["--from", "genesis", "--grid", "2:8"];
     let source = "synthetic:?ledgers=80&density=sparse";
@@ -257,6 +262,41 @@ fn every_method_is_for_viewers_and_health_for_everybody() {
     assert_eq!(ended.code(), Code::Unavailable, "{ended}");
     assert!(ended.message().starts_with(r#"this node stops: go on with "from":""#), "{ended}");
     assert_eq!(node.end().0, Some(0), "{}", node.log());
+}
+
+#[test]
+fn pyarrow_reads_over_tls_with_a_token() {
+    let Some(python) = python("pyarrow.flight") else { return };
+    let home = Home::new();
+    let (token, tokens) = token(&home);
+    let certificates = home.path("ca").display().to_string();
+    home.run(&["certs", "init", "--dir", &certificates, "--cluster", "test"]).expect(0, "");
+    home.run(&["certs", "issue", "a", "--dir", &certificates]).expect(0, "");
+    let of = |name: &str| home.path("ca").join("a").join(name).display().to_string();
+    let (chain, key) = (of("node.pem"), of("node.key"));
+    let variables = [
+        ("ORRERY_HTTP__ANONYMOUS", "nobody"),
+        ("ORRERY_HTTP__TOKENS", &tokens),
+        ("ORRERY_HTTP__TLS_CERTIFICATE", &chain),
+        ("ORRERY_HTTP__TLS_KEY", &key),
+    ];
+    let more = ["--from", "genesis", "--grid", "2:8"];
+    let mut node =
+        home.follow("synthetic:?ledgers=80&density=sparse", &home.url("dataset"), &more, &variables);
+    let url = format!("grpc+tls://{}", node.http());
+    node.until_committed();
+    let script = here("tests/flight/tls.py");
+    // A table without a ledger is UNAVAILABLE, which passes.
+    let mut output = None;
+    wait_for("tables over TLS", || {
+        let mut command = Command::new(&python);
+        command.arg(&script).args([&url, &of("ca.pem"), "a"]).env("ORRERY_TOKEN", &token);
+        let found = command.output().unwrap();
+        let is_early = String::from_utf8_lossy(&found.stderr).contains("FlightUnavailableError");
+        output = Some(found);
+        !is_early
+    });
+    check_agreement(&output.unwrap(), "agreed");
 }
 
 /// A frame of HTTP/2.

@@ -84,6 +84,25 @@ row = between.num_rows // 2
 at = f"{between['ledger_sequence'][row]}:{between['ledger_event_index'][row]}"
 same(get({"table": "token_transfers", "from": at, "to": "1500"}).read_all(), between.slice(row + 1))
 
+# Live, from the first ledger on: the same rows, and where nothing matches, batches that only move the cursor on.
+pieces = []
+for chunk in get({"table": "live", "from": "oldest"}):
+    told = json.loads(chunk.app_metadata.to_pybytes())
+    assert told["tip"] == str(last), told
+    pieces.append(chunk.data)
+    if told["cursor"] == str(last):
+        break
+same(pa.Table.from_batches(pieces), expected)
+rare = {"table": "live", "from": at, "filter": {"min_amount": str(2**127 - 1)}}
+cursor = at
+for chunk in get(rare):
+    assert chunk.data.num_rows == 0 and chunk.data.schema == events.schema
+    ahead = json.loads(chunk.app_metadata.to_pybytes())["cursor"]
+    assert int(ahead.split(":")[0]) >= int(cursor.split(":")[0])
+    cursor = ahead
+    if cursor == str(last):
+        break
+
 # What is refused, and how.
 refused = [
     ('{"table":"trades"}', KeyError, "there is no flight"),
