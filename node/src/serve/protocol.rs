@@ -35,7 +35,7 @@ const CONNECTION_WINDOW_BYTES: u32 = 128 << 10;
 const HEADERS_BYTES_MAX: u32 = 16 << 10;
 
 /// Bytes of an answer that a stream copies ahead of its reader.
-const SEND_BYTES_MAX: usize = 256 << 10;
+const SEND_BYTES_MAX: usize = 64 << 10;
 
 /// Streams that a client has given up and that are not forgotten yet: one that begins and gives up streams without end is
 /// closed.

@@ -44,6 +44,7 @@ pub(super) struct Flights {
     readiness: Arc<Readiness>,
     feed: Arc<Feed>,
     turns: Arc<Turns>,
+    live: Arc<Turns>,
     streams: mpsc::Sender<Work>,
     stopping: watch::Sender<bool>,
 }
@@ -56,7 +57,8 @@ impl Flights {
         streams: mpsc::Sender<Work>,
         stopping: watch::Sender<bool>,
     ) -> Self {
-        Self { readiness, feed, turns: Turns::new(TurnLimits::default()), streams, stopping }
+        let (turns, live) = (Turns::new(TurnLimits::STORED), Turns::new(TurnLimits::LIVE));
+        Self { readiness, feed, turns, live, streams, stopping }
     }
 
     /// The dataset as it is now.
@@ -105,8 +107,9 @@ impl Flights {
             return Err(Status::unavailable("the node does not know its dataset yet: try again"));
         }
         let at = ticket.from.unwrap_or(From::Latest).place(&tips).map_err(|refusal| of_cursor(&refusal))?;
+        let asked = self.live.ask(caller.principal.names(caller.peer.ip()))?;
         let place = self.feed.place(caller.peer.ip(), &caller.principal);
-        let place = Arc::new(place.map_err(|problem| status_of(&problem))?);
+        let place = Arc::new((place.map_err(|problem| status_of(&problem))?, asked));
         let send = |outlet| Live::send(hub, at, ticket.filter, outlet);
         Ok(outlet::stream(self.stopping.subscribe(), TAKE_WITHIN, place, send))
     }
