@@ -1,4 +1,4 @@
-//! What a node serves over HTTP: health, metrics, the API, the feed and the page.
+//! What a node serves over HTTP: health, metrics, the API, the feed, the page, and rows over Arrow Flight.
 //!
 //! In: connections, each bounded in what it may hold and how long it may dawdle. Every request passes the router, which
 //! knows for each route who may call it; a route that says nothing of that cannot be written down.
@@ -7,11 +7,13 @@ mod access;
 mod dashboard;
 mod describe;
 pub(crate) mod feed;
+mod flight;
 mod health;
 mod listener;
 mod openapi;
 mod patience;
 mod problem;
+mod protocol;
 mod request;
 mod rest;
 mod router;
@@ -34,6 +36,7 @@ pub(crate) use listener::ListenerLimits;
 pub(crate) use tls::TlsFiles;
 
 use access::Gatekeeper;
+use flight::Grpc;
 use listener::Listener;
 use router::Router;
 
@@ -100,6 +103,7 @@ pub(crate) async fn beside<T>(
     let mut served: Vec<BoxFuture<'_, ()>> = vec![pending().boxed()];
     served.push(api.readiness.reach.follow().boxed());
     let gatekeeper = Gatekeeper::new(&settings.access, &api.audit);
+    let mut readers = None;
     if let Some(address) = settings.public {
         let feed = Feed::new(api.readiness.feed.clone(), settings.readers());
         let mut endpoints = health::endpoints(&api);
@@ -114,17 +118,32 @@ pub(crate) async fn beside<T>(
         endpoints.extend(dashboard::endpoints());
         let listener = Listener::bind("node.http", address, settings.limits, settings.tls).await?;
         tracing::info!(address = %listener.address(), "health and metrics are served");
-        served.push(listener.serve(Router::new(endpoints)?, gatekeeper.clone()).boxed());
+        let grpc = Grpc::new(&api.readiness, &feed, &gatekeeper);
+        let router = Router::new(endpoints)?;
+        served.push(listener.serve(router, gatekeeper.clone(), Some(grpc.clone())).boxed());
+        served.push({
+            let grpc = grpc.clone();
+            async move { grpc.serve().await }.boxed()
+        });
+        readers = Some(grpc);
         served.push(async move { feed.serve().await }.boxed());
     }
     if let Some(address) = settings.admin {
         let endpoints = health::endpoints(&api).into_iter().chain(health::metrics(&api)).collect();
         let listener = Listener::bind("node.admin", address, settings.limits, None).await?;
         tracing::info!(address = %listener.address(), "metrics are served");
-        served.push(listener.serve(Router::new(endpoints)?, gatekeeper).boxed());
+        served.push(listener.serve(Router::new(endpoints)?, gatekeeper, None).boxed());
     }
-    tokio::select! {
+    let mut served = select_all(served);
+    let done = tokio::select! {
         done = work => done,
-        _ = select_all(served) => Err(Failure::Bug("HTTP is not served any more".to_owned())),
+        _ = &mut served => return Err(Failure::Bug("HTTP is not served any more".to_owned())),
+    };
+    if let Some(readers) = readers {
+        tokio::select! {
+            () = readers.stop() => {}
+            _ = served => {}
+        }
     }
+    done
 }

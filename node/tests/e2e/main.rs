@@ -27,6 +27,7 @@ mod cluster;
 mod configuration;
 mod dashboard;
 mod feed;
+mod flight;
 mod golden;
 mod inspection;
 mod interrupts;
