@@ -28,7 +28,7 @@ use crate::audit::Audit;
 use crate::exit::Failure;
 use crate::readiness::Readiness;
 use crate::settings::Settings;
-pub(crate) use access::{AccessSettings, Role, new_token};
+pub(crate) use access::{AccessSettings, HashedToken, Role, new_token};
 pub(crate) use feed::{Feed, PlaceLimits};
 pub(crate) use listener::ListenerLimits;
 pub(crate) use tls::TlsFiles;
@@ -36,6 +36,7 @@ pub(crate) use tls::TlsFiles;
 use access::Gatekeeper;
 use listener::Listener;
 use router::Router;
+use tls::Tls;
 
 /// What handlers read of the node. It is there before the node is: what is not there yet is answered with 503.
 pub(crate) struct Api {
@@ -99,6 +100,7 @@ pub(crate) async fn beside<T>(
 ) -> Result<T, Failure> {
     let mut served: Vec<BoxFuture<'_, ()>> = vec![pending().boxed()];
     served.push(api.readiness.reach.follow().boxed());
+    let mut readers = None;
     let gatekeeper = Gatekeeper::new(&settings.access, &api.audit);
     if let Some(address) = settings.public {
         let feed = Feed::new(api.readiness.feed.clone(), settings.readers());
@@ -114,8 +116,11 @@ pub(crate) async fn beside<T>(
         endpoints.extend(dashboard::endpoints());
         let listener = Listener::bind("node.http", address, settings.limits, settings.tls).await?;
         tracing::info!(address = %listener.address(), "health and metrics are served");
+        served.push(renew(api.clone(), gatekeeper.clone(), listener.tls()).boxed());
         served.push(listener.serve(Router::new(endpoints)?, gatekeeper.clone()).boxed());
-        served.push(async move { feed.serve().await }.boxed());
+        let serves = feed.clone();
+        served.push(async move { serves.serve().await }.boxed());
+        readers = Some(feed);
     }
     if let Some(address) = settings.admin {
         let endpoints = health::endpoints(&api).into_iter().chain(health::metrics(&api)).collect();
@@ -123,8 +128,32 @@ pub(crate) async fn beside<T>(
         tracing::info!(address = %listener.address(), "metrics are served");
         served.push(listener.serve(Router::new(endpoints)?, gatekeeper).boxed());
     }
-    tokio::select! {
+    let mut served = select_all(served);
+    let ended = || Err(Failure::Bug("HTTP is not served any more".to_owned()));
+    let done = tokio::select! {
         done = work => done,
-        _ = select_all(served) => Err(Failure::Bug("HTTP is not served any more".to_owned())),
+        _ = &mut served => return ended(),
+    };
+    // Readers go first, each with its place; then nobody is listened to any more.
+    if let Some(feed) = readers {
+        tokio::select! {
+            () = feed.close() => {}
+            _ = &mut served => {}
+        }
     }
+    done
+}
+
+/// Takes up other tokens and certificates when the node is told to, for ever.
+async fn renew(api: Arc<Api>, gatekeeper: Arc<Gatekeeper>, tls: Option<Arc<Tls>>) {
+    let mut renewed = api.readiness.renewed.subscribe();
+    while renewed.changed().await.is_ok() {
+        let tokens = renewed.borrow_and_update().clone();
+        gatekeeper.renew(tokens).await;
+        if let Some(tls) = &tls {
+            tls.renew();
+        }
+        tracing::info!("certificate and tokens are those of now");
+    }
+    pending().await
 }

@@ -20,7 +20,7 @@ QUARANTINED = {
         ({"reason": "dataset_outage", "pipeline": "main", "detail": "x", "seconds": 90}, "bad", "The dataset cannot be read or written for 2 min", "Check the store"),
         ({"reason": "other_dataset", "pipeline": "main", "detail": "x"}, "bad", "different datasets", "same --dataset"),
         ({"reason": "starting", "pipeline": "main", "detail": "x"}, "busy", "The node is starting", "Wait"),
-        ({"reason": "stopping", "pipeline": "main", "detail": "x"}, "busy", "The node is stopping", "Nothing is lost"),
+        ({"reason": "draining", "pipeline": "main", "detail": "x"}, "busy", "The node is stopping", "Nothing is lost"),
         ({"reason": "something_new", "pipeline": "main", "detail": "x"}, "bad", "The node is not ready: something new", "The log says more"),
     ],
 )

@@ -31,7 +31,7 @@ const REASONS = {
     commands: ["orrery logs --follow"],
     detail: reason.detail,
   }),
-  stopping: (reason) => ({
+  draining: (reason) => ({
     level: "busy",
     what: "The node is stopping",
     act: "Nothing is lost: it ends what is in work. Start it again when you want it back; it goes on where it stopped.",

@@ -14,6 +14,7 @@ pub(crate) mod handshake;
 mod places;
 mod sse;
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -47,6 +48,10 @@ const MESSAGES_PER_TICK_MAX: u32 = 100;
 /// The unit of all deadlines of a connection: a frame is taken within three, and who says nothing for three is asked
 /// whether it lives.
 const TICK: Duration = Duration::from_secs(10);
+
+/// Time for readers to take their last frames when the node ends, and between two looks whether they have.
+const CLOSE_WITHIN: Duration = Duration::from_secs(3);
+const CLOSE_LOOK: Duration = Duration::from_millis(10);
 
 /// A connection that is to be served.
 type Arrival = BoxFuture<'static, ()>;
@@ -106,6 +111,19 @@ impl Feed {
         tokio::join!(self.hub.follow(), connections);
     }
 
+    /// Has every reader go on elsewhere, and waits until they have gone, for a while: who does not read is not waited for.
+    pub(crate) async fn close(&self) {
+        self.hub.close();
+        let gone = async {
+            while self.hub.counts.connections.load(Ordering::Relaxed) > 0 {
+                tokio::time::sleep(CLOSE_LOOK).await;
+            }
+        };
+        if tokio::time::timeout(CLOSE_WITHIN, gone).await.is_err() {
+            tracing::debug!("some readers do not close, they are closed on");
+        }
+    }
+
     fn connect(&self, request: &Request) -> Answer {
         let mut format = Format::Json;
         for (name, value) in &request.query {
@@ -149,6 +167,9 @@ impl Feed {
     }
 
     fn place(&self, request: &Request) -> Result<Place, Problem> {
+        if self.hub.tips_now().is_over {
+            return Err(Problem::unavailable("this node ends: go on at another one", 1));
+        }
         let mut names = vec![format!("address {}", request.peer.ip())];
         if request.principal.name != crate::serve::access::ANONYMOUS {
             names.push(request.principal.name.clone());
