@@ -69,6 +69,7 @@ struct Seen {
     phase: Phase,
     parked: Reasons,
     refused: Option<String>,
+    is_gone: bool,
     outages: Outages,
     now: MonotonicTime,
 }
@@ -165,6 +166,7 @@ impl Readiness {
             phase: *self.phase.lock().unwrap_or_else(PoisonError::into_inner),
             parked: self.parked.borrow().clone(),
             refused: self.refused(),
+            is_gone: self.reach.dataset().is_some_and(|dataset| dataset.is_gone()),
             outages: self.metrics.outages(),
             now: self.clock.now(),
         };
@@ -187,6 +189,11 @@ fn reasons(seen: &Seen, pipeline: &str, unready_after: Duration) -> Vec<Value> {
         reasons.push(json!({ "reason": "parked", "pipeline": name, "detail": why }));
     }
     reasons.extend(seen.refused.iter().map(|why| reason("other_dataset", why)));
+    if seen.is_gone {
+        let fix = "its log has been deleted, or its disk is not mounted: stop the node before it writes more, bring the \
+                   dataset back, and start it again";
+        reasons.push(reason("dataset_gone", fix));
+    }
     let outages = [
         ("source_outage", "no source gives the ledger that is due", seen.outages.sources),
         ("dataset_outage", "the dataset cannot be read or written", seen.outages.dataset),
@@ -228,7 +235,7 @@ pub(crate) mod tests {
             |phase, parked: Option<&str>, sources: Option<u64>, dataset: Option<u64>, expect: &[&str]| {
                 let outages = Outages { sources: sources.map(at), dataset: dataset.map(at) };
                 let parked = parked.map(|why| ("main".to_owned(), why.to_owned())).into_iter().collect();
-                let seen = Seen { phase, parked, refused: None, outages, now: at(100) };
+                let seen = Seen { phase, parked, refused: None, is_gone: false, outages, now: at(100) };
                 let found = reasons(&seen, "main", LIMIT);
                 let names: Vec<_> = found.iter().map(|reason| reason["reason"].as_str().unwrap()).collect();
                 assert_eq!(names, expect, "{seen:?}");
@@ -250,13 +257,16 @@ pub(crate) mod tests {
         let parked = [("main/until-20".to_owned(), "ledger 7".to_owned())].into();
         let outages = Outages { sources: None, dataset: Some(at(0)) };
         let refused = Some("not ours".to_owned());
-        let seen = Seen { phase: Phase::Running, parked, refused, outages, now: at(100) };
+        let seen = Seen { phase: Phase::Running, parked, refused, is_gone: true, outages, now: at(100) };
         let expect = [
             json!({ "reason": "parked", "pipeline": "main/until-20", "detail": "ledger 7" }),
             json!({ "reason": "other_dataset", "pipeline": "main", "detail": "not ours" }),
         ];
         let found = reasons(&seen, "main", LIMIT);
         assert_eq!(found[..2], expect);
-        assert_eq!(found[2]["reason"], "dataset_outage");
+        assert_eq!(
+            (&found[2]["reason"], &found[3]["reason"]),
+            (&json!("dataset_gone"), &json!("dataset_outage"))
+        );
     }
 }

@@ -242,7 +242,10 @@ impl Node {
                 let request = quarantine::Request::List;
                 control.perform(control::Request::Quarantine { request }).await
             }
-            (Question::Restarts, _) => {
+            (Question::Restarts { node }, Some(cluster)) if node != self.settings.name => {
+                cluster.restarts(&node, RESTARTS_TOLD).await
+            }
+            (Question::Restarts { .. }, _) => {
                 control.perform(control::Request::Restarts { last: RESTARTS_TOLD }).await
             }
             (Question::Tree, Some(cluster)) => Ok(cluster.look(&self.audit).await),

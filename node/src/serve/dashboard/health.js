@@ -31,6 +31,13 @@ const REASONS = {
     commands: ["orrery logs --follow"],
     detail: reason.detail,
   }),
+  dataset_gone: (reason) => ({
+    level: "bad",
+    what: "The dataset is gone",
+    act: "Stop the node before it writes more, bring the dataset back (mount its disk, restore it), and start the node again.",
+    commands: [],
+    detail: reason.detail,
+  }),
   draining: (reason) => ({
     level: "busy",
     what: "The node is stopping",
