@@ -6,6 +6,7 @@
 //! the dataset has soon. Only what a node has derived itself is given on, so nothing goes round.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -151,10 +152,11 @@ impl Relay {
                 stays
             });
             for node in wanted {
-                if !followed.contains_key(&node) {
+                let name = node.name.clone();
+                if let Entry::Vacant(place) = followed.entry(node) {
                     let (follows, registration) = AbortHandle::new_pair();
-                    work.push(Abortable::new(self.follow(node.name.clone()), registration));
-                    followed.insert(node, follows);
+                    work.push(Abortable::new(self.follow(name), registration));
+                    place.insert(follows);
                 }
             }
             let mut changed = pin!(members.changed());

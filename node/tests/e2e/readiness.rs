@@ -86,7 +86,7 @@ fn a_node_whose_dataset_is_deleted_says_so_and_what_to_do() {
     let http = node.http();
     node.until("the dataset's tip", |_| {
         let status: Value = serde_json::from_str(&get(&http, "/v1/status").1).unwrap();
-        (status["checkpoint"] == 61 && status["tip"] == 61).then_some(())
+        (status["checkpoint"] == 59 && status["tip"] == 61).then_some(())
     });
     until(&mut node, &http, None);
     std::fs::rename(home.path("dataset"), home.path("elsewhere")).unwrap();
