@@ -68,7 +68,7 @@ pub(super) struct Listener {
     socket: TcpListener,
     address: SocketAddr,
     limits: ListenerLimits,
-    tls: Option<Tls>,
+    tls: Option<Arc<Tls>>,
 }
 
 /// Who sent a request.
@@ -87,12 +87,17 @@ impl Listener {
         limits: ListenerLimits,
         tls: Option<TlsFiles>,
     ) -> Result<Self, Failure> {
-        let tls = tls.map(Tls::new).transpose()?;
+        let tls = tls.map(Tls::new).transpose()?.map(Arc::new);
         let socket = TcpListener::bind(address).await.map_err(|error| {
             Failure::Unavailable(format!("{key}: listen on {address}: {error}; give another"))
         })?;
         let address = socket.local_addr().unwrap_or(address);
         Ok(Self { socket, address, limits, tls })
+    }
+
+    /// Its certificate, if it has one.
+    pub(super) fn tls(&self) -> Option<Arc<Tls>> {
+        self.tls.clone()
     }
 
     /// Where it listens.
@@ -131,7 +136,7 @@ impl Listener {
                 continue;
             }
             let served = served.clone();
-            let id = match self.tls.as_ref().map(Tls::acceptor) {
+            let id = match self.tls.as_ref().map(|tls| tls.acceptor()) {
                 None => tasks.spawn(connection(stream, peer, served)).id(),
                 Some(acceptor) => tasks.spawn(secured(acceptor, stream, peer, served)).id(),
             };

@@ -30,7 +30,7 @@ use crate::audit::Audit;
 use crate::exit::Failure;
 use crate::readiness::Readiness;
 use crate::settings::Settings;
-pub(crate) use access::{AccessSettings, Role, new_token};
+pub(crate) use access::{AccessSettings, HashedToken, Role, new_token};
 pub(crate) use feed::{Feed, PlaceLimits};
 pub(crate) use listener::ListenerLimits;
 pub(crate) use tls::TlsFiles;
@@ -39,6 +39,7 @@ use access::Gatekeeper;
 use flight::Grpc;
 use listener::Listener;
 use router::Router;
+use tls::Tls;
 
 /// What handlers read of the node. It is there before the node is: what is not there yet is answered with 503.
 pub(crate) struct Api {
@@ -119,14 +120,13 @@ pub(crate) async fn beside<T>(
         let listener = Listener::bind("node.http", address, settings.limits, settings.tls).await?;
         tracing::info!(address = %listener.address(), "health and metrics are served");
         let grpc = Grpc::new(&api.readiness, &feed, &gatekeeper);
+        served.push(renew(api.clone(), gatekeeper.clone(), listener.tls()).boxed());
         let router = Router::new(endpoints)?;
         served.push(listener.serve(router, gatekeeper.clone(), Some(grpc.clone())).boxed());
-        served.push({
-            let grpc = grpc.clone();
-            async move { grpc.serve().await }.boxed()
-        });
-        readers = Some(grpc);
-        served.push(async move { feed.serve().await }.boxed());
+        let (serves, streams) = (feed.clone(), grpc.clone());
+        served.push(async move { serves.serve().await }.boxed());
+        served.push(async move { streams.serve().await }.boxed());
+        readers = Some((feed, grpc));
     }
     if let Some(address) = settings.admin {
         let endpoints = health::endpoints(&api).into_iter().chain(health::metrics(&api)).collect();
@@ -135,15 +135,31 @@ pub(crate) async fn beside<T>(
         served.push(listener.serve(Router::new(endpoints)?, gatekeeper, None).boxed());
     }
     let mut served = select_all(served);
+    let ended = || Err(Failure::Bug("HTTP is not served any more".to_owned()));
     let done = tokio::select! {
         done = work => done,
-        _ = &mut served => return Err(Failure::Bug("HTTP is not served any more".to_owned())),
+        _ = &mut served => return ended(),
     };
-    if let Some(readers) = readers {
+    // Readers go first, each with its place; then nobody is listened to any more.
+    if let Some((feed, grpc)) = readers {
         tokio::select! {
-            () = readers.stop() => {}
-            _ = served => {}
+            _ = async { tokio::join!(feed.close(), grpc.stop()) } => {}
+            _ = &mut served => {}
         }
     }
     done
+}
+
+/// Takes up other tokens and certificates when the node is told to, for ever.
+async fn renew(api: Arc<Api>, gatekeeper: Arc<Gatekeeper>, tls: Option<Arc<Tls>>) {
+    let mut renewed = api.readiness.renewed.subscribe();
+    while renewed.changed().await.is_ok() {
+        let tokens = renewed.borrow_and_update().clone();
+        gatekeeper.renew(tokens).await;
+        if let Some(tls) = &tls {
+            tls.renew();
+        }
+        tracing::info!("certificate and tokens are those of now");
+    }
+    pending().await
 }

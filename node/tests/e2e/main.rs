@@ -28,6 +28,7 @@ mod configuration;
 mod dashboard;
 mod feed;
 mod flight;
+mod feed_nodes;
 mod golden;
 mod inspection;
 mod interrupts;

@@ -15,6 +15,7 @@ mod places;
 mod sse;
 
 use std::net::IpAddr;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -49,6 +50,10 @@ const MESSAGES_PER_TICK_MAX: u32 = 100;
 /// The unit of all deadlines of a connection: a frame is taken within three, and who says nothing for three is asked
 /// whether it lives.
 const TICK: Duration = Duration::from_secs(10);
+
+/// Time for readers to take their last frames when the node ends, and between two looks whether they have.
+const CLOSE_WITHIN: Duration = Duration::from_secs(3);
+const CLOSE_LOOK: Duration = Duration::from_millis(10);
 
 /// A connection that is to be served.
 type Arrival = BoxFuture<'static, ()>;
@@ -108,6 +113,19 @@ impl Feed {
         tokio::join!(self.hub.follow(), connections);
     }
 
+    /// Has every reader go on elsewhere, and waits until they have gone, for a while: who does not read is not waited for.
+    pub(crate) async fn close(&self) {
+        self.hub.close();
+        let gone = async {
+            while self.hub.counts.connections.load(Ordering::Relaxed) > 0 {
+                tokio::time::sleep(CLOSE_LOOK).await;
+            }
+        };
+        if tokio::time::timeout(CLOSE_WITHIN, gone).await.is_err() {
+            tracing::debug!("some readers do not close, they are closed on");
+        }
+    }
+
     fn connect(&self, request: &Request) -> Answer {
         let mut format = Format::Json;
         for (name, value) in &request.query {
@@ -152,6 +170,9 @@ impl Feed {
 
     /// A place for a reader, until it is dropped.
     pub(super) fn place(&self, address: IpAddr, principal: &Principal) -> Result<Place, Problem> {
+        if self.hub.tips_now().is_over {
+            return Err(Problem::unavailable("this node ends: go on at another one", 1));
+        }
         self.places.take(principal.names(address))
     }
 }
