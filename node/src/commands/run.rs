@@ -30,7 +30,7 @@ async fn renew(
     while hangups.changed().await.is_ok() {
         tracing::info!("told to read certificates and tokens again");
         match certificates.as_ref().map(Credentials::reload) {
-            Some(Ok(true)) => tracing::info!("new certificate: new connections use it"),
+            Some(Ok(true)) => tracing::info!("new certificate, as told: new connections use it"),
             Some(Ok(false)) | None => {}
             Some(Err(error)) => {
                 tracing::error!(%error, "new certificate refused: the one from before stays in use");

@@ -197,3 +197,27 @@ fn a_hang_up_has_a_node_read_its_tokens_again_and_go_on() {
     node.signal("-TERM");
     assert_eq!(node.end().0, Some(0), "{}", node.log());
 }
+
+#[test]
+fn a_hang_up_has_a_node_take_up_its_new_certificates_at_once() {
+    let home = Home::new();
+    home.run(&["certs", "init", "--dir", "ca", "--cluster", "test"]).expect(0, "");
+    home.run(&["certs", "issue", "a", "--dir", "ca"]).expect(0, "");
+    let config = "[http]\ntls_certificate = \"ca/a/node.pem\"\ntls_key = \"ca/a/node.key\"\n";
+    std::fs::write(home.path("orrery.toml"), config).unwrap();
+    let cluster = ["--listen", "127.0.0.1:0", "--certificates", "ca/a", "--config", "orrery.toml"];
+    let more = [&cluster[..], &["--from", "genesis"]].concat();
+    let mut node = home.follow(SOURCE, &home.url("dataset"), &more, &[]);
+    node.until("commit", |node| node.log().contains("slot committed").then_some(()));
+    home.run(&["certs", "issue", "a", "--dir", "ca", "--out", "renewed"]).expect(0, "");
+    for file in ["node.pem", "node.key"] {
+        std::fs::copy(home.path(&format!("renewed/{file}")), home.path(&format!("ca/a/{file}"))).unwrap();
+    }
+    node.signal("-HUP");
+    // Nobody connects, so that nothing else has it look.
+    node.until("its certificate", |node| node.log().contains("another certificate is served").then_some(()));
+    // Perhaps it looked by itself just before.
+    node.until("the cluster's", |node| node.log().contains("new connections use it").then_some(()));
+    node.signal("-TERM");
+    assert_eq!(node.end().0, Some(0), "{}", node.log());
+}

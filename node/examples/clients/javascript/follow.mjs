@@ -73,9 +73,10 @@ export function follow(servers, from, filter, { onEvent, onGap = () => {}, isOve
           end(reject, new Error(`${message.code}: ${message.message}`));
         }
       };
-      socket.onclose = ({ code }) => {
+      const again = (code) => {
         clearTimeout(watchdog);
         if (isDone) return;
+        isDone = true;
         // 4008: too slow, and the place is known: no need to wait. Otherwise another server may be well: only when all have
         // failed, it pays to wait for long.
         attempt = code === 4008 ? 0 : attempt + 1;
@@ -83,7 +84,9 @@ export function follow(servers, from, filter, { onEvent, onGap = () => {}, isOve
         const longest = Math.min(10_000, 200 * 2 ** Math.floor(attempt / urls.length));
         setTimeout(connect, attempt && Math.random() * longest);
       };
-      socket.onerror = () => {};
+      socket.onclose = ({ code }) => again(code);
+      // Of a connection that never stood, Node says nothing else.
+      socket.onerror = () => socket.readyState === WebSocket.OPEN || again(1006);
     };
     connect();
   });
