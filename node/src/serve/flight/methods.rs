@@ -4,15 +4,15 @@ use crate::serve::access::{Access, Role};
 
 /// One row of the table.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Method {
+pub(in crate::serve) struct Method {
     /// As a request has it.
-    pub(super) path: &'static str,
+    pub(in crate::serve) path: &'static str,
     /// Who may call it.
-    pub(super) access: Access,
+    pub(in crate::serve) access: Access,
 }
 
 /// Everything that is served over gRPC. What Flight has and this server has not is here too: it answers with a sentence.
-pub(super) const METHODS: [Method; 12] = [
+pub(in crate::serve) const METHODS: [Method; 12] = [
     // A probe has no token.
     Method { path: "/grpc.health.v1.Health/Check", access: Access::Open },
     Method { path: "/grpc.health.v1.Health/Watch", access: Access::Open },

@@ -5,7 +5,7 @@
 //! message carries the cursor behind it, with which a reader goes on after any end; a ticket ([`ticket`]) is all that the
 //! server knows of a reader. A stream is made by a task that waits until its messages are taken, and ends with the node.
 
-mod methods;
+pub(super) mod methods;
 mod ticket;
 mod endpoints;
 mod turns;
