@@ -240,7 +240,12 @@ impl Active {
                 }
                 _ => Vec::new(),
             };
-        self.core.plan(&View { spans, workers })
+        let before: BTreeSet<NodeName> = self.core.passed_over().cloned().collect();
+        let plan = self.core.plan(&View { spans, workers });
+        for node in self.core.passed_over().filter(|node| !before.contains(node)) {
+            tracing::warn!(%node, "the node does not begin what it is given; others get it, see its log");
+        }
+        plan
     }
 
     fn worker(&self, member: &Member) -> Worker {
@@ -259,6 +264,7 @@ impl Active {
             load: member.load,
             // A suspect keeps what it has: it may be back before others have caught up.
             is_ready: self.hearing.answers(name) && !member.draining && !is_parked,
+            answered: self.hearing.has_answered(name),
             takes_more: member.state == MemberState::Alive,
             running: heard.map(running).unwrap_or_default(),
             parked: heard.map(|report| report.parked_tasks.iter().copied().collect()).unwrap_or_default(),

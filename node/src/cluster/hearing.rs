@@ -66,6 +66,11 @@ impl Hearing {
         self.heard.get(name).is_some_and(|(_, silent)| *silent < SILENT_ROUNDS_MAX)
     }
 
+    /// Whether it did when it was asked last.
+    pub(crate) fn has_answered(&self, name: &NodeName) -> bool {
+        self.heard.get(name).is_some_and(|(_, silent)| *silent == 0)
+    }
+
     /// A node has answered.
     pub(crate) fn note(&mut self, name: NodeName, report: Report) {
         self.heard.insert(name, (report, 0));
@@ -146,8 +151,9 @@ mod tests {
         hearing.note_silence(&a);
         assert!(!hearing.has_heard(&a), "silence is no answer");
         hearing.note(a.clone(), nothing());
+        assert!(hearing.has_answered(&a));
         (1..SILENT_ROUNDS_MAX).for_each(|_| hearing.note_silence(&a));
-        assert!(hearing.answers(&a));
+        assert!(hearing.answers(&a) && !hearing.has_answered(&a));
         hearing.note_silence(&a);
         assert!(!hearing.answers(&a) && hearing.has_heard(&a));
         hearing.note(a.clone(), nothing());

@@ -7,6 +7,7 @@
 
 mod settings;
 mod message;
+mod orders;
 mod peers;
 mod assignee;
 mod same_dataset;
