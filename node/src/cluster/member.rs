@@ -154,7 +154,7 @@ impl ClusterNode {
         let control = ControlPlane::new(links.clone(), handler(asked));
         let peers = Peers::new(control.clone(), membership.members());
         tracing::info!(node = %identity, address = %advertise, roles = %settings.roles, "node of a cluster");
-        let datasets = Arc::new(SameDataset::new(pipeline.dataset.clone()));
+        let datasets = Arc::new(SameDataset::new(pipeline.dataset.clone(), clock.clone()));
         // Who does not touch the dataset need not have it.
         let touches = settings.roles.contains(Role::Sink) || settings.roles.contains(Role::Coordinator);
         let orders = Orders::new(pipeline.network.passphrase(), touches.then(|| datasets.clone()));
