@@ -14,6 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use orrery_supervisor::cluster::NodeName;
 use orrery_supervisor::cluster::placement::{Weight, ranking};
+use orrery_supervisor::cluster::role::Role;
 
 use super::{LedgerSpan, Task, TaskId};
 
@@ -79,6 +80,17 @@ struct Owner {
     node: NodeName,
     fetcher: Option<NodeName>,
     sink: Option<NodeName>,
+}
+
+/// Roles that a task needs and that nobody who is ready has: nothing can be given out while there is one.
+pub fn missing_roles(workers: &[Worker]) -> Vec<Role> {
+    let has = |may: fn(&Worker) -> bool| workers.iter().any(|worker| worker.is_ready && may(worker));
+    let needed = [
+        (Role::Fetcher, has(|worker| worker.fetches)),
+        (Role::Processor, has(|worker| worker.processes)),
+        (Role::Sink, has(|worker| worker.writes)),
+    ];
+    needed.into_iter().filter(|(_, is_there)| !is_there).map(|(role, _)| role).collect()
 }
 
 impl CoordinatorCore {
@@ -393,6 +405,19 @@ mod tests {
         check(&[("a", "fp"), ("c", "s")], Some(("a", None, Some("c"))));
         check(&[("a", "fp")], None);
         check(&[], None);
+    }
+
+    #[test]
+    fn a_role_that_nobody_ready_has_is_named() {
+        let check = |workers: &[(&str, bool)], expect: &[Role]| {
+            let of = |(roles, is_ready): &(&str, bool)| Worker { is_ready: *is_ready, ..worker("a", roles) };
+            let workers: Vec<_> = workers.iter().map(of).collect();
+            assert_eq!(missing_roles(&workers), expect, "{workers:?}");
+        };
+        check(&[("fp", true), ("s", true)], &[]);
+        check(&[("", true), ("p", true)], &[Role::Fetcher, Role::Sink]);
+        check(&[("fps", false), ("fs", true)], &[Role::Processor]);
+        check(&[], &[Role::Fetcher, Role::Processor, Role::Sink]);
     }
 
     proptest! {

@@ -61,6 +61,11 @@ impl Hearing {
         self.heard.get(name).map(|(report, _)| report)
     }
 
+    /// Nodes that say that they may do nothing at all, and why.
+    pub(crate) fn parked(&self) -> impl Iterator<Item = (&NodeName, &str)> {
+        self.heard.iter().filter_map(|(name, (report, _))| Some((name, report.parked.as_deref()?)))
+    }
+
     /// Whether a node answers, or has only just begun not to.
     pub(crate) fn answers(&self, name: &NodeName) -> bool {
         self.heard.get(name).is_some_and(|(_, silent)| *silent < SILENT_ROUNDS_MAX)

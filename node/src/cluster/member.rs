@@ -38,12 +38,13 @@ use super::assignee::Assignee;
 use super::completion::Completion;
 use super::coordinator::{Coordinator, CoordinatorSettings};
 use super::flight::{self, Peer};
+use super::inspection::{self, Inspection};
 use super::message::{Ask, Told};
 use super::orders::Orders;
 use super::peers::{KIND, Peers};
 use super::relay::{self, Followed, Relay};
 use super::same_dataset::SameDataset;
-use super::{ClusterSettings, inspection, lease};
+use super::{ClusterSettings, lease};
 use crate::audit::Audit;
 use crate::control::Control;
 use crate::exit::Failure;
@@ -76,6 +77,8 @@ pub(crate) struct ClusterNode {
     clock: Arc<dyn Clock>,
     /// Who coordinates.
     coordination: watch::Sender<Coordination>,
+    /// What this node wants a person to know while it coordinates.
+    concerns: watch::Sender<Vec<String>>,
     /// What crosses to and from other nodes.
     meter: Arc<ExchangeMeter>,
     membership: Membership,
@@ -163,6 +166,7 @@ impl ClusterNode {
             settings: settings.clone(),
             clock: clock.clone(),
             coordination: watch::Sender::default(),
+            concerns: watch::Sender::default(),
             meter: Arc::default(),
             membership,
             links,
@@ -192,8 +196,7 @@ impl ClusterNode {
         audit: &Arc<Audit>,
         working: &Handle,
     ) -> ChildSpec {
-        let coordination = self.coordination.subscribe();
-        let mut handlers = inspection::handlers(self.peers.clone(), coordination, audit.clone());
+        let mut handlers = inspection::handlers(self.inspection(audit));
         let processes = self.settings.roles.contains(Role::Processor);
         handlers.do_get = relay::serve(pipeline, processes, self.followed.clone());
         let (flight, offers) = flight::server(ExchangeService::new(self.exchange(pipeline), handlers));
@@ -271,7 +274,16 @@ impl ClusterNode {
 
     /// Who is there, who coordinates, and what each node says of itself.
     pub(crate) async fn look(&self, audit: &Arc<Audit>) -> serde_json::Value {
-        inspection::look(self.peers.clone(), self.coordination.subscribe(), audit.clone()).await
+        self.inspection(audit).look().await
+    }
+
+    fn inspection(&self, audit: &Arc<Audit>) -> Inspection {
+        Inspection {
+            peers: self.peers.clone(),
+            coordination: self.coordination.subscribe(),
+            concerns: self.concerns.subscribe(),
+            audit: audit.clone(),
+        }
     }
 
     /// What another node's supervisors restarted, newest last: it alone remembers.
@@ -319,6 +331,7 @@ impl ClusterNode {
             dataset: pipeline.dataset.clone(),
             settings: pipeline.settings.clone(),
             to,
+            concerns: self.concerns.clone(),
             metrics: pipeline.metrics.clone(),
             clock: self.clock.clone(),
         };

@@ -13,6 +13,7 @@ mod assignee;
 mod same_dataset;
 mod completion;
 mod hearing;
+mod concerns;
 mod lease;
 mod coordinator;
 mod flight;

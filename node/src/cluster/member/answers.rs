@@ -26,7 +26,9 @@ impl ClusterNode {
             Ask::Assign(assignment) => self.assigned(&assignment, control, assignee).await,
             Ask::Report => Ok(Told::Report(assignee.report(condition(control, is_draining)).await)),
             Ask::Tree => control.perform(Request::Status).await.map(Told::Value).map_err(Refusal::failed),
-            Ask::Coordinator => Ok(Told::Value(inspection::lease(&self.coordination.borrow()))),
+            Ask::Coordinator => {
+                Ok(Told::Value(inspection::lease(&self.coordination.borrow(), &self.concerns.borrow())))
+            }
             Ask::Restarts { last } => {
                 let restarts = control.perform(Request::Restarts { last: last.min(RESTARTS_MAX) }).await;
                 restarts.map(Told::Value).map_err(Refusal::failed)
