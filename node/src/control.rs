@@ -347,6 +347,11 @@ impl<'a> Control<'a> {
         self.node.readiness.refuse(refused);
     }
 
+    /// Notes that this node does what a coordinator says.
+    pub(crate) fn obey(&self) {
+        self.node.readiness.obey();
+    }
+
     /// The tasks that are parked here, each with its reason.
     pub(crate) fn parked_tasks(&self) -> BTreeMap<TaskId, String> {
         self.parked.tasks()

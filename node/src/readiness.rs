@@ -6,7 +6,7 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use orrery_actors::feed::{Hub, HubLimits};
@@ -58,8 +58,8 @@ pub(crate) struct Readiness {
     pub(crate) renewed: watch::Sender<Arc<[HashedToken]>>,
     /// What is parked, and why.
     pub(crate) parked: watch::Sender<Reasons>,
-    /// Why the node did not do what a coordinator said, and when it said so last.
-    refused: Mutex<Option<(Refused, MonotonicTime)>>,
+    /// What coordinators said.
+    orders: Mutex<Orders>,
     phase: Mutex<Phase>,
 }
 
@@ -70,6 +70,25 @@ pub(crate) struct Refused {
     pub(crate) reason: &'static str,
     /// For people.
     pub(crate) detail: String,
+}
+
+/// What coordinators said last.
+#[derive(Clone, Debug, Default)]
+struct Orders {
+    /// What the node did not do, why, and when it was told so.
+    refused: Option<(Refused, MonotonicTime)>,
+    /// When it did what it was told.
+    obeyed: Option<MonotonicTime>,
+}
+
+impl Orders {
+    /// Why the node did not do lately what a coordinator said, and whether it does what another one says: then the first is a
+    /// stranger, and the node is as well as before.
+    fn refused(&self, now: MonotonicTime) -> Option<(&Refused, bool)> {
+        let is_recent = |at: &MonotonicTime| now.since(*at) < REFUSED_FOR;
+        let (refused, _) = self.refused.as_ref().filter(|(_, at)| is_recent(at))?;
+        Some((refused, self.obeyed.as_ref().is_some_and(is_recent)))
+    }
 }
 
 /// What is seen at one moment.
@@ -97,7 +116,7 @@ impl Readiness {
             renewed: watch::Sender::new([].into()),
             out_of_traffic: settings.data_dir.join(OUT_OF_TRAFFIC),
             parked: watch::Sender::default(),
-            refused: Mutex::new(None),
+            orders: Mutex::default(),
             phase: Mutex::new(Phase::Starting),
         })
     }
@@ -123,14 +142,28 @@ impl Readiness {
 
     /// Notes why the node does not do what a coordinator says now.
     pub(crate) fn refuse(&self, refused: Refused) {
-        *self.refused.lock().unwrap_or_else(PoisonError::into_inner) = Some((refused, self.clock.now()));
+        self.orders().refused = Some((refused, self.clock.now()));
     }
 
-    /// Why it did not lately, if so.
+    /// Notes that the node does what a coordinator says now.
+    pub(crate) fn obey(&self) {
+        self.orders().obeyed = Some(self.clock.now());
+    }
+
+    /// Why it did not lately, if so, and it does what no other one says.
     pub(crate) fn refused(&self) -> Option<Refused> {
-        let refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_recent = |at: MonotonicTime| self.clock.now().since(at) < REFUSED_FOR;
-        refused.as_ref().filter(|(_, at)| is_recent(*at)).map(|(refused, _)| refused.clone())
+        let orders = self.orders();
+        orders.refused(self.clock.now()).filter(|(_, obeys)| !obeys).map(|(refused, _)| refused.clone())
+    }
+
+    /// Why it did not lately what a coordinator said, if so, while it does what another one says.
+    pub(crate) fn stranger(&self) -> Option<Refused> {
+        let orders = self.orders();
+        orders.refused(self.clock.now()).filter(|(_, obeys)| *obeys).map(|(refused, _)| refused.clone())
+    }
+
+    fn orders(&self) -> MutexGuard<'_, Orders> {
+        self.orders.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether traffic belongs here, and if not, why: the node is not ready, or an operator has taken it out.
@@ -261,6 +294,23 @@ pub(crate) mod tests {
         check(Phase::Running, Some("ledger 9"), Some(0), Some(0), &["parked"]);
         check(Phase::Starting, Some("ledger 9"), None, None, &["starting", "parked"]);
     }
+
+    #[test]
+    fn a_coordinator_that_is_refused_matters_to_a_node_that_obeys_no_other() {
+        let check = |refused: Option<u64>, obeyed: Option<u64>, expect: Option<bool>| {
+            let because = Refused { reason: "other_dataset", detail: "not ours".to_owned() };
+            let orders =
+                Orders { refused: refused.map(|seconds| (because, at(seconds))), obeyed: obeyed.map(at) };
+            let found = orders.refused(at(100)).map(|(_, obeys)| obeys);
+            assert_eq!(found, expect, "{orders:?}");
+        };
+        check(None, Some(100), None);
+        check(Some(90), None, None);
+        check(Some(91), None, Some(false));
+        check(Some(91), Some(90), Some(false));
+        check(Some(99), Some(91), Some(true));
+    }
+
     #[test]
     fn a_parked_task_is_named_and_hides_no_outage() {
         let parked = [("main/until-20".to_owned(), "ledger 7".to_owned())].into();

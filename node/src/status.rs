@@ -31,6 +31,7 @@ pub(crate) fn status(
         "pipeline": {
             "name": node.settings.pipeline,
             "parked": parked,
+            "stranger": node.readiness.stranger().map(|refused| refused.detail),
             "parked_tasks": parked_tasks,
             "counts": counted(&metrics.counts()),
             "tasks": tasks,

@@ -197,7 +197,7 @@ fn report(states: Option<BTreeMap<TaskId, NodeState>>, condition: Condition) -> 
     let Condition { parked, parked_tasks, is_draining } = condition;
     let tasks = states.unwrap_or_default().into_iter();
     let tasks = tasks.map(|(id, state)| TaskReport { id, state: state.as_str().to_owned() }).collect();
-    Report { tasks, parked, parked_tasks, is_draining }
+    Report { tasks, parked, refuses: false, parked_tasks, is_draining }
 }
 
 #[cfg(test)]

@@ -319,6 +319,7 @@ impl Active {
             (Some(next), Some(to)) => next > to,
             _ => false,
         };
+        let is_outvoted = self.hearing.is_outvoted();
         let identity = settings.peers.members().me().clone();
         let (next, to) = (self.next().map(|next| next.0), settings.to.map(|to| to.0));
         let me = identity.name.clone();
@@ -327,7 +328,8 @@ impl Active {
                 return (name, Ask::Report);
             }
             let (epoch, coordinator, network) = (self.epoch, identity.to_string(), settings.network.clone());
-            let assignment = Assignment { epoch, coordinator, network, tasks, next, to, is_complete };
+            let assignment =
+                Assignment { epoch, coordinator, network, tasks, next, to, is_complete, is_outvoted };
             (name, Ask::Assign(assignment))
         });
         // This node last when all is done: it may end as soon as it hears so.

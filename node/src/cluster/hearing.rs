@@ -66,6 +66,13 @@ impl Hearing {
         self.heard.iter().filter_map(|(name, (report, _))| Some((name, report.parked.as_deref()?)))
     }
 
+    /// Whether more nodes refuse what this coordinator says than do it. A tie says nothing: each side thinks the other wrong.
+    pub(crate) fn is_outvoted(&self) -> bool {
+        let reports = || self.heard.keys().filter(|name| self.answers(name)).filter_map(|name| self.of(name));
+        let refusing = reports().filter(|report| report.refuses).count();
+        refusing > reports().count() - refusing
+    }
+
     /// Whether a node answers, or has only just begun not to.
     pub(crate) fn answers(&self, name: &NodeName) -> bool {
         self.heard.get(name).is_some_and(|(_, silent)| *silent < SILENT_ROUNDS_MAX)
@@ -120,7 +127,13 @@ mod tests {
     }
 
     fn nothing() -> Report {
-        Report { tasks: Vec::new(), parked: None, parked_tasks: Vec::new(), is_draining: false }
+        Report {
+            tasks: Vec::new(),
+            parked: None,
+            refuses: false,
+            parked_tasks: Vec::new(),
+            is_draining: false,
+        }
     }
 
     fn after(milliseconds: u64) -> MonotonicTime {
@@ -146,6 +159,26 @@ mod tests {
         check(false, &[alive], &["me"], 1000, true);
         check(false, &[alive], &["me", "a"], 0, true);
         check(false, &[suspect], &["me"], 0, true);
+    }
+
+    #[test]
+    fn a_coordinator_is_outvoted_by_most_of_those_that_answer() {
+        let check = |follow: usize, refuse: usize, silent: usize, expect: bool| {
+            let mut hearing = Hearing::new(after(0), true);
+            let name = |index: usize| format!("n{index}").parse::<NodeName>().unwrap();
+            for index in 0..follow + refuse + silent {
+                hearing.note(name(index), Report { refuses: index >= follow, ..nothing() });
+            }
+            for index in follow + refuse..follow + refuse + silent {
+                (0..SILENT_ROUNDS_MAX).for_each(|_| hearing.note_silence(&name(index)));
+            }
+            assert_eq!(hearing.is_outvoted(), expect, "{follow} {refuse} {silent}");
+        };
+        check(0, 0, 0, false);
+        check(1, 2, 0, true);
+        check(2, 1, 0, false);
+        check(1, 1, 0, false);
+        check(1, 1, 3, false);
     }
 
     #[test]

@@ -57,6 +57,9 @@ pub(crate) struct Assignment {
     pub(crate) to: Option<u32>,
     /// Every ledger that was wanted is durable: the node may end.
     pub(crate) is_complete: bool,
+    /// More nodes refuse what this coordinator says than do it: whoever does is with the few that differ.
+    #[serde(default)]
+    pub(crate) is_outvoted: bool,
 }
 
 /// How a node is.
@@ -66,6 +69,9 @@ pub(crate) struct Report {
     pub(crate) tasks: Vec<TaskReport>,
     /// Why it may do nothing at all, if so: its pipeline is parked as a whole, or its dataset is another.
     pub(crate) parked: Option<String>,
+    /// That is because the coordinator is of another network or dataset.
+    #[serde(default)]
+    pub(crate) refuses: bool,
     /// Tasks that parked here and were not resumed, also those that others have by now.
     pub(crate) parked_tasks: Vec<TaskId>,
     /// It is about to leave.

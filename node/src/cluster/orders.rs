@@ -77,6 +77,7 @@ mod tests {
                 next: None,
                 to: None,
                 is_complete: false,
+                is_outvoted: false,
             };
             let refused = Orders::new(own, None).refuses(&assignment).await.unwrap();
             assert_eq!(refused.as_ref().map(|refused| refused.reason), expect, "{own} {told}");

@@ -125,7 +125,8 @@ mod tests {
     fn assignment(epoch: u64, coordinator: &str) -> Assignment {
         let (network, tasks) = (String::new(), Vec::new());
         let coordinator = coordinator.to_owned();
-        Assignment { epoch, coordinator, network, tasks, next: None, to: None, is_complete: false }
+        let (next, to) = (None, None);
+        Assignment { epoch, coordinator, network, tasks, next, to, is_complete: false, is_outvoted: false }
     }
 
     /// Goes when it is told to.

@@ -72,11 +72,16 @@ fn heading(snapshot: &Snapshot, node: &NodeView) -> String {
     parts.join("  ")
 }
 
-/// What waits for a person, and why.
+/// What waits for a person, and why; and what does not wait, and should not be.
 fn parked(pipeline: &PipelineView) -> Vec<String> {
     let whole = pipeline.parked.iter().map(|why| (pipeline.name.clone(), why));
     let tasks = pipeline.parked_tasks.iter().map(|(task, why)| (format!("{}/{task}", pipeline.name), why));
-    whole.chain(tasks).map(|(name, why)| format!("!  {name} is parked: {}", shortened(why))).collect()
+    let stranger = pipeline
+        .stranger
+        .iter()
+        .map(|why| format!("!  another coordinator is not heard: {}", shortened(why)));
+    let parked = whole.chain(tasks).map(|(name, why)| format!("!  {name} is parked: {}", shortened(why)));
+    parked.chain(stranger).collect()
 }
 
 /// In a word, if it has all that there are.
@@ -149,9 +154,14 @@ mod tests {
         let pipeline = seen.nodes[0].pipeline.as_mut().unwrap();
         pipeline.parked = Some("asked for".to_owned());
         pipeline.parked_tasks = [("until-9".to_owned(), "ledger 7".to_owned())].into();
+        pipeline.stranger = Some("c's".to_owned());
         let lines = draw_tree(&seen);
-        let expect = ["!  main is parked: asked for", "!  main/until-9 is parked: ledger 7"];
-        assert_eq!(lines[3..5], expect, "{lines:?}");
+        let expect = [
+            "!  main is parked: asked for",
+            "!  main/until-9 is parked: ledger 7",
+            "!  another coordinator is not heard: c's",
+        ];
+        assert_eq!(lines[3..6], expect, "{lines:?}");
     }
 
     #[test]

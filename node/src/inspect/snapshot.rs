@@ -72,6 +72,8 @@ pub(crate) struct PipelineView {
     pub(crate) name: String,
     /// Why it is parked as a whole, or does not do what a coordinator says.
     pub(crate) parked: Option<String>,
+    /// Why it does not do what one coordinator says while it does what another one says.
+    pub(crate) stranger: Option<String>,
     /// Tasks that parked on this node, and why; others may have them by now.
     pub(crate) parked_tasks: BTreeMap<String, String>,
     pub(crate) counts: Counts,

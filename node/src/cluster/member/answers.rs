@@ -7,7 +7,7 @@ use serde_json::json;
 use super::ClusterNode;
 use crate::cluster::assignee::{Assignee, Condition};
 use crate::cluster::inspection;
-use crate::cluster::message::{Ask, Assignment, Told};
+use crate::cluster::message::{Ask, Assignment, Report, Told};
 use crate::control::{Control, Request};
 use crate::logs;
 
@@ -61,10 +61,15 @@ impl ClusterNode {
         if let Some(refused) = self.orders.refuses(assignment).await.map_err(Refusal::failed)? {
             condition.parked = Some(refused.detail.clone());
             control.refuse(refused);
-            return Ok(Told::Report(assignee.report(condition).await));
+            let report = assignee.report(condition).await;
+            return Ok(Told::Report(Report { refuses: true, ..report }));
         }
         let report = assignee.assign(assignment, condition).await;
         let report = report.map_err(|current| Refusal::Stale { asked, current })?;
+        // Where most nodes refuse, this one is among those that differ, and is to show what it refuses itself.
+        if !assignment.is_outvoted {
+            control.obey();
+        }
         self.completion.hear(assignment, self.clock.now());
         self.followed.set(assignment.epoch, &assignment.coordinator);
         if let Some(next) = assignment.next {
