@@ -25,6 +25,8 @@ pub(super) enum Concern {
     Idle(NodeName),
     /// A node does nothing, for a reason that it tells.
     Parked(NodeName, String),
+    /// A node follows a coordinator of this epoch, of whom the lease does not tell.
+    Elsewhere(NodeName, u64),
 }
 
 impl Concern {
@@ -34,6 +36,7 @@ impl Concern {
             Self::Missing { roles, .. } => listed(roles),
             Self::Idle(node) => format!("{node} is idle"),
             Self::Parked(node, why) => format!("{node} {why}"),
+            Self::Elsewhere(node, _) => format!("{node} is elsewhere"),
         }
     }
 }
@@ -54,6 +57,11 @@ impl fmt::Display for Concern {
                 )
             }
             Self::Parked(node, why) => write!(f, "{node} does nothing: {why}"),
+            Self::Elsewhere(node, epoch) => write!(
+                f,
+                "{node} follows another coordinator, of epoch {epoch}, that has no lease in this dataset: give every node of \
+                 the cluster the same dataset"
+            ),
         }
     }
 }

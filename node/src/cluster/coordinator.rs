@@ -3,7 +3,7 @@
 //! One node's coordinator is active, as its lease says; those of the others stand by. It keeps nothing that it could not
 //! find out again: what nodes are at they say themselves.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,6 +25,7 @@ use tokio::sync::watch;
 use super::concerns::{Concern, Said};
 use super::hearing::Hearing;
 use super::message::{Ask, Assignment, Report, Told};
+use super::newer::Newer;
 use super::peers::Peers;
 use super::settings::TASKS_MAX;
 use crate::telemetry;
@@ -77,6 +78,7 @@ impl ractor::Message for Round {}
 pub(crate) struct CoordinatorState {
     settings: CoordinatorSettings,
     active: Option<Active>,
+    newer: Newer,
 }
 
 /// What it holds while it is the active one.
@@ -89,6 +91,8 @@ struct Active {
     newest: Option<(LedgerSequence, MonotonicTime)>,
     /// Roles that nobody has.
     missing: Vec<Role>,
+    /// Who refuses, having heard of a newer coordinator, and of which epoch that is.
+    elsewhere: BTreeMap<NodeName, u64>,
     said: Said,
 }
 
@@ -103,7 +107,7 @@ impl Actor for Coordinator {
         settings: CoordinatorSettings,
     ) -> Result<CoordinatorState, ActorProcessingErr> {
         myself.send_message(Round)?;
-        Ok(CoordinatorState { settings, active: None })
+        Ok(CoordinatorState { settings, active: None, newer: Newer::default() })
     }
 
     async fn handle(
@@ -129,6 +133,9 @@ impl CoordinatorState {
             }
             return Ok(());
         };
+        if self.newer.waits(epoch, self.settings.clock.now()) {
+            return Ok(());
+        }
         if self.active.as_ref().is_none_or(|active| active.epoch != epoch) {
             let Some(active) = self.begin(epoch).await? else { return Ok(()) };
             self.active = Some(active);
@@ -145,13 +152,19 @@ impl CoordinatorState {
             return Ok(());
         }
         let plan = active.decide(&self.settings, members.iter());
-        let stale = active.tell(&self.settings, plan).await;
-        active.note_concerns(&self.settings);
-        if let Some(newer) = stale {
-            // The lease will tell so too.
-            tracing::warn!(epoch, newer, "a newer coordinator was heard of");
-            self.active = None;
-            self.settings.concern(&[]);
+        active.tell(&self.settings, plan).await;
+        let newer = active.elsewhere.values().max().copied();
+        match newer.filter(|newer| self.newer.heard(epoch, *newer, self.settings.clock.now())) {
+            Some(newer) => {
+                tracing::warn!(
+                    epoch,
+                    newer,
+                    "a newer coordinator was heard of: this one stands by until its lease is read"
+                );
+                self.active = None;
+                self.settings.concern(&[]);
+            }
+            None => active.note_concerns(&self.settings),
         }
         Ok(())
     }
@@ -166,8 +179,16 @@ impl CoordinatorState {
             }
         }
         let hearing = Hearing::new(self.settings.clock.now(), epoch == Epoch::FIRST.get());
-        let (core, missing, said) = (CoordinatorCore::default(), Vec::new(), Said::default());
-        let mut active = Active { epoch, tables, core, hearing, newest: None, missing, said };
+        let mut active = Active {
+            epoch,
+            tables,
+            core: CoordinatorCore::default(),
+            hearing,
+            newest: None,
+            missing: Vec::new(),
+            elsewhere: BTreeMap::new(),
+            said: Said::default(),
+        };
         active.listen(&self.settings).await;
         tracing::info!(epoch, next = active.next().map(|next| next.0), "coordinator is active");
         Ok(Some(active))
@@ -189,7 +210,7 @@ impl CoordinatorSettings {
     fn concern(&self, concerns: &[Concern]) {
         let missing = concerns.iter().find_map(|concern| match concern {
             Concern::Missing { roles, .. } => Some(roles.as_slice()),
-            Concern::Idle(_) | Concern::Parked(..) => None,
+            Concern::Idle(_) | Concern::Parked(..) | Concern::Elsewhere(..) => None,
         });
         telemetry::set_missing(missing.unwrap_or_default());
         let concerns: Vec<String> = concerns.iter().map(Concern::to_string).collect();
@@ -284,6 +305,7 @@ impl Active {
         concerns.extend(self.core.passed_over().cloned().map(Concern::Idle));
         concerns
             .extend(self.hearing.parked().map(|(node, why)| Concern::Parked(node.clone(), why.to_owned())));
+        concerns.extend(self.elsewhere.iter().map(|(node, epoch)| Concern::Elsewhere(node.clone(), *epoch)));
         for concern in self.said.due(&concerns, settings.clock.now()) {
             tracing::warn!("{concern}");
         }
@@ -313,8 +335,8 @@ impl Active {
         }
     }
 
-    /// Tells every node what to do. Gives the epoch of a newer coordinator that somebody has heard of.
-    async fn tell(&mut self, settings: &CoordinatorSettings, plan: Plan) -> Option<u64> {
+    /// Tells every node what to do, and notes what each answers.
+    async fn tell(&mut self, settings: &CoordinatorSettings, plan: Plan) {
         let is_complete = match (self.next(), settings.to) {
             (Some(next), Some(to)) => next > to,
             _ => false,
@@ -344,14 +366,16 @@ impl Active {
         }
         let present: BTreeSet<NodeName> = answers.iter().map(|(name, _)| name.clone()).collect();
         self.hearing.keep(&present);
-        let mut newer = None;
+        self.elsewhere.clear();
         for (name, told) in answers {
             match told {
                 Ok(Told::Report(report)) => {
                     self.hearing.note(name, report);
                 }
                 Err(CallError::Refused { refusal: Refusal::Stale { current, .. }, .. }) => {
-                    newer = newer.max(Some(current));
+                    // It does nothing for this one.
+                    self.hearing.note_silence(&name);
+                    self.elsewhere.insert(name, current);
                 }
                 Ok(other) => tracing::warn!(node = %name, ?other, "no report from the node"),
                 Err(error) => {
@@ -360,7 +384,6 @@ impl Active {
                 }
             }
         }
-        newer
     }
 }
 

@@ -14,6 +14,7 @@ mod same_dataset;
 mod completion;
 mod hearing;
 mod concerns;
+mod newer;
 mod lease;
 mod coordinator;
 mod flight;
