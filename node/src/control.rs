@@ -14,7 +14,7 @@ use futures::stream::FuturesUnordered;
 use orrery_actors::checkpoint::{name_of_task, task_of};
 use orrery_actors::coordinator::TaskId;
 use orrery_schemas::LedgerSequence;
-use orrery_supervisor::{NodeKind, NodeState, SupervisorHandle, TreeNode};
+use orrery_supervisor::{CommandRefused, NodeKind, NodeState, SupervisorHandle, TreeNode};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -302,9 +302,13 @@ impl<'a> Control<'a> {
         // Tasks that others do now are parked here in name alone.
         let is_needed = before.is_empty() || before.contains_key(pipeline);
         match self.start(&["pipelines", pipeline]).await {
+            // It runs already, which is what is wanted: who asks all nodes, or asks twice, has what they asked for.
+            Err(CommandRefused::NotParked(_)) if before.is_empty() => {
+                Ok(json!({ "pipeline": pipeline, "state": "running" }))
+            }
             Err(refused) if is_needed => {
                 self.parked.replace(before);
-                Err(refused)
+                Err(refused.to_string())
             }
             _ => Ok(json!({ "pipeline": pipeline, "state": "running" })),
         }
@@ -322,22 +326,22 @@ impl<'a> Control<'a> {
         self.parked.keep_tasks(|left| left.to_string() != task);
         // Others may have it by now.
         let started = self.start(&["pipelines", own, task]).await;
-        started.unwrap_or_else(|refused| tracing::debug!(task, refused, "the task is not started here"));
+        started.unwrap_or_else(|refused| tracing::debug!(task, %refused, "the task is not started here"));
         Ok(())
     }
 
     /// Starts what is parked at a path; of a pipeline that runs, its tasks that are.
-    async fn start(&self, path: &[&str]) -> Result<(), String> {
-        let tree = self.handle.tree(TREE_WITHIN).await.map_err(|error| error.to_string())?;
+    async fn start(&self, path: &[&str]) -> Result<(), CommandRefused> {
+        let tree = self.handle.tree(TREE_WITHIN).await?;
         let tasks = tree.find(path).filter(|found| found.state == NodeState::Running);
         let tasks: Vec<_> = tasks.into_iter().flat_map(|found| &found.children).collect();
         let parked: Vec<_> = tasks.into_iter().filter(|task| task.state == NodeState::Parked).collect();
         if parked.is_empty() {
-            return self.handle.resume(path).await.map_err(|error| error.to_string());
+            return self.handle.resume(path).await;
         }
         for task in parked {
             let path = [path, &[task.id.as_str()]].concat();
-            self.handle.resume(&path).await.map_err(|error| error.to_string())?;
+            self.handle.resume(&path).await?;
         }
         Ok(())
     }

@@ -38,9 +38,8 @@ pub(crate) fn resume(args: &PipelineArgs, console: &Console) -> Result<(), Failu
     let pipeline = args.pipeline.clone().unwrap_or_else(|| node.pipeline().to_owned());
     let answer = node.answer(&Request::Resume { pipeline: pipeline.clone() }, |state| {
         node.check_known(state, &pipeline)?;
-        if !state.parked.resume(&pipeline)? {
-            return Err(Failure::CheckFailed(format!("pipeline {pipeline} is not parked")));
-        }
+        // One that is not parked starts with the node as well.
+        state.parked.resume(&pipeline)?;
         Ok(json!({ "pipeline": pipeline, "state": "starts with the node", "node": "not running" }))
     })?;
     console.object(&answer)

@@ -167,6 +167,7 @@ fn operators_look_into_a_cluster_and_have_its_nodes_leave() {
     cluster.ask(&["park"]).expect(0, "parked");
     assert_eq!(cluster.json(&["inspect", "b/pipelines/main"])["state"], "parked");
     cluster.ask(&["resume"]).expect(0, "running");
+    cluster.ask(&["resume"]).expect(0, "running");
 
     cluster.ask(&["drain", "z"]).expect(1, "no node `z` is there");
     cluster.ask(&["drain", "b"]).expect(0, "left");
