@@ -153,8 +153,10 @@ impl Snapshot {
         let newest = counts().map(|counts| counts.newest).max().filter(|&ledger| ledger > 0);
         let durable = counts().map(|counts| (counts.checkpoint, counts.checkpoint_closed_at)).max();
         let durable = durable.filter(|(checkpoint, _)| *checkpoint > 0);
-        self.newest = newest;
         self.checkpoint = durable.map(|(checkpoint, _)| checkpoint);
+        // Sources are asked every few seconds, so that what they had then may be behind what is durable by now.
+        let newest = newest.map(|newest| self.checkpoint.map_or(newest, |durable| newest.max(durable)));
+        self.newest = newest;
         self.lag_ledgers =
             newest.zip(self.checkpoint).map(|(newest, durable)| newest.saturating_sub(durable));
         // A node that writes through another does not know when a ledger closed.
@@ -349,6 +351,21 @@ pub(super) mod tests {
         let rate =
             |task| main.child(task).unwrap().measures.as_ref().map(|measures| measures.ledgers_per_second);
         assert_eq!((rate("live"), rate("until-2047")), (Some(Some(75.0)), None));
+    }
+
+    #[test]
+    fn the_newest_ledger_is_not_behind_a_durable_one() {
+        let check = |newest: u64, checkpoint: u64, expect: (Option<u64>, Option<u64>)| {
+            let mut snapshot = seen(1_000, 100);
+            let counts = &mut snapshot.nodes[0].pipeline.as_mut().unwrap().counts;
+            (counts.newest, counts.checkpoint) = (newest, checkpoint);
+            let measured = snapshot.measured(None, 1_700_000_060);
+            assert_eq!((measured.newest, measured.lag_ledgers), expect, "{newest} {checkpoint}");
+        };
+        check(20, 15, (Some(20), Some(5)));
+        check(15, 20, (Some(20), Some(0)));
+        check(15, 0, (Some(15), None));
+        check(0, 20, (None, None));
     }
 
     #[test]
