@@ -37,6 +37,24 @@ pub(crate) struct Opened {
     pub(crate) range: (LedgerSequence, Option<LedgerSequence>),
 }
 
+/// The last ledger that every table of a dataset has; `None` if there is none yet.
+///
+/// # Errors
+///
+/// The dataset cannot be read.
+pub(crate) async fn last_durable(
+    dataset: &Store,
+    settings: &DatasetSettings,
+) -> Result<Option<LedgerSequence>, DatasetError> {
+    let mut last = Some(LedgerSequence(u32::MAX));
+    for kind in TABLES {
+        let table = Table::open(dataset, kind, settings).await?;
+        let (start, next) = (table.configuration().start_ledger, table.tip().next_ledger);
+        last = last.min((next > start).then(|| LedgerSequence(next.0 - 1)));
+    }
+    Ok(last)
+}
+
 /// Opens everything, and tries again while something is away and patience lasts.
 ///
 /// # Errors

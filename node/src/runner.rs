@@ -39,7 +39,10 @@ pub(crate) enum Ended {
     /// Every ledger that was wanted is durable.
     Complete,
     /// It was told to stop, and ended what was in work.
-    Drained,
+    Drained {
+        /// The last ledger that is durable, whoever made it so.
+        durable: Option<LedgerSequence>,
+    },
 }
 
 /// Why a node does not go on.
@@ -72,6 +75,9 @@ const REFETCH_AFTER: Duration = Duration::from_secs(2);
 
 /// Period of these.
 const RESTARTS_PERIOD: Duration = Duration::from_secs(60);
+
+/// A dataset that does not tell sooner how far it is keeps no node from its end.
+const DURABLE_WITHIN: Duration = Duration::from_secs(2);
 
 /// A node whose sources and dataset are open.
 pub(crate) struct Node {
@@ -270,9 +276,23 @@ impl Node {
             cluster.hand_over(control, assignee).await;
         }
         match handle.stop(self.settings.stop_within).await {
-            ExitReason::Normal | ExitReason::Shutdown | ExitReason::Parked(_) => Ok(Ended::Drained),
+            ExitReason::Normal | ExitReason::Shutdown | ExitReason::Parked(_) => {
+                Ok(Ended::Drained { durable: self.durable().await })
+            }
             ExitReason::Failed(error) => Err(error.into()),
             _ => Err(Failure::Interrupted),
+        }
+    }
+
+    /// How far the dataset is: others may have gone on where this node left off. What this node knows, if it cannot be read.
+    async fn durable(&self) -> Option<LedgerSequence> {
+        let settings = self.pipeline.settings.of_existing();
+        let read =
+            tokio::time::timeout(DURABLE_WITHIN, opening::last_durable(&self.pipeline.dataset, &settings));
+        let known = u32::try_from(self.pipeline.metrics.counts().checkpoint).ok().filter(|known| *known > 0);
+        match read.await {
+            Ok(Ok(last)) => last.max(known.map(LedgerSequence)),
+            Ok(Err(_)) | Err(_) => known.map(LedgerSequence),
         }
     }
 

@@ -5,11 +5,12 @@ use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::time::Duration;
 
-use orrery_actors::dataset::{DatasetError, DatasetSettings, Store, Table, TableKind};
+use orrery_actors::dataset::{DatasetError, DatasetSettings, Store};
 use orrery_schemas::LedgerSequence;
 use orrery_supervisor::{Clock, MonotonicTime};
 
 use super::message::Assignment;
+use crate::opening::last_durable;
 
 /// Without a coordinator for so long, a node looks itself.
 const SILENT_MAX: Duration = Duration::from_secs(10);
@@ -87,8 +88,8 @@ impl Completion {
         }
         self.tell(now, silence);
         let Some(to) = to else { return false };
-        match self.next().await {
-            Ok(next) => next > to,
+        match last_durable(&self.dataset, &self.settings).await {
+            Ok(last) => last >= Some(to),
             Err(DatasetError::NoTable { .. }) => false,
             Err(error) => {
                 tracing::warn!(%error, "no coordinator speaks, and the dataset cannot be read");
@@ -108,14 +109,5 @@ impl Completion {
                 "no coordinator speaks: this node goes on when one does; start one, or stop this if all is done"
             );
         }
-    }
-
-    /// The first ledger that not all tables have.
-    async fn next(&self) -> Result<LedgerSequence, DatasetError> {
-        let mut next = LedgerSequence(u32::MAX);
-        for kind in TableKind::ALL {
-            next = next.min(Table::open(&self.dataset, kind, &self.settings).await?.tip().next_ledger);
-        }
-        Ok(next)
     }
 }

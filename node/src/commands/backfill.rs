@@ -66,7 +66,7 @@ pub(crate) fn run(args: &NodeArgs, console: &Console) -> Result<(), Failure> {
         let outcome = match node.run(interrupted.clone().boxed(), bar).await {
             Ok(Ended::Complete) => Ok(()),
             // The range is not.
-            Ok(Ended::Drained) => Err(Failure::Interrupted),
+            Ok(Ended::Drained { .. }) => Err(Failure::Interrupted),
             Err(failure) => Err(failure),
         };
         let counts = metrics.counts();

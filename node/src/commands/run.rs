@@ -63,7 +63,7 @@ pub(crate) fn run(args: &RunArgs, console: &Console) -> Result<(), Failure> {
     let work = async {
         let node = tokio::select! {
             node = Node::open(settings, Goal::Follow, readiness.clone(), audit, threads.working()) => node?,
-            () = interrupted.clone() => return Ok(Ended::Drained),
+            () = interrupted.clone() => return Ok(Ended::Drained { durable: None }),
         };
         let (from, name) = (node.range.0.0, node.settings.name.as_str());
         tracing::info!(node = name, from, pipeline = node.settings.pipeline, "node starts");
@@ -77,10 +77,10 @@ pub(crate) fn run(args: &RunArgs, console: &Console) -> Result<(), Failure> {
         }
     };
     let ended = threads.block_on(serve::beside(served, api, work))?;
-    if ended == Ended::Drained {
-        let durable = Some(readiness.metrics.counts().checkpoint).filter(|&durable| durable > 0);
+    if let Ended::Drained { durable } = ended {
+        let durable = durable.map(|ledger| u64::from(ledger.0));
         console.text(durable.map_or_else(
-            || "drained: this run came to no durable ledger".to_owned(),
+            || "drained: no ledger is known to be durable".to_owned(),
             |durable| format!("drained: every ledger up to {} is durable", thousands(durable)),
         ))?;
         console.json(&json!({ "state": "drained", "last_durable_ledger": durable }))?;

@@ -245,6 +245,25 @@ fn a_ledger_that_parks_everywhere_waits_until_it_is_retried() {
     home.run(&[&["quarantine", "list"], &state[..]].concat()).expect(0, "none");
 }
 
+#[test]
+fn a_node_that_waits_for_roles_names_them_and_tells_at_its_end_what_others_made_durable() {
+    let home = Home::new();
+    let (lake, dataset) = (home.synth("lake", 60), home.url("dataset"));
+    home.backfill(&lake, &dataset, &["--from", "genesis", "--to", "30", "--grid", "1:16"])
+        .expect(0, "complete");
+    let work = ["--insecure-loopback", "--source", &lake, "--dataset", &dataset];
+    let mut node = start(&home, "a", &[&work[..], &["--roles", "coordinator,sink"]].concat());
+    let joined = address(&mut node);
+    let says = "no node that is ready has the role fetcher, processor: ";
+    node.until("warning", |node| node.log().contains(says).then_some(()));
+    for command in ["nodes", "tree"] {
+        home.run(&[command, "--cluster", &joined, "--insecure-loopback"]).expect(0, says);
+    }
+    node.signal("-TERM");
+    assert_eq!(node.end().0, Some(0), "{}", node.log());
+    assert_eq!(node.stdout(), "drained: every ledger up to 30 is durable\n");
+}
+
 /// As with two folders of one name on two machines.
 #[test]
 fn a_node_with_another_dataset_works_for_nobody_else() {
