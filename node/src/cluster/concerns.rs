@@ -56,7 +56,7 @@ impl fmt::Display for Concern {
                     "{node} does not begin what it is given, others get it: see orrery logs --node {node}"
                 )
             }
-            Self::Parked(node, why) => write!(f, "{node} does nothing: {why}"),
+            Self::Parked(node, why) => write!(f, "{node} does nothing for this coordinator: {why}"),
             Self::Elsewhere(node, epoch) => write!(
                 f,
                 "{node} follows another coordinator, of epoch {epoch}, that has no lease in this dataset: give every node of \
