@@ -34,7 +34,7 @@ use super::event_frames::{self, PartEncoder};
 use super::header_wire::{Body, Header};
 use super::ipc::Message;
 use super::limits::{FRAME_BYTES_MAX, MESSAGE_BYTES_MAX};
-use super::link::blocking;
+use super::link::work_on;
 use super::node_link::RemoteNode;
 use crate::envelope::EventBatch;
 use crate::feed::{FeedLedger, Outlet};
@@ -231,7 +231,7 @@ impl Source {
             let frames = event_frames::encode(&batch, &mut encoder);
             (frames, encoder)
         };
-        let (frames, encoder) = if is_quick { work() } else { blocking(work).await? };
+        let (frames, encoder) = work_on(is_quick, work).await?;
         self.encoder = Some(encoder);
         match frames {
             Ok(frames) => {
@@ -360,7 +360,7 @@ impl LiveStream {
                     let rows = event_frames::decode_rows(&ledgers, message)?;
                     Ok::<_, ExchangeError>((ledgers, of_its_own(&rows)?))
                 };
-                let decoded = if bytes <= QUICK_BYTES { work() } else { blocking(work).await? };
+                let decoded = work_on(bytes <= QUICK_BYTES, work).await?;
                 let (ledgers, rows) = decoded.map_err(|error| self.of(error))?;
                 Ok(Some(EventBatch { ledgers, rows, trace: tracing::Span::none() }))
             }

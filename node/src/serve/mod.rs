@@ -1,4 +1,4 @@
-//! What a node serves over HTTP: health, metrics, the API, the feed and the page.
+//! What a node serves over HTTP: health, metrics, the API, the feed, the page, and rows over Arrow Flight.
 //!
 //! In: connections, each bounded in what it may hold and how long it may dawdle. Every request passes the router, which
 //! knows for each route who may call it; a route that says nothing of that cannot be written down.
@@ -7,11 +7,13 @@ mod access;
 mod dashboard;
 mod describe;
 pub(crate) mod feed;
+mod flight;
 mod health;
 mod listener;
 mod openapi;
 mod patience;
 mod problem;
+mod protocol;
 mod request;
 mod rest;
 mod router;
@@ -34,6 +36,7 @@ pub(crate) use listener::ListenerLimits;
 pub(crate) use tls::TlsFiles;
 
 use access::Gatekeeper;
+use flight::Grpc;
 use listener::Listener;
 use router::Router;
 use tls::Tls;
@@ -100,8 +103,8 @@ pub(crate) async fn beside<T>(
 ) -> Result<T, Failure> {
     let mut served: Vec<BoxFuture<'_, ()>> = vec![pending().boxed()];
     served.push(api.readiness.reach.follow().boxed());
-    let mut readers = None;
     let gatekeeper = Gatekeeper::new(&settings.access, &api.audit);
+    let mut readers = None;
     if let Some(address) = settings.public {
         let feed = Feed::new(api.readiness.feed.clone(), settings.readers());
         let mut endpoints = health::endpoints(&api);
@@ -116,17 +119,20 @@ pub(crate) async fn beside<T>(
         endpoints.extend(dashboard::endpoints());
         let listener = Listener::bind("node.http", address, settings.limits, settings.tls).await?;
         tracing::info!(address = %listener.address(), "health and metrics are served");
+        let grpc = Grpc::new(&api.readiness, &feed, &gatekeeper);
         served.push(renew(api.clone(), gatekeeper.clone(), listener.tls()).boxed());
-        served.push(listener.serve(Router::new(endpoints)?, gatekeeper.clone()).boxed());
-        let serves = feed.clone();
+        let router = Router::new(endpoints)?;
+        served.push(listener.serve(router, gatekeeper.clone(), Some(grpc.clone())).boxed());
+        let (serves, streams) = (feed.clone(), grpc.clone());
         served.push(async move { serves.serve().await }.boxed());
-        readers = Some(feed);
+        served.push(async move { streams.serve().await }.boxed());
+        readers = Some((feed, grpc));
     }
     if let Some(address) = settings.admin {
         let endpoints = health::endpoints(&api).into_iter().chain(health::metrics(&api)).collect();
         let listener = Listener::bind("node.admin", address, settings.limits, None).await?;
         tracing::info!(address = %listener.address(), "metrics are served");
-        served.push(listener.serve(Router::new(endpoints)?, gatekeeper).boxed());
+        served.push(listener.serve(Router::new(endpoints)?, gatekeeper, None).boxed());
     }
     let mut served = select_all(served);
     let ended = || Err(Failure::Bug("HTTP is not served any more".to_owned()));
@@ -135,9 +141,9 @@ pub(crate) async fn beside<T>(
         _ = &mut served => return ended(),
     };
     // Readers go first, each with its place; then nobody is listened to any more.
-    if let Some(feed) = readers {
+    if let Some((feed, grpc)) = readers {
         tokio::select! {
-            () = feed.close() => {}
+            _ = async { tokio::join!(feed.close(), grpc.stop()) } => {}
             _ = &mut served => {}
         }
     }

@@ -16,7 +16,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use warp::http::header::{AUTHORIZATION, ORIGIN, RETRY_AFTER, SEC_WEBSOCKET_PROTOCOL};
 use warp::http::{HeaderMap, StatusCode};
 
-pub(crate) use role::{ANONYMOUS, Access, Principal, Role};
+pub(crate) use role::{Access, Principal, Role};
 pub(crate) use signed_token::Oidc;
 pub(crate) use token::{HashedToken, new_token};
 
