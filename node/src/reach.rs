@@ -6,12 +6,17 @@ use std::time::Duration;
 use futures::StreamExt;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
-use orrery_actors::dataset::{DatasetView, Store, ViewLimits};
+use orrery_actors::dataset::{DatasetView, RowFileLimits, Store, ViewLimits};
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot, watch};
 
+use crate::settings::{LookUpLimits, Settings};
+
 /// Between two looks for new slots. More is later for readers of the dataset, less is more requests to its store.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// Where rows are kept for look-ups, below the node's own folder.
+const ROW_FILES: &str = "rows";
 
 /// Questions that wait; a further one is refused.
 const QUESTIONS_MAX: usize = 64;
@@ -50,8 +55,20 @@ impl Default for Reach {
 
 impl Reach {
     /// The node's dataset is in this store.
-    pub(crate) fn show(&self, dataset: Store) {
-        let view = DatasetView::new(dataset, ViewLimits::default());
+    pub(crate) fn show(&self, dataset: Store, settings: &Settings) {
+        let LookUpLimits { cache_bytes, row_files_bytes } = settings.look_ups;
+        let view = DatasetView::new(
+            dataset,
+            ViewLimits { cache_bytes_max: cache_bytes / 2, ..ViewLimits::default() },
+        );
+        let view = match settings.http.is_some() && row_files_bytes > 0 {
+            true => {
+                let limits =
+                    RowFileLimits { disk_bytes_max: row_files_bytes, memory_bytes_max: cache_bytes / 4 };
+                view.with_row_files(settings.data_dir.join(ROW_FILES), limits)
+            }
+            false => view,
+        };
         self.dataset.send_replace(Some(Arc::new(view)));
     }
 
@@ -65,7 +82,9 @@ impl Reach {
         let mut dataset = self.dataset.subscribe();
         let view = dataset.wait_for(Option::is_some).await.ok().and_then(|view| view.clone());
         match view {
-            Some(view) => view.follow(LOOK_EVERY).await,
+            Some(view) => {
+                tokio::join!(view.follow(LOOK_EVERY), view.keep_row_files());
+            }
             None => std::future::pending().await,
         }
     }

@@ -127,7 +127,7 @@ impl Node {
         let Opened { stores, network, dataset, dataset_settings, range } =
             opening::open(&settings, goal).await?;
         if settings.needs_dataset() {
-            readiness.reach.show(dataset.clone());
+            readiness.reach.show(dataset.clone(), &settings);
         }
         let mut limits = PipelineLimits::for_workers(settings.workers);
         limits.object_bytes = settings.prefetch_bytes;

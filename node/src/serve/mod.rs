@@ -61,6 +61,8 @@ pub(crate) struct ServeSettings {
     access: AccessSettings,
     tls: Option<TlsFiles>,
     limits: ListenerLimits,
+    /// Bytes of answers that are kept.
+    answer_bytes: usize,
 }
 
 impl ServeSettings {
@@ -72,6 +74,7 @@ impl ServeSettings {
             access: settings.access.clone(),
             tls: settings.tls.clone(),
             limits: settings.listener,
+            answer_bytes: settings.look_ups.cache_bytes / 4,
         }
     }
 
@@ -103,7 +106,7 @@ pub(crate) async fn beside<T>(
     if let Some(address) = settings.public {
         let feed = Feed::new(api.readiness.feed.clone(), settings.readers());
         let mut endpoints = health::endpoints(&api);
-        endpoints.extend(rest::endpoints(&api));
+        endpoints.extend(rest::endpoints(&api, settings.answer_bytes));
         endpoints.extend(feed.endpoints());
         if settings.metrics_are_public() {
             endpoints.extend(health::metrics(&api));
