@@ -89,6 +89,16 @@ pub(super) async fn look(
     Inspection { peers, coordination, audit }.tree().await
 }
 
+/// What an action answers, for this node's own HTTP. Whoever asks for it notes it.
+pub(super) async fn act(
+    peers: Peers,
+    coordination: watch::Receiver<Coordination>,
+    audit: Arc<Audit>,
+    (action, body): (&str, &Value),
+) -> Result<Value, Status> {
+    Inspection { peers, coordination, audit }.perform(action, body.to_string().as_bytes()).await
+}
+
 #[derive(Clone)]
 struct Inspection {
     peers: Peers,

@@ -245,6 +245,17 @@ impl ClusterNode {
         inspection::look(self.peers.clone(), self.coordination.subscribe(), audit.clone()).await
     }
 
+    /// Has nodes do what an operator says: one of the actions that `inspection` has.
+    pub(crate) async fn act(
+        &self,
+        audit: &Arc<Audit>,
+        action: &str,
+        body: &serde_json::Value,
+    ) -> Result<serde_json::Value, tonic::Status> {
+        let (peers, coordination) = (self.peers.clone(), self.coordination.subscribe());
+        inspection::act(peers, coordination, audit.clone(), (action, body)).await
+    }
+
     /// What crosses to and from other nodes now.
     pub(crate) fn exchange_counts(&self) -> ExchangeCounts {
         self.meter.counts()

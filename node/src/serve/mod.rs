@@ -17,6 +17,9 @@ mod rest;
 mod router;
 mod tls;
 
+#[cfg(test)]
+mod routes;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -35,7 +38,7 @@ pub(crate) use tls::TlsFiles;
 
 use access::Gatekeeper;
 use listener::Listener;
-use router::Router;
+use router::{Endpoint, Router};
 
 /// What handlers read of the node. It is there before the node is: what is not there yet is answered with 503.
 pub(crate) struct Api {
@@ -90,6 +93,26 @@ impl ServeSettings {
     }
 }
 
+/// All that is served to everybody.
+fn public(settings: &ServeSettings, api: &Arc<Api>, feed: &Arc<Feed>) -> Vec<Endpoint> {
+    let mut endpoints = health::endpoints(api);
+    endpoints.extend(rest::endpoints(api, settings.answer_bytes));
+    endpoints.extend(feed.endpoints());
+    if settings.metrics_are_public() {
+        endpoints.extend(health::metrics(api));
+    }
+    endpoints.push(feed::asyncapi::endpoint(rest::schemas()["Event"].clone()));
+    openapi::add_to(&mut endpoints);
+    // For people: no part of the API.
+    endpoints.extend(dashboard::endpoints());
+    endpoints
+}
+
+/// All that is served to the operator's own machines.
+fn admin(api: &Arc<Api>) -> Vec<Endpoint> {
+    health::endpoints(api).into_iter().chain(health::metrics(api)).collect()
+}
+
 /// Serves while `work` is done, from before it begins until it has ended; nowhere if no address is given.
 ///
 /// # Errors
@@ -105,23 +128,14 @@ pub(crate) async fn beside<T>(
     let gatekeeper = Gatekeeper::new(&settings.access, &api.audit);
     if let Some(address) = settings.public {
         let feed = Feed::new(api.readiness.feed.clone(), settings.readers());
-        let mut endpoints = health::endpoints(&api);
-        endpoints.extend(rest::endpoints(&api, settings.answer_bytes));
-        endpoints.extend(feed.endpoints());
-        if settings.metrics_are_public() {
-            endpoints.extend(health::metrics(&api));
-        }
-        endpoints.push(feed::asyncapi::endpoint(rest::schemas()["Event"].clone()));
-        openapi::add_to(&mut endpoints);
-        // For people: no part of the API.
-        endpoints.extend(dashboard::endpoints());
+        let endpoints = public(&settings, &api, &feed);
         let listener = Listener::bind("node.http", address, settings.limits, settings.tls).await?;
         tracing::info!(address = %listener.address(), "health and metrics are served");
         served.push(listener.serve(Router::new(endpoints)?, gatekeeper.clone()).boxed());
         served.push(async move { feed.serve().await }.boxed());
     }
     if let Some(address) = settings.admin {
-        let endpoints = health::endpoints(&api).into_iter().chain(health::metrics(&api)).collect();
+        let endpoints = admin(&api);
         let listener = Listener::bind("node.admin", address, settings.limits, None).await?;
         tracing::info!(address = %listener.address(), "metrics are served");
         served.push(listener.serve(Router::new(endpoints)?, gatekeeper).boxed());

@@ -13,6 +13,7 @@ mod assets;
 mod export;
 mod node;
 mod actors;
+mod operate;
 mod schemas;
 
 use std::sync::Arc;
@@ -60,6 +61,7 @@ fn of(readiness: Arc<Readiness>, answer_bytes_max: usize) -> Vec<Endpoint> {
         export::endpoints(&rest),
         node::endpoints(&rest),
         actors::endpoints(&rest),
+        operate::endpoints(&rest),
     ];
     groups.into_iter().flatten().collect()
 }
