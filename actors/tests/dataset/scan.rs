@@ -309,11 +309,11 @@ fn a_scan_of_small_files_gives_what_a_look_at_every_row_gives() {
     let home = tempfile::tempdir().unwrap();
     let all = runtime.block_on(view_with_row_files(&store, &home.path().join("all"), room_for(1 << 20)));
     assert_eq!(row_files(&home.path().join("all")).len(), all.1.files(TableKind::TokenTransfers).count());
-    assert!(check_all(&runtime, &all, &rows, START..=400, 300, || {}) > 0);
+    assert!(check_all(&runtime, &all, &rows, START..=400, 120, || {}) > 0);
     let newest = home.path().join("newest");
     let some = runtime.block_on(view_with_row_files(&store, &newest, room_for(rows.len() as u64 / 2)));
     assert!((1..row_files(&home.path().join("all")).len()).contains(&row_files(&newest).len()));
-    assert!(check_all(&runtime, &some, &rows, START..=400, 300, || {}) > 0);
+    assert!(check_all(&runtime, &some, &rows, START..=400, 120, || {}) > 0);
     let (view, snapshot) = &all;
     let turn = std::cell::Cell::new(0_usize);
     let disturb = || {
@@ -334,7 +334,7 @@ fn a_scan_of_small_files_gives_what_a_look_at_every_row_gives() {
             }
         }
     };
-    assert!(check_all(&runtime, &all, &rows, START..=400, 300, disturb) > 0);
+    assert!(check_all(&runtime, &all, &rows, START..=400, 120, disturb) > 0);
 }
 
 #[test]
@@ -403,7 +403,7 @@ async fn a_look_up_in_row_files_reads_little() {
         assert_eq!((counts.files, counts.row_files), (0, 1), "{counts:?}");
         assert!(counts.bytes <= bytes_max, "{} bytes were read", counts.bytes);
     };
-    let parts = (LEDGERS.count() as u64 * u64::from(EVENTS)).div_ceil(1024);
+    let parts = (LEDGERS.count() as u64 * u64::from(EVENTS)).div_ceil((1 << 20) / 1536);
     check(Address::Account([0xcd; 32]), 0, parts * 300).await;
     check(RARE, 2, parts * 300 + 1000).await;
     let often = many_events(333).into_iter().find_map(|row| row.to).unwrap();

@@ -71,7 +71,7 @@ fn served(home: &Home) -> (Node, [String; 2], Vec<String>) {
         Some(line.split_once("address=")?.1.trim().to_owned())
     });
     let bearer = |token: &str| format!("Authorization: Bearer {token}\r\n");
-    let unknown = bearer(&"orrery_0123456789abcdef0123456789abcdef");
+    let unknown = bearer("orrery_0123456789abcdef0123456789abcdef");
     let given = [String::new(), unknown].into_iter().chain(tokens.iter().map(|(token, _)| bearer(token)));
     (node, [http, admin], given.collect())
 }
@@ -113,10 +113,13 @@ fn an_operator_parks_and_resumes_over_http_and_a_strangers_page_does_not() {
     }
     assert_eq!(post(park, &askers[2]), 403);
     assert_eq!(node.actor(&["pipelines", "main"]).unwrap()["state"], "running");
+    let mut until = |state: &str| {
+        node.until(state, |node| (node.actor(&["pipelines", "main"])?["state"] == state).then_some(()))
+    };
     assert_eq!(post(park, &format!("{operator}Origin: http://{http}\r\n")), 200);
-    assert_eq!(node.actor(&["pipelines", "main"]).unwrap()["state"], "parked");
+    until("parked");
     assert_eq!(post("/v1/pipelines/main/resume", operator), 200);
-    assert_eq!(node.actor(&["pipelines", "main"]).unwrap()["state"], "running");
+    until("running");
     // What is not there, what needs others, and what makes no sense.
     assert_eq!(post("/v1/pipelines/other/park", operator), 404);
     assert_eq!(post("/v1/quarantine/7/retry", operator), 404);

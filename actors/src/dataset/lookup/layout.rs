@@ -129,10 +129,13 @@ impl Part {
     }
 }
 
-/// Rows of a part that takes at most so many bytes while it is made, even if every row has two addresses and a token of its
-/// own: 100 bytes of record, and twice what stands in [`ENTRY_BYTES`] and in tables that find it.
+/// Most bytes of memory of a row while its part is made: where every row has a token and two addresses of its own, these with
+/// the tables that number them have 700, the finished part 450, and either may stand in a buffer with room for as much again.
+const PART_ROW_BYTES: usize = 1536;
+
+/// Rows of a part that takes at most so many bytes while it is made.
 pub(super) fn part_rows(bytes_max: usize) -> u32 {
-    u32::try_from(bytes_max / 1024).unwrap_or(u32::MAX).clamp(64, PART_ROWS_MAX)
+    u32::try_from(bytes_max / PART_ROW_BYTES).unwrap_or(u32::MAX).clamp(64, PART_ROWS_MAX)
 }
 
 /// The number at a place.

@@ -89,7 +89,8 @@ impl DatasetView {
             Ok(tidied.tidy(files.map(|file| Candidate { name: file.name.to_string(), rows: file.rows })))
         });
         let Some(next) = next.await? else { return Ok(false) };
-        let file = snapshot.token_transfers.files.values().find(|file| file.name.to_string() == next.name);
+        let file =
+            snapshot.token_transfers.files.values().rev().find(|file| file.name.to_string() == next.name);
         let Some(file) = file else { return Ok(false) };
         self.take_over(shelf, file).await?;
         Ok(true)

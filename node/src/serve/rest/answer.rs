@@ -49,6 +49,12 @@ impl Kept {
         self.0.get(&(name.clone(), None)).or_else(|| self.0.get(&(name, Some(content))))
     }
 
+    /// Keeps what holds for ever, as the answer to a path without a query.
+    pub(super) fn put_always(&self, path: &str, made: &Made) {
+        let bytes = made.body.len() + 2 * path.len() + 200;
+        self.0.put((path.to_owned(), None), made.clone(), bytes);
+    }
+
     /// Keeps an answer that is whole.
     pub(super) fn put(&self, request: &Request, content: (u64, u64), made: &Made) {
         let content = made.tag.is_none().then_some(content);
