@@ -31,8 +31,11 @@ pub(crate) enum Question {
     Tree,
     /// Ledgers in quarantine on this node.
     Quarantine,
-    /// What was restarted on this node, newest last.
-    Restarts,
+    /// What was restarted on a node, this one or another, newest last.
+    Restarts {
+        /// Its name.
+        node: String,
+    },
     /// To change something.
     Change(Change, By),
 }

@@ -8,7 +8,7 @@ use futures::future::BoxFuture;
 use orrery_actors::checkpoint::{NodeState, Quarantined, StateError, task_of};
 use orrery_actors::dataset::{DatasetUrl, Retry, Store};
 use orrery_actors::exchange::ExchangeCounts;
-use orrery_actors::feed::{History, StoredHistory};
+use orrery_actors::feed::{History, Outlet, StoredHistory};
 use orrery_actors::pipeline::Places;
 use orrery_actors::pipeline::supervised::{PipelineLimits, SupervisedPipeline};
 use orrery_actors::source::AtTip;
@@ -120,7 +120,7 @@ impl Node {
         }
         let Opened { stores, network, dataset, dataset_settings, range } =
             opening::open(&settings, goal).await?;
-        if settings.needs_dataset() {
+        if settings.reads_dataset() {
             readiness.reach.show(dataset.clone(), &settings);
         }
         let mut limits = PipelineLimits::for_workers(settings.workers);
@@ -142,6 +142,7 @@ impl Node {
             limits,
             state: Some(state.clone()),
             feed: settings.http.map(|_| readiness.feed.clone()),
+            outlet: settings.cluster.as_ref().map(|_| Arc::new(Outlet::default())),
             metrics: readiness.metrics.clone(),
             clock: Arc::new(readiness.clock),
             places: Places::default(),

@@ -32,11 +32,14 @@ impl Node {
                 let request = quarantine::Request::List;
                 control.perform(control::Request::Quarantine { request }).await.map_err(Unanswered::Away)
             }
-            (Question::Restarts, _) => {
+            (Question::Restarts { node }, Some(cluster)) if node != self.settings.name => {
+                cluster.restarts(&node, RESTARTS_TOLD).await.map_err(Unanswered::Away)
+            }
+            (Question::Restarts { .. }, _) => {
                 let request = control::Request::Restarts { last: RESTARTS_TOLD };
                 control.perform(request).await.map_err(Unanswered::Away)
             }
-            (Question::Tree, Some(cluster)) => Ok(cluster.look(&self.audit).await),
+            (Question::Tree, Some(cluster)) => Ok(cluster.inspection(&self.audit).tree().await),
             (Question::Tree, None) => {
                 let mut node = control.perform(control::Request::Status).await.map_err(Unanswered::Away)?;
                 node["state"] = json!("running");
@@ -75,7 +78,8 @@ impl Node {
             (Change::Drain { node }, Some(_)) => named("drain", "node", node),
         };
         let Some(cluster) = &self.cluster else { return Err(Unanswered::Away("it works alone".to_owned())) };
-        let answer = cluster.act(&self.audit, action, &body).await.map_err(why_not)?;
+        let inspection = cluster.inspection(&self.audit);
+        let answer = inspection.perform(action, body.to_string().as_bytes()).await.map_err(why_not)?;
         match answer["nodes"].as_array() {
             Some(nodes) => everywhere(action, nodes),
             None => Ok(json!({ "nodes": [{ "node": answer["node"], "answer": answer }] })),

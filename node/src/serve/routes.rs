@@ -7,6 +7,7 @@ use std::path::Path;
 use metrics_exporter_prometheus::PrometheusBuilder;
 
 use super::access::{Access, Role};
+use super::flight::methods::METHODS;
 use super::router::Endpoint;
 use super::{Api, Feed, ServeSettings, admin, public};
 use crate::audit::Audit;
@@ -19,12 +20,13 @@ const HEAD: &str = "\
 
 Every route of a node, and what it answers to whom: `yes` is an answer as asked, a number is the status of the refusal. Made
 from the tables that requests are answered by (`ORRERY_UPDATE_GOLDEN=1 cargo test --workspace routes`); a test asks a running
-node for each cell. A route that does not say who may call it does not compile.
+node for each cell of HTTP. A route that does not say who may call it does not compile.
 
 - Nobody: without a token, where `http.anonymous` is `nobody`. With `viewer`, and with `loopback` (the default) on the node's own
   machine, nobody is a viewer.
 - Unknown: with a token that the node does not know. It is never taken for nobody.
 - A page of another origin than the node's and those in `http.origins` is refused with 403 whatever its token is, but for open routes.
+- gRPC: 401 is `UNAUTHENTICATED`, 403 is `PERMISSION_DENIED`.
 - Listener: `http` is `node.http`, for everybody; `admin` is `node.admin`, for the operator's own machines. `/metrics` is at `node.http`
   only if that is a loopback address and there is no `node.admin`.
 
@@ -79,7 +81,13 @@ fn rows() -> Vec<Row> {
     let feed = Feed::new(readiness.feed.clone(), settings.readers());
     let (of_all, of_operators) = (public(&settings, &api, &feed), admin(&api));
     let rows = of_all.iter().map(|endpoint| Row::http("http", endpoint));
-    rows.chain(of_operators.iter().map(|endpoint| Row::http("admin", endpoint))).collect()
+    let grpc = METHODS.iter().map(|method| Row {
+        protocol: "gRPC",
+        listener: "http",
+        name: method.path.to_owned(),
+        access: method.access,
+    });
+    rows.chain(grpc).chain(of_operators.iter().map(|endpoint| Row::http("admin", endpoint))).collect()
 }
 
 #[test]
@@ -102,6 +110,11 @@ fn the_file_of_routes_is_as_the_routes_are() {
 #[test]
 fn what_changes_something_is_a_post_for_operators() {
     for row in rows() {
+        if row.protocol == "gRPC" {
+            // Nothing is changed over gRPC.
+            assert!(matches!(row.access, Access::Open | Access::Of(Role::Viewer)), "{}", row.name);
+            continue;
+        }
         let is_get = row.name.starts_with("GET ");
         let is_for_operators = matches!(row.access, Access::Of(Role::Operator | Role::Admin));
         assert!(is_get != is_for_operators, "{}", row.name);
