@@ -26,7 +26,6 @@ fn connect(server: &Server, prefix: &str, attempts_max: u32, pause: Duration) ->
 async fn an_s3_server_keeps_a_dataset_and_one_of_racing_writers_wins() {
     let Some(weed) = weed() else { return };
     let server = Server::start(&weed);
-    // The server takes a while to start.
     connect(&server, "race", 300, Duration::from_millis(400)).self_test().await.unwrap();
     let store = connect(&server, "race", 8, Duration::from_millis(20));
 

@@ -3,15 +3,21 @@
 #![allow(clippy::print_stderr, reason = "a test says what it skips")]
 
 use std::env;
-use std::net::TcpListener;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 /// Who may write.
 pub(crate) const KEYS: [(&str, &str); 2] =
     [("AWS_ACCESS_KEY_ID", "key"), ("AWS_SECRET_ACCESS_KEY", "secret")];
 
-/// One with the bucket `lake`, which takes a while to answer. Ends with the test.
+/// Between two looks at whether it has come up, and how many there are at most: five minutes.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+const LOOKS_MAX: usize = 3000;
+
+/// One with the bucket `lake`. Ends with the test.
 pub(crate) struct Server {
     child: Child,
     /// Host and port of the S3 service.
@@ -42,7 +48,30 @@ pub(crate) fn weed() -> Option<PathBuf> {
 }
 
 impl Server {
+    /// Starts one and waits for its bucket.
     pub(crate) fn start(weed: &Path) -> Self {
+        let mut server = Self::begin(weed);
+        for _ in 0..LOOKS_MAX {
+            // Something else may have taken one of its ports.
+            if server.child.try_wait().unwrap().is_some() {
+                server = Self::begin(weed);
+            }
+            if server.has_bucket() {
+                return server;
+            }
+            std::thread::park_timeout(LOOK_EVERY);
+        }
+        panic!("no bucket at {}", server.s3);
+    }
+
+    /// Whether all answers. The program makes the bucket too, but not where it starts too slowly.
+    fn has_bucket(&self) -> bool {
+        let asks = |method| answers(&self.filer, method, "/buckets/lake/?limit=1");
+        TcpStream::connect(&self.s3).is_ok()
+            && (asks("GET") == Some(200) || asks("POST") == Some(201) && asks("GET") == Some(200))
+    }
+
+    fn begin(weed: &Path) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let names = [
             "s3.port",
@@ -74,4 +103,16 @@ impl Server {
         let [s3, filer] = [ports[0], ports[1]].map(|port| format!("127.0.0.1:{port}"));
         Self { child, s3, filer, _folder: folder }
     }
+}
+
+/// The status of an answer.
+fn answers(address: &str, method: &str, path: &str) -> Option<u16> {
+    let mut stream = TcpStream::connect(address).ok()?;
+    let head = format!(
+        "{method} {path} HTTP/1.1\r\nHost: {address}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes()).ok()?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).ok()?;
+    String::from_utf8_lossy(&answer).split(' ').nth(1)?.parse().ok()
 }

@@ -11,7 +11,7 @@ from playwright.sync_api import expect, sync_playwright
 from stub_server import Stub, World
 
 # A machine that builds and measures something else at the same time is slow.
-expect.set_options(timeout=20_000)
+expect.set_options(timeout=60_000)
 
 ARGUMENTS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
@@ -75,7 +75,7 @@ def open_page(browser, stub):
         context = browser.new_context(
             viewport={"width": width, "height": height}, color_scheme="dark" if dark else "light", **options
         )
-        context.set_default_timeout(10_000)
+        context.set_default_timeout(60_000)
         contexts.append(context)
         page = context.new_page()
         url = url or stub.url

@@ -8,6 +8,8 @@ import socket
 import pytest
 from playwright.sync_api import expect
 
+from waiting import until
+
 WIDTHS = [360, 1400]
 
 
@@ -30,7 +32,7 @@ def number(page, selector):
 
 
 def is_filled(page):
-    expect(page.locator("#banner")).to_have_attribute("data-level", "ok", timeout=60_000)
+    expect(page.locator("#banner")).to_have_attribute("data-level", "ok")
     expect(page.locator("[role=treeitem]").first).to_be_visible()
     expect(page.locator(".event").first).to_be_visible(timeout=60_000)
     expect(page.locator("#assets-rows tr").first).to_be_visible(timeout=60_000)
@@ -43,13 +45,13 @@ def test_it_shows_what_the_node_does(open_page, picture, url, width, dark):
     is_filled(page)
     assert page.evaluate("document.documentElement.scrollWidth") == width
     before = number(page, "#tip")
-    page.wait_for_function("(before) => Number(document.querySelector('#tip').textContent.replaceAll(',', '')) > before + 2", arg=before, timeout=60_000)
+    until(page, lambda: number(page, "#tip") > before + 2)
     for row in ("sink/token_transfers", "sink/ledgers", "processor", "fetcher"):
         expect(page.locator(".actor-name", has_text=re.compile(f"^{row}$"))).to_have_count(1)
     expect(page.locator("#map .body")).to_have_count(1)
     expect(page.locator("#quarantine-empty")).to_be_visible()
-    assert page.locator("#feed-state").inner_text() == "Live"
-    assert page.locator(".note:visible").all_inner_texts() == []
+    expect(page.locator("#feed-state")).to_have_text("Live")
+    expect(page.locator(".note:visible")).to_have_count(0)
     picture(page)
     page.watched.check()
 
@@ -92,10 +94,10 @@ def test_an_actor_that_is_killed_is_shown_and_comes_back(open_page, picture, url
     expect(page.locator(".row.trouble").first).to_be_visible()
     picture(page)
     page.locator(".actor-name", has_text=re.compile("^processor$")).click()
-    expect(page.locator("#actor-body .lives").first).to_contain_text(re.compile(r"life \d+ began"), timeout=20_000)
+    expect(page.locator("#actor-body .lives").first).to_contain_text(re.compile(r"life \d+ began"))
     picture(page, "-actor", full=False)
     page.keyboard.press("Escape")
-    expect(page.locator('.row:not([data-state="running"])')).to_have_count(0, timeout=20_000)
+    expect(page.locator('.row:not([data-state="running"])')).to_have_count(0)
     page.watched.check()
 
 

@@ -11,21 +11,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::Value;
 
-use crate::process::{Home, assert_same, files, get, wait_for};
+use crate::process::{Home, assert_same, files};
 use crate::seaweed::{KEYS, Server, weed};
 use crate::stub::{Reply, Stub};
 
 const RANGE: [&str; 4] = ["--grid", "2:16", "--to", "61"];
-
-/// Starts a server and waits for its bucket.
-fn started(weed: &Path) -> Server {
-    let server = Server::start(weed);
-    wait_for("the bucket", || {
-        let is_up = TcpStream::connect(&server.filer).is_ok() && TcpStream::connect(&server.s3).is_ok();
-        is_up && get(&server.filer, "/buckets/lake/?limit=1").0 == 200
-    });
-    server
-}
 
 impl Server {
     /// Uploads a folder past S3.
@@ -170,7 +160,7 @@ fn pass(mut client: TcpStream, upstream: &str, fate: Fate) -> std::io::Result<()
 #[test]
 fn a_lake_and_a_dataset_in_buckets_are_as_in_folders_however_the_network_fails() {
     let Some(weed) = weed() else { return };
-    let server = started(&weed);
+    let server = Server::start(&weed);
     let home = Home::new();
     let lake = home.synth("lake", 60);
     server.upload(&home.path("lake"), "v1/ledgers");
