@@ -80,17 +80,9 @@ pub(super) fn handlers(
     }
 }
 
-/// What the action `tree` answers, for this node's own HTTP.
-pub(super) async fn look(
-    peers: Peers,
-    coordination: watch::Receiver<Coordination>,
-    audit: Arc<Audit>,
-) -> Value {
-    Inspection { peers, coordination, audit }.tree().await
-}
-
+/// Asks the nodes.
 #[derive(Clone)]
-struct Inspection {
+pub(crate) struct Inspection {
     peers: Peers,
     coordination: watch::Receiver<Coordination>,
     audit: Arc<Audit>,
@@ -123,6 +115,10 @@ struct OfLogs {
 }
 
 impl Inspection {
+    pub(super) fn new(peers: Peers, coordination: watch::Receiver<Coordination>, audit: Arc<Audit>) -> Self {
+        Self { peers, coordination, audit }
+    }
+
     async fn act(&self, request: Request<Action>) -> Result<Value, Status> {
         let peer = request.extensions().get::<Peer>().map(|peer| peer.name.clone());
         let Some(peer) = peer else {
@@ -151,7 +147,8 @@ impl Inspection {
         outcome
     }
 
-    async fn perform(&self, action: &str, body: &[u8]) -> Result<Value, Status> {
+    /// What an action answers. Whoever asks for it notes it.
+    pub(crate) async fn perform(&self, action: &str, body: &[u8]) -> Result<Value, Status> {
         match action {
             "nodes" => Ok(self.nodes().await),
             "tree" => Ok(self.tree().await),
@@ -218,7 +215,8 @@ impl Inspection {
         told.max_by_key(|lease| lease["epoch"].as_u64()).unwrap_or_default()
     }
 
-    async fn tree(&self) -> Value {
+    /// Who is there, who coordinates, and what each node says of itself.
+    pub(crate) async fn tree(&self) -> Value {
         let members = self.peers.members();
         let asked = members.iter().map(|member| async {
             let mut node = described(member);

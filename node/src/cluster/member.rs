@@ -265,9 +265,9 @@ impl ClusterNode {
         }
     }
 
-    /// Who is there, who coordinates, and what each node says of itself.
-    pub(crate) async fn look(&self, audit: &Arc<Audit>) -> serde_json::Value {
-        inspection::look(self.peers.clone(), self.coordination.subscribe(), audit.clone()).await
+    /// What operators ask of the cluster, for this node's own HTTP.
+    pub(crate) fn inspection(&self, audit: &Arc<Audit>) -> inspection::Inspection {
+        inspection::Inspection::new(self.peers.clone(), self.coordination.subscribe(), audit.clone())
     }
 
     /// What another node's supervisors restarted, newest last: it alone remembers.
