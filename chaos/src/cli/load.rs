@@ -24,6 +24,9 @@ pub(super) struct LoadArgs {
     /// Readers of a hundred that stop reading in a second half, as `10%`
     #[arg(long, default_value = "0%", value_parser = percent)]
     slow: u8,
+    /// Let clients come that break the protocol, flood and dawdle, in a second half
+    #[arg(long)]
+    hostile: bool,
     /// Ledgers a second
     #[arg(long, default_value_t = 1.0, value_parser = rate)]
     rate: f64,
@@ -118,10 +121,14 @@ pub(super) fn run_clients(args: &ClientsArgs) -> Result<bool, RunError> {
 
 /// True if every ledger arrived, and the limits hold.
 pub(super) fn run_load(args: &LoadArgs) -> Result<bool, RunError> {
-    let LoadArgs { connections, processes, seconds, slow, rate, density, filter, url, common, .. } = args;
+    let LoadArgs {
+        connections, processes, seconds, slow, rate, density, filter, url, hostile, common, ..
+    } = args;
     writeln!(io::stderr(), "seed {}", common.seed)?;
     if u32::from(*processes) > *connections {
-        return Err(ExperimentError::Usage("every server needs a reader: give fewer --processes".to_owned()).into());
+        return Err(
+            ExperimentError::Usage("every server needs a reader: give fewer --processes".to_owned()).into()
+        );
     }
     let folder = Folder::new(common.dir.as_deref())?;
     let workload = common.workload(&folder, 0, 0)?;
@@ -133,6 +140,7 @@ pub(super) fn run_load(args: &LoadArgs) -> Result<bool, RunError> {
         processes: usize::from(*processes),
         seconds: *seconds,
         slow_percent: *slow,
+        hostile: *hostile,
         rate: *rate,
         density: density.name().to_owned(),
         filter: filter.clone(),
@@ -154,6 +162,7 @@ pub(super) fn run_load(args: &LoadArgs) -> Result<bool, RunError> {
         options.retain(|(name, _)| !["processes", "rate", "density"].contains(name));
         options.push(("url", format!("http://{url}")));
     }
+    options.extend(hostile.then(|| ("hostile", String::new())));
     let reproduction = common.reproduction("load", &options);
     let write_table = |out: &mut dyn Write| {
         write_load(out, &report)?;
@@ -209,12 +218,20 @@ fn write_load(out: &mut dyn Write, report: &LoadReport) -> io::Result<()> {
     writeln!(
         out,
         "\n{:<28}{:>9}{:>8}{:>8}{:>8}  {:<24}{:>8}{:>10}{:>7}",
-        "ledger there -> at reader, ms", "ledgers", "p50", "p99", "max", "p99 of each: min/med/max", "late p99", "B/ledger", "load"
+        "ledger there -> at reader, ms",
+        "ledgers",
+        "p50",
+        "p99",
+        "max",
+        "p99 of each: min/med/max",
+        "late p99",
+        "B/ledger",
+        "load"
     )?;
     write_half(out, "all read", &report.all_read, report.load_average.first())?;
     if let Some(half) = &report.some_slow {
-        write_half(out, "others, while some are slow", half, report.load_average.get(1))?;
-        writeln!(out, "slow readers add {:.0} %", report.slow_adds_percent().unwrap_or_default())?;
+        write_half(out, "others, in the second half", half, report.load_average.get(1))?;
+        writeln!(out, "p99 grew by {:.0} %", report.slow_adds_percent().unwrap_or_default())?;
         let slow = report.slow;
         writeln!(
             out,
@@ -226,7 +243,15 @@ fn write_load(out: &mut dyn Write, report: &LoadReport) -> io::Result<()> {
             report.evicted.map_or("?".to_owned(), |evicted| evicted.to_string())
         )?;
     }
-    let (server, client) = (report.server_seconds.unwrap_or_default(), report.client_seconds.unwrap_or_default());
+    for attack in &report.attacks {
+        writeln!(
+            out,
+            "{:<36}{:>6} times, {:>6} refused as they should be",
+            attack.name, attack.tries, attack.as_expected
+        )?;
+    }
+    let (server, client) =
+        (report.server_seconds.unwrap_or_default(), report.client_seconds.unwrap_or_default());
     writeln!(out, "processor seconds: {server:.1} servers, {client:.1} readers")?;
     writeln!(
         out,
@@ -241,7 +266,12 @@ fn write_load(out: &mut dyn Write, report: &LoadReport) -> io::Result<()> {
     report.first_problem.iter().try_for_each(|problem| writeln!(out, "first problem: {problem}"))
 }
 
-fn write_half(out: &mut dyn Write, name: &str, half: &LatencyReport, load: Option<&Option<f64>>) -> io::Result<()> {
+fn write_half(
+    out: &mut dyn Write,
+    name: &str,
+    half: &LatencyReport,
+    load: Option<&Option<f64>>,
+) -> io::Result<()> {
     let [least, middle, most] = half.each_p99_ms;
     writeln!(
         out,

@@ -123,7 +123,10 @@ pub(crate) fn serve(settings: &str) -> Result<(), ExperimentError> {
     files::check("a process of clients", settings.readers)?;
     let swarm = Swarm::new(settings).map_err(failed("wait for sockets of"))?;
     let (give, orders) = sync_channel(LINES_MAX);
-    Builder::new().name("orders".to_owned()).spawn(move || pass_on(&give)).map_err(failed("listen to orders of"))?;
+    Builder::new()
+        .name("orders".to_owned())
+        .spawn(move || pass_on(&give))
+        .map_err(failed("listen to orders of"))?;
     let tell = |told: &Told| {
         let mut out = io::stdout().lock();
         writeln!(out, "{}", serde_json::to_string(told)?)?;

@@ -154,8 +154,7 @@ mod tests {
         let middle = &long[..300];
         let payloads: [(u8, &[u8]); 5] =
             [(0x81, b"{}"), (0x81, &long), (0x88, &[0x0f, 0xa8, b'7']), (0x89, b""), (0x82, middle)];
-        let bytes: Vec<u8> =
-            payloads.iter().flat_map(|(first, payload)| framed(*first, payload)).collect();
+        let bytes: Vec<u8> = payloads.iter().flat_map(|(first, payload)| framed(*first, payload)).collect();
         for step in [1, 2, 3, 41, 129, 4096, bytes.len()] {
             let (mut decoder, mut found) = (Decoder::new(), Vec::new());
             for part in bytes.chunks(step) {

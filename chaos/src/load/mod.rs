@@ -14,6 +14,7 @@
 mod clients;
 mod files;
 mod frames;
+mod hostile;
 mod place;
 mod report;
 mod said;
@@ -30,10 +31,11 @@ use crate::experiment::ExperimentError;
 use crate::process::Orrery;
 use clients::Clients;
 pub(crate) use clients::{COMMAND as CLIENTS_COMMAND, serve as serve_clients};
+pub use hostile::AttackReport;
 pub use report::{LatencyReport, LoadReport, MemoryReport};
 use server::{Server, processor_seconds, resident_bytes};
-pub use swarm::{SlowReaders, Wrongs};
 use swarm::{Order, SwarmReport, SwarmSettings, Told};
+pub use swarm::{SlowReaders, Wrongs};
 
 /// How long memory and processor may take to come to rest before they are looked at.
 const SETTLES_IN: Duration = Duration::from_secs(3);
@@ -61,6 +63,8 @@ pub struct LoadSettings {
     pub seconds: u32,
     /// Readers of a hundred that stop reading in the second half; there is none if this is 0.
     pub slow_percent: u8,
+    /// Whether hostile clients come in the second half.
+    pub hostile: bool,
     /// Ledgers a second.
     pub rate: f64,
     /// Of the made-up ledgers.
@@ -91,7 +95,7 @@ impl LoadSettings {
     }
 
     fn has_second_half(&self) -> bool {
-        self.slow_percent > 0
+        self.slow_percent > 0 || self.hostile
     }
 }
 
@@ -122,7 +126,9 @@ pub fn run(settings: &LoadSettings, log: &mut dyn Write) -> Result<LoadReport, E
     let mut report = LoadReport::new(settings);
     let servers = match settings.at {
         Some(address) => vec![Server::at(address)],
-        None => (0..settings.processes).map(|number| Server::start(settings, number)).collect::<Result<_, _>>()?,
+        None => {
+            (0..settings.processes).map(|number| Server::start(settings, number)).collect::<Result<_, _>>()?
+        }
     };
     let mut run = Run { servers, clients: Vec::new() };
     run.pass(SETTLES_IN)?;
@@ -138,16 +144,20 @@ pub fn run(settings: &LoadSettings, log: &mut dyn Write) -> Result<LoadReport, E
     run.all_tell()?;
     run.pass(SETTLES_IN)?;
     let subscribed = run.costs();
-    report.memory = MemoryReport::new([before.memory, connected.memory, subscribed.memory], settings.connections);
+    report.memory =
+        MemoryReport::new([before.memory, connected.memory, subscribed.memory], settings.connections);
     let half = Duration::from_secs(u64::from(settings.seconds));
     say(format!("{} s of ledgers", settings.seconds));
     run.order(Order::Measure)?;
     run.pass(half)?;
     report.load_average.push(load_average());
     if settings.has_second_half() {
-        say(format!("{} s more, with readers that read nothing", settings.seconds));
+        say(format!("{} s more, with those that do harm or read nothing", settings.seconds));
         run.order(Order::Slow)?;
-        run.pass(half)?;
+        match settings.hostile {
+            true => report.attacks = run.attacked(half)?,
+            false => run.pass(half)?,
+        }
         report.load_average.push(load_average());
     }
     let after = run.costs();
@@ -165,6 +175,16 @@ impl Run {
         let Some((last, others)) = self.servers.split_last() else { return Ok(()) };
         last.runs_for(time)?;
         others.iter().try_for_each(|server| server.runs_for(Duration::ZERO))
+    }
+
+    /// Lets time pass in which hostile clients come to the first server, from one address after the other.
+    fn attacked(&self, time: Duration) -> Result<Vec<AttackReport>, ExperimentError> {
+        let attacks = match self.servers.first() {
+            Some(server) => hostile::attack(server.address, time),
+            None => Vec::new(),
+        };
+        self.pass(Duration::ZERO)?;
+        Ok(attacks)
     }
 
     fn order(&mut self, order: Order) -> Result<(), ExperimentError> {

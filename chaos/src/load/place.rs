@@ -51,11 +51,12 @@ impl Place {
         Self { last: number(cursor), complete: whole }
     }
 
-    /// All up to a ledger was sent. True if that was not known.
-    pub(super) fn has_all_of(&mut self, ledger: u32) -> bool {
-        let is_news = ledger > self.complete;
-        self.complete = self.complete.max(ledger);
-        is_news
+    /// All up to a cursor was sent. Tells the ledger that is complete by that, if it was not known to be.
+    pub(super) fn has_all_up_to(&mut self, cursor: Cursor) -> Option<u32> {
+        let complete = Self::at(cursor).complete;
+        let is_news = complete > self.complete;
+        self.complete = self.complete.max(complete);
+        is_news.then_some(complete)
     }
 }
 
@@ -161,13 +162,14 @@ mod tests {
         check("11", false);
         assert!(ways.goes_on(place, "13".parse().unwrap()));
         assert!(!ways.lacks(behind) && !ways.lacks(place));
-        assert!(behind.has_all_of(8) && ways.lacks(behind));
+        assert!(behind.has_all_up_to("8".parse().unwrap()).is_some() && ways.lacks(behind));
     }
 
     #[test]
     fn a_heartbeat_completes_ledgers_and_nothing_of_them_may_follow() {
         let (mut ways, mut place) = (Ways::new(false), Place::at("7".parse().unwrap()));
-        assert!(place.has_all_of(9) && !place.has_all_of(9));
+        let mut told = |cursor: &str| place.has_all_up_to(cursor.parse().unwrap());
+        assert_eq!([told("9"), told("9"), told("10:3"), told("8")], [Some(9), None, None, None]);
         assert_eq!(ways.lead(&mut place, "9".parse().unwrap(), 1), Err(Wrong::Back));
         assert_eq!(ways.lead(&mut place, "10".parse().unwrap(), 1), Ok(true));
     }

@@ -2,9 +2,13 @@
 
 use serde::Serialize;
 
+use super::hostile::AttackReport;
 use super::swarm::{SlowReaders, SwarmReport, Window, Wrongs};
 use super::timing::Histogram;
 use super::{Costs, LoadSettings};
+
+/// What a server's memory may grow by while hostile clients come: less than what they send. Recent ledgers are part of it.
+const HOSTILE_BYTES_MAX: u64 = 64 << 20;
 
 /// A run.
 #[derive(Clone, Debug, Serialize)]
@@ -39,6 +43,8 @@ pub struct LoadReport {
     pub some_slow: Option<LatencyReport>,
     /// Those others.
     pub slow: SlowReaders,
+    /// Hostile clients, by what they did.
+    pub attacks: Vec<AttackReport>,
     /// Readers that servers say they have closed as too slow.
     pub evicted: Option<u64>,
     /// Ledgers that single readers lacked at the end.
@@ -160,6 +166,7 @@ impl LoadReport {
             all_read: LatencyReport::default(),
             some_slow: None,
             slow: SlowReaders::default(),
+            attacks: Vec::new(),
             evicted: None,
             missed: 0,
             wrong: Wrongs::default(),
@@ -221,6 +228,17 @@ impl LoadReport {
         count(self.missed, "ledgers did not arrive at a reader");
         count(self.wrong.sum(), "frames should not have been sent so");
         count(self.slow.wrong_cursor, "slow readers were closed with a wrong cursor");
+        for attack in self.attacks.iter().filter(|attack| !attack.is_held()) {
+            let AttackReport { name, tries, as_expected, first_other } = attack;
+            let other = first_other.as_deref().unwrap_or_default();
+            problems.push(format!("{name}: {} of {tries} not as expected: {other}", tries - as_expected));
+        }
+        if let Some(grown) = self.memory.map(|memory| memory.after.saturating_sub(memory.subscribed))
+            && !self.attacks.is_empty()
+            && grown > HOSTILE_BYTES_MAX
+        {
+            problems.push(format!("the servers' memory grew by {grown} bytes"));
+        }
         if self.all_read.samples == 0 || self.some_slow.is_some_and(|half| half.samples == 0) {
             problems.push("no ledger came while it was measured".to_owned());
         }

@@ -11,8 +11,8 @@ use serde_json::Value;
 pub(super) enum Said {
     /// Some events of a ledger, which end behind `cursor`.
     Events { closed_ms: i64, cursor: Cursor },
-    /// All up to this ledger was sent.
-    Heartbeat { tip: u32, lag_ms: Option<i64> },
+    /// All up to `sent` was sent; the server has all up to `tip`.
+    Heartbeat { tip: u32, sent: Cursor, lag_ms: Option<i64> },
     /// A subscription stands here.
     Subscribed(Cursor),
     /// The source lost ledgers.
@@ -31,7 +31,8 @@ impl Said {
 }
 
 fn events(head: &[u8], tail: &[u8]) -> Option<Said> {
-    let rest = std::str::from_utf8(head.get(..80)?).ok()?.strip_prefix(r#"{"type":"events","id":"a","ledger":"#)?;
+    let rest =
+        std::str::from_utf8(head.get(..80)?).ok()?.strip_prefix(r#"{"type":"events","id":"a","ledger":"#)?;
     let (_, rest) = rest.split_once(r#","closed_at":""#)?;
     let (closed_at, _) = rest.split_once('"')?;
     let closed_at: CloseTime = closed_at.parse().ok()?;
@@ -44,7 +45,11 @@ fn heartbeat(head: &[u8]) -> Option<Said> {
     let rest = std::str::from_utf8(head).ok()?.strip_prefix(r#"{"type":"heartbeat","tip":""#)?;
     let (tip, rest) = rest.split_once('"')?;
     let lag_ms = rest.strip_prefix(r#","lag_ms":"#)?.split([',', '}']).next()?;
-    Some(Said::Heartbeat { tip: tip.parse().ok()?, lag_ms: lag_ms.parse().ok() })
+    let sent = match rest.split_once(r#","cursors":{"a":""#) {
+        Some((_, behind)) => behind.split('"').next()?,
+        None => tip,
+    };
+    Some(Said::Heartbeat { tip: tip.parse().ok()?, sent: sent.parse().ok()?, lag_ms: lag_ms.parse().ok() })
 }
 
 /// What comes once a connection, if at all; long ones are cut.
@@ -86,11 +91,11 @@ mod tests {
         check(&events("8:499"), Said::Events { closed_ms, cursor: "8:499".parse().unwrap() });
         check(
             r#"{"type":"heartbeat","tip":"7","lag_ms":36164076865}"#,
-            Said::Heartbeat { tip: 7, lag_ms: Some(36_164_076_865) },
+            Said::Heartbeat { tip: 7, sent: "7".parse().unwrap(), lag_ms: Some(36_164_076_865) },
         );
         check(
-            r#"{"type":"heartbeat","tip":"7","lag_ms":null,"cursors":{"a":"6"}}"#,
-            Said::Heartbeat { tip: 7, lag_ms: None },
+            r#"{"type":"heartbeat","tip":"7","lag_ms":null,"cursors":{"a":"6:3"}}"#,
+            Said::Heartbeat { tip: 7, sent: "6:3".parse().unwrap(), lag_ms: None },
         );
         check(
             r#"{"cursor":"7","id":"a","oldest":"1","tip":"7","type":"subscribed"}"#,

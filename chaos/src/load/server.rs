@@ -128,7 +128,8 @@ impl Server {
     pub(super) fn status(&self) -> Option<Value> {
         let mut stream = TcpStream::connect_timeout(&self.address, ANSWERS_WITHIN).ok()?;
         stream.set_read_timeout(Some(ANSWERS_WITHIN)).ok()?;
-        let request = format!("GET /v1/status HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", self.address);
+        let request =
+            format!("GET /v1/status HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", self.address);
         stream.write_all(request.as_bytes()).ok()?;
         let mut answer = String::new();
         stream.take(ANSWER_BYTES_MAX).read_to_string(&mut answer).ok()?;

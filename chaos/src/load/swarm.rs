@@ -139,7 +139,10 @@ pub(super) struct Swarm {
 }
 
 /// Microseconds since 1970.
-#[expect(clippy::disallowed_methods, reason = "compared with stamps of the server, another process of this machine")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "compared with stamps of the server, another process of this machine"
+)]
 fn now_us() -> u64 {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     since.map_or(0, |since| u64::try_from(since.as_micros()).unwrap_or(u64::MAX))
@@ -197,6 +200,7 @@ impl Swarm {
                 }
                 Ok(Order::Measure) => self.mark(),
                 Ok(Order::Slow) => {
+                    self.has_ledgers()?;
                     self.mark();
                     self.clients.iter_mut().filter(|client| client.role == Role::Slow).for_each(Client::rest);
                 }
@@ -205,9 +209,16 @@ impl Swarm {
                 Err(TryRecvError::Disconnected) => return Err(io::ErrorKind::BrokenPipe.into()),
             }
         }
+        self.has_ledgers()?;
         self.mark();
         let report = self.end()?;
         tell(&Told::Ended(Box::new(report)))
+    }
+
+    /// Waits for ledgers, if none has come since the last mark that would count.
+    fn has_ledgers(&mut self) -> io::Result<()> {
+        let begun = self.marks.last().map_or(0, |(ledger, _)| *ledger);
+        self.within(ARRIVES_WITHIN, |swarm| swarm.judge.times.newest() >= begun + 2)
     }
 
     fn mark(&mut self) {
@@ -247,7 +258,9 @@ impl Swarm {
         while opening < OPENING_MAX && self.next < self.clients.len() {
             let from = self.address(self.next);
             let client = &mut self.clients[self.next];
-            if let Err(error) = client.connect(self.settings.target, from, self.poll.registry(), Token(self.next)) {
+            if let Err(error) =
+                client.connect(self.settings.target, from, self.poll.registry(), Token(self.next))
+            {
                 client.refused(&mut self.judge, &format!("connect to {}: {error}", self.settings.target));
             }
             self.next += 1;

@@ -108,7 +108,9 @@ impl Times {
         let there: Vec<_> = self
             .ledgers
             .range(after + 1..=last.max(after + 1))
-            .filter_map(|(ledger, seen)| (!seen.after.is_empty()).then(|| seen.began().saturating_sub(due(*ledger))))
+            .filter_map(|(ledger, seen)| {
+                (!seen.after.is_empty()).then(|| seen.began().saturating_sub(due(*ledger)))
+            })
             .collect();
         let punctual = there.iter().min().copied().unwrap_or(0);
         let mut late = Histogram::default();

@@ -92,7 +92,9 @@ impl Client {
             error.kind() == io::ErrorKind::WouldBlock
                 || error.raw_os_error() == Some(rustix::io::Errno::INPROGRESS.raw_os_error())
         };
-        socket.connect(&target.into()).or_else(|error| if in_progress(&error) { Ok(()) } else { Err(error) })?;
+        socket
+            .connect(&target.into())
+            .or_else(|error| if in_progress(&error) { Ok(()) } else { Err(error) })?;
         let mut stream = TcpStream::from_std(socket.into());
         registry.register(&mut stream, token, Interest::READABLE | Interest::WRITABLE)?;
         (self.stream, self.phase) = (Some(stream), Phase::Connecting);

@@ -74,12 +74,12 @@ impl Judge {
         let counts = matches!(role, Role::Reader | Role::Slow);
         self.bytes += if counts { bytes } else { 0 };
         match said {
-            Said::Heartbeat { tip, lag_ms } => {
+            Said::Heartbeat { tip, sent, lag_ms } => {
                 if let Some(lag_ms) = lag_ms.filter(|_| self.trusts_stamps) {
                     self.times.told(tip, lag_ms);
                 }
-                if place.has_all_of(tip) && is_timed {
-                    self.times.arrived(tip, now);
+                if let Some(complete) = place.has_all_up_to(sent).filter(|_| is_timed) {
+                    self.times.arrived(complete, now);
                 }
             }
             Said::Events { closed_ms, cursor } if role == Role::Closes => {
@@ -88,9 +88,7 @@ impl Judge {
             Said::Events { cursor, .. } => match self.ways.lead(place, cursor, bytes) {
                 Ok(true) if is_timed => self.times.arrived(cursor.ledger.0, now),
                 Ok(_) => {}
-                Err(Wrong::Back) => self.report.wrongs.repeated += 1,
-                Err(Wrong::Elsewhere) => self.report.wrongs.elsewhere += 1,
-                Err(Wrong::Length) => self.report.wrongs.other_length += 1,
+                Err(wrong) => self.wrong(wrong, cursor),
             },
             Said::Subscribed(_) => {}
             said @ (Said::Gap | Said::Refused(_) | Said::Unknown) => {
@@ -98,6 +96,16 @@ impl Judge {
                 self.report.first_loss.get_or_insert_with(|| format!("{said:?}"));
             }
         }
+    }
+
+    fn wrong(&mut self, wrong: Wrong, cursor: Cursor) {
+        let (wrongs, why) = (&mut self.report.wrongs, format!("{wrong:?}: a frame up to {cursor}"));
+        match wrong {
+            Wrong::Back => wrongs.repeated += 1,
+            Wrong::Elsewhere => wrongs.elsewhere += 1,
+            Wrong::Length => wrongs.other_length += 1,
+        }
+        self.report.first_loss.get_or_insert(why);
     }
 
     /// Whether a cursor is right for a reader that was closed.
