@@ -9,6 +9,7 @@ mod describe;
 pub(crate) mod feed;
 mod health;
 mod listener;
+mod open_files;
 mod openapi;
 mod patience;
 mod problem;
@@ -101,6 +102,7 @@ pub(crate) async fn beside<T>(
     served.push(api.readiness.reach.follow().boxed());
     let gatekeeper = Gatekeeper::new(&settings.access, &api.audit);
     if let Some(address) = settings.public {
+        open_files::raise(settings.limits.connections_max);
         let feed = Feed::new(api.readiness.feed.clone(), settings.readers());
         let mut endpoints = health::endpoints(&api);
         endpoints.extend(rest::endpoints(&api));

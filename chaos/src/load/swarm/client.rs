@@ -17,6 +17,9 @@ use crate::load::said::Said;
 /// Longest answer to a handshake.
 const ANSWER_BYTES_MAX: usize = 4 << 10;
 
+/// What the system takes for a reader that does not read, about twice of it.
+const SLOW_BUFFER_BYTES: usize = 4 << 10;
+
 /// An account that nobody has: a reader of its events gets none.
 const NOBODY: &str = r#"{"account":["GAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAWHF"]}"#;
 
@@ -85,6 +88,10 @@ impl Client {
         let socket = Socket::new(Domain::for_address(target), Type::STREAM, Some(Protocol::TCP))?;
         socket.set_nonblocking(true)?;
         socket.set_tcp_nodelay(true)?;
+        if self.role == Role::Slow {
+            // Somebody slow is far away: what our own system would take for it must not be much.
+            socket.set_recv_buffer_size(SLOW_BUFFER_BYTES)?;
+        }
         if let Some(from) = from {
             socket.bind(&SocketAddr::new(IpAddr::V4(from), 0).into())?;
         }
