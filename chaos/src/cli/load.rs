@@ -45,7 +45,7 @@ pub(super) struct LoadArgs {
     /// Exit with 1 if a reader that does nothing costs the server more memory, as 8KiB
     #[arg(long, value_name = "BYTES", value_parser = bytes)]
     idle_below: Option<u64>,
-    /// Exit with 1 if slow readers make the others' 99th percentile grow by more, as 20%
+    /// Exit with 1 if slow readers make the others' 99th percentile of a ledger grow by more, half of the ledgers, as 20%
     #[arg(long, value_name = "PERCENT", value_parser = percent)]
     slow_adds_below: Option<u8>,
     #[command(flatten)]
@@ -231,7 +231,11 @@ fn write_load(out: &mut dyn Write, report: &LoadReport) -> io::Result<()> {
     write_half(out, "all read", &report.all_read, report.load_average.first())?;
     if let Some(half) = &report.some_slow {
         write_half(out, "others, in the second half", half, report.load_average.get(1))?;
-        writeln!(out, "p99 grew by {:.0} %", report.slow_adds_percent().unwrap_or_default())?;
+        writeln!(
+            out,
+            "p99 of a ledger grew by {:.0} %, half of them",
+            report.slow_adds_percent().unwrap_or_default()
+        )?;
         let slow = report.slow;
         writeln!(
             out,

@@ -35,7 +35,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// How long readers may take to get what was there when the run ended; how long those that were slow, to find out.
 const ARRIVES_WITHIN: Duration = Duration::from_secs(60);
-const DRAINS_WITHIN: Duration = Duration::from_secs(20);
+const DRAINS_WITHIN: Duration = Duration::from_secs(60);
 
 /// Who reads what from where.
 #[derive(Clone, Debug, Serialize, Deserialize)]

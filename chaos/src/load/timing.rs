@@ -108,9 +108,8 @@ impl Times {
         let there: Vec<_> = self
             .ledgers
             .range(after + 1..=last.max(after + 1))
-            .filter_map(|(ledger, seen)| {
-                (!seen.after.is_empty()).then(|| seen.began().saturating_sub(due(*ledger)))
-            })
+            .filter(|(_, seen)| !seen.after.is_empty())
+            .map(|(ledger, seen)| seen.began().saturating_sub(due(*ledger)))
             .collect();
         let punctual = there.iter().min().copied().unwrap_or(0);
         let mut late = Histogram::default();

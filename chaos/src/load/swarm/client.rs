@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use mio::event::Event;
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use super::judge::Judge;
 use super::{READ_BYTES, SwarmSettings};
@@ -19,6 +19,9 @@ const ANSWER_BYTES_MAX: usize = 4 << 10;
 
 /// What the system takes for a reader that does not read, about twice of it.
 const SLOW_BUFFER_BYTES: usize = 4 << 10;
+
+/// Bytes of a packet to such a reader.
+const SLOW_SEGMENT_BYTES: u32 = 1460;
 
 /// An account that nobody has: a reader of its events gets none.
 const NOBODY: &str = r#"{"account":["GAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAWHF"]}"#;
@@ -89,8 +92,9 @@ impl Client {
         socket.set_nonblocking(true)?;
         socket.set_tcp_nodelay(true)?;
         if self.role == Role::Slow {
-            // Somebody slow is far away: what our own system would take for it must not be much.
+            // Somebody slow is far away: packets are small, and our own system does not take much for it.
             socket.set_recv_buffer_size(SLOW_BUFFER_BYTES)?;
+            socket.set_tcp_mss(SLOW_SEGMENT_BYTES)?;
         }
         if let Some(from) = from {
             socket.bind(&SocketAddr::new(IpAddr::V4(from), 0).into())?;
@@ -176,6 +180,10 @@ impl Client {
     pub(super) fn read(&mut self, buffer: &mut [u8], judge: &mut Judge, now: fn() -> u64) {
         if self.phase == Phase::Resting {
             self.phase = Phase::Live;
+            if let Some(stream) = &self.stream {
+                // What has piled up comes at once. If it may not, it comes in drops.
+                let _ = SockRef::from(stream).set_recv_buffer_size(READ_BYTES);
+            }
             self.take(buffer, judge, now);
         }
     }
