@@ -34,7 +34,7 @@ pub struct Metric {
 }
 
 /// Every metric of the data path.
-pub const METRICS: [Metric; 24] = [
+pub const METRICS: [Metric; 25] = [
     declare(RECEIVED_LEDGERS, MetricKind::Counter, "Ledgers that the fetcher sent to the processor."),
     declare(RECEIVED_BYTES, MetricKind::Counter, "Bytes of objects and answers that held those ledgers."),
     declare(FETCH_WATERMARK, MetricKind::Gauge, "Last ledger that the fetcher sent to the processor."),
@@ -86,6 +86,11 @@ pub const METRICS: [Metric; 24] = [
         feed::CONTRADICTIONS,
         MetricKind::Counter,
         "Ledgers that came to the feed with another hash than one that it has (SRC-2).",
+    ),
+    declare(
+        feed::RELAYED,
+        MetricKind::Counter,
+        "Live ledgers that other nodes gave to this node's feed before they were durable.",
     ),
 ];
 
@@ -437,6 +442,7 @@ pub(crate) mod feed {
     pub(super) const SUBSCRIPTIONS: &str = "orrery_feed_subscriptions";
     pub(super) const EVICTED: &str = "orrery_feed_evicted_total";
     pub(super) const CONTRADICTIONS: &str = "orrery_feed_contradictions_total";
+    pub(super) const RELAYED: &str = "orrery_feed_relayed_ledgers_total";
 
     /// Tells the counts of now.
     pub(crate) fn tell(counts: &HubCounts) {
@@ -444,6 +450,7 @@ pub(crate) mod feed {
         gauge!(SUBSCRIPTIONS).set(counts.subscriptions.load(Ordering::Relaxed) as f64);
         counter!(EVICTED).absolute(counts.evicted.load(Ordering::Relaxed));
         counter!(CONTRADICTIONS).absolute(counts.contradictions.load(Ordering::Relaxed));
+        counter!(RELAYED).absolute(counts.relayed.load(Ordering::Relaxed));
     }
 }
 

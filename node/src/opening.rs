@@ -89,7 +89,7 @@ async fn attempt(settings: &Settings, goal: Goal) -> Result<Opened, Failure> {
 /// there before there is anything to do.
 async fn open_part(settings: &Settings) -> Result<Opened, Failure> {
     let stores = if settings.needs_sources() { open_stores(settings).await? } else { Vec::new() };
-    let dataset = match settings.needs_dataset() {
+    let dataset = match settings.reads_dataset() {
         true => connect(&settings.dataset)?,
         false => connect(&DatasetUrl::Memory)?,
     };

@@ -20,14 +20,17 @@ const QUESTIONS_MAX: usize = 64;
 const IN_WORK_MAX: usize = 8;
 
 /// What the node is asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Question {
     /// Every node, with its supervision tree and its counts; alone, this one.
     Tree,
     /// Ledgers in quarantine on this node.
     Quarantine,
-    /// What was restarted on this node, newest last.
-    Restarts,
+    /// What was restarted on a node, this one or another, newest last.
+    Restarts {
+        /// Its name.
+        node: String,
+    },
 }
 
 /// A question, and where the answer goes.

@@ -3,6 +3,9 @@
 //! Ready is not the same as alive. A node that waits for its sources or its dataset is alive, and a restart would help
 //! nobody; so `/healthz` says only that the process turns, and everything that is told here is no reason to end it.
 
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -14,10 +17,17 @@ use tokio::sync::watch;
 
 use crate::parked::Reasons;
 use crate::reach::Reach;
+use crate::serve::HashedToken;
 use crate::settings::Settings;
 
 /// A coordinator that was refused speaks again much sooner.
 const REFUSED_FOR: Duration = Duration::from_secs(10);
+
+/// In the node's folder: while it is there, traffic belongs elsewhere. What is in it says why.
+const OUT_OF_TRAFFIC: &str = "out-of-traffic";
+
+/// Bytes of it that are told.
+const WHY_BYTES_MAX: u64 = 512;
 
 /// Where a node is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,12 +46,16 @@ pub(crate) struct Readiness {
     pipeline: String,
     /// An outage that is shorter is no news: stores and sources restart.
     unready_after: Duration,
+    /// There while an operator wants no traffic here.
+    out_of_traffic: PathBuf,
     pub(crate) clock: SystemClock,
     pub(crate) metrics: Arc<PipelineMetrics>,
     /// The way to the node, for HTTP.
     pub(crate) reach: Reach,
     /// What it processes and stores, for readers of the feed.
     pub(crate) feed: Arc<Hub>,
+    /// Whose tokens are let in since the node was told to look again.
+    pub(crate) renewed: watch::Sender<Arc<[HashedToken]>>,
     /// What is parked, and why.
     pub(crate) parked: watch::Sender<Reasons>,
     /// Why the node did not do what a coordinator said, and when it said so last.
@@ -55,6 +69,7 @@ struct Seen {
     phase: Phase,
     parked: Reasons,
     refused: Option<String>,
+    is_gone: bool,
     outages: Outages,
     now: MonotonicTime,
 }
@@ -70,6 +85,8 @@ impl Readiness {
             metrics: Arc::new(PipelineMetrics::new(settings.pipeline.as_str())),
             reach: Reach::default(),
             feed: Arc::new(Hub::new(HubLimits::default())),
+            renewed: watch::Sender::new([].into()),
+            out_of_traffic: settings.data_dir.join(OUT_OF_TRAFFIC),
             parked: watch::Sender::default(),
             refused: Mutex::new(None),
             phase: Mutex::new(Phase::Starting),
@@ -84,6 +101,10 @@ impl Readiness {
     /// The node goes on to another phase.
     pub(crate) fn enter(&self, phase: Phase) {
         *self.phase.lock().unwrap_or_else(PoisonError::into_inner) = phase;
+        // Only now: who looks whether the node is ready, before it sends readers here again, sees that it is not.
+        if phase == Phase::Stopping {
+            self.feed.close();
+        }
     }
 
     /// Whether sources and dataset were opened.
@@ -103,20 +124,53 @@ impl Readiness {
         refused.as_ref().filter(|(_, at)| is_recent(*at)).map(|(reason, _)| reason.clone())
     }
 
+    /// Whether traffic belongs here, and if not, why: the node is not ready, or an operator has taken it out.
+    pub(crate) fn traffic(&self) -> (bool, Value) {
+        let mut reasons = self.reasons();
+        if let Some(why) = self.out_of_traffic() {
+            reasons.push(json!({ "reason": "out_of_traffic", "pipeline": self.pipeline, "detail": why }));
+        }
+        match reasons.is_empty() {
+            true => (true, json!({ "traffic": true })),
+            false => (false, json!({ "traffic": false, "reasons": reasons })),
+        }
+    }
+
+    /// Why an operator wants no traffic here, if so.
+    fn out_of_traffic(&self) -> Option<String> {
+        let file = match File::open(&self.out_of_traffic) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
+            // It is there, whatever it says.
+            Err(error) => return Some(format!("{}: {error}", self.out_of_traffic.display())),
+        };
+        let mut why = Vec::new();
+        // A file that cannot be read says nothing, and is there.
+        let _ = file.take(WHY_BYTES_MAX).read_to_end(&mut why);
+        let why = String::from_utf8_lossy(&why);
+        let why = if why.trim().is_empty() { "an operator has taken the node out" } else { why.trim() };
+        Some(format!("{why}; traffic comes back when {} is deleted", self.out_of_traffic.display()))
+    }
+
     /// The answer, and whether it is that the node is ready.
     pub(crate) fn answer(&self) -> (bool, Value) {
-        let seen = Seen {
-            phase: *self.phase.lock().unwrap_or_else(PoisonError::into_inner),
-            parked: self.parked.borrow().clone(),
-            refused: self.refused(),
-            outages: self.metrics.outages(),
-            now: self.clock.now(),
-        };
-        let reasons = reasons(&seen, &self.pipeline, self.unready_after);
+        let reasons = self.reasons();
         match reasons.is_empty() {
             true => (true, json!({ "ready": true })),
             false => (false, json!({ "ready": false, "reasons": reasons })),
         }
+    }
+
+    fn reasons(&self) -> Vec<Value> {
+        let seen = Seen {
+            phase: *self.phase.lock().unwrap_or_else(PoisonError::into_inner),
+            parked: self.parked.borrow().clone(),
+            refused: self.refused(),
+            is_gone: self.reach.dataset().is_some_and(|dataset| dataset.is_gone()),
+            outages: self.metrics.outages(),
+            now: self.clock.now(),
+        };
+        reasons(&seen, &self.pipeline, self.unready_after)
     }
 }
 
@@ -126,13 +180,20 @@ fn reasons(seen: &Seen, pipeline: &str, unready_after: Duration) -> Vec<Value> {
     let mut reasons = Vec::new();
     match seen.phase {
         Phase::Starting => reasons.push(reason("starting", "sources and dataset are being opened")),
-        Phase::Stopping => reasons.push(reason("stopping", "what is in work is finished")),
+        Phase::Stopping => {
+            reasons.push(reason("draining", "what is in work is finished, readers go elsewhere"))
+        }
         Phase::Running => {}
     }
     for (name, why) in &seen.parked {
         reasons.push(json!({ "reason": "parked", "pipeline": name, "detail": why }));
     }
     reasons.extend(seen.refused.iter().map(|why| reason("other_dataset", why)));
+    if seen.is_gone {
+        let fix = "its log has been deleted, or its disk is not mounted: stop the node before it writes more, bring the \
+                   dataset back, and start it again";
+        reasons.push(reason("dataset_gone", fix));
+    }
     let outages = [
         ("source_outage", "no source gives the ledger that is due", seen.outages.sources),
         ("dataset_outage", "the dataset cannot be read or written", seen.outages.dataset),
@@ -174,7 +235,7 @@ pub(crate) mod tests {
             |phase, parked: Option<&str>, sources: Option<u64>, dataset: Option<u64>, expect: &[&str]| {
                 let outages = Outages { sources: sources.map(at), dataset: dataset.map(at) };
                 let parked = parked.map(|why| ("main".to_owned(), why.to_owned())).into_iter().collect();
-                let seen = Seen { phase, parked, refused: None, outages, now: at(100) };
+                let seen = Seen { phase, parked, refused: None, is_gone: false, outages, now: at(100) };
                 let found = reasons(&seen, "main", LIMIT);
                 let names: Vec<_> = found.iter().map(|reason| reason["reason"].as_str().unwrap()).collect();
                 assert_eq!(names, expect, "{seen:?}");
@@ -182,7 +243,7 @@ pub(crate) mod tests {
             };
         check(Phase::Starting, None, None, None, &["starting"]);
         check(Phase::Running, None, None, None, &[]);
-        check(Phase::Stopping, None, None, None, &["stopping"]);
+        check(Phase::Stopping, None, None, None, &["draining"]);
         check(Phase::Running, Some("ledger 9"), None, None, &["parked"]);
         check(Phase::Running, None, Some(40), Some(40), &[]);
         check(Phase::Running, None, Some(39), None, &["source_outage"]);
@@ -196,13 +257,16 @@ pub(crate) mod tests {
         let parked = [("main/until-20".to_owned(), "ledger 7".to_owned())].into();
         let outages = Outages { sources: None, dataset: Some(at(0)) };
         let refused = Some("not ours".to_owned());
-        let seen = Seen { phase: Phase::Running, parked, refused, outages, now: at(100) };
+        let seen = Seen { phase: Phase::Running, parked, refused, is_gone: true, outages, now: at(100) };
         let expect = [
             json!({ "reason": "parked", "pipeline": "main/until-20", "detail": "ledger 7" }),
             json!({ "reason": "other_dataset", "pipeline": "main", "detail": "not ours" }),
         ];
         let found = reasons(&seen, "main", LIMIT);
         assert_eq!(found[..2], expect);
-        assert_eq!(found[2]["reason"], "dataset_outage");
+        assert_eq!(
+            (&found[2]["reason"], &found[3]["reason"]),
+            (&json!("dataset_gone"), &json!("dataset_outage"))
+        );
     }
 }

@@ -8,7 +8,7 @@ use futures::future::BoxFuture;
 use orrery_actors::checkpoint::{NodeState, Quarantined, StateError, task_of};
 use orrery_actors::dataset::{DatasetUrl, Retry, Store};
 use orrery_actors::exchange::ExchangeCounts;
-use orrery_actors::feed::{History, StoredHistory};
+use orrery_actors::feed::{History, Outlet, StoredHistory};
 use orrery_actors::pipeline::Places;
 use orrery_actors::pipeline::supervised::{PipelineLimits, SupervisedPipeline};
 use orrery_actors::source::AtTip;
@@ -126,7 +126,7 @@ impl Node {
         }
         let Opened { stores, network, dataset, dataset_settings, range } =
             opening::open(&settings, goal).await?;
-        if settings.needs_dataset() {
+        if settings.reads_dataset() {
             readiness.reach.show(dataset.clone());
         }
         let mut limits = PipelineLimits::for_workers(settings.workers);
@@ -148,6 +148,7 @@ impl Node {
             limits,
             state: Some(state.clone()),
             feed: settings.http.map(|_| readiness.feed.clone()),
+            outlet: settings.cluster.as_ref().map(|_| Arc::new(Outlet::default())),
             metrics: readiness.metrics.clone(),
             clock: Arc::new(readiness.clock),
             places: Places::default(),
@@ -241,7 +242,10 @@ impl Node {
                 let request = quarantine::Request::List;
                 control.perform(control::Request::Quarantine { request }).await
             }
-            (Question::Restarts, _) => {
+            (Question::Restarts { node }, Some(cluster)) if node != self.settings.name => {
+                cluster.restarts(&node, RESTARTS_TOLD).await
+            }
+            (Question::Restarts { .. }, _) => {
                 control.perform(control::Request::Restarts { last: RESTARTS_TOLD }).await
             }
             (Question::Tree, Some(cluster)) => Ok(cluster.look(&self.audit).await),

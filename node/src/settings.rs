@@ -129,6 +129,12 @@ impl Settings {
         needs(&self.cluster, Role::Sink)
     }
 
+    /// Whether this node looks into the dataset: it writes it, or serves those who read it.
+    pub(crate) fn reads_dataset(&self) -> bool {
+        let is_there = !matches!(self.dataset, DatasetUrl::Memory);
+        self.needs_dataset() || (is_there && self.http.is_some() && needs(&self.cluster, Role::Gateway))
+    }
+
     /// Whether this node finds out by itself what is to be done: it is alone, or may coordinate.
     pub(crate) fn needs_all(&self) -> bool {
         needs(&self.cluster, Role::Coordinator)

@@ -14,7 +14,7 @@ use super::error::ExchangeError;
 use super::header_wire::Body;
 use super::ipc::{self, Encoder, Message};
 use super::ledger_frames::Frame;
-use super::limits::{Compression, FRAME_BYTES_MAX, FRAME_BYTES_TARGET};
+use super::limits::{Compression, FRAME_BYTES_MAX, FRAME_BYTES_TARGET, QUICK_BYTES_MAX};
 use crate::columnar::at_rest;
 use crate::envelope::EventBatch;
 
@@ -68,9 +68,14 @@ impl PartEncoder {
     pub(super) fn new(compression: Compression) -> Self {
         Self { ledgers: Encoder::new(compression), rows: Encoder::new(compression) }
     }
+
+    /// Whether to encode a part is little more than to copy it, and it is not large.
+    pub(super) fn is_quick(&self, part: &EventBatch) -> bool {
+        self.rows.only_copies() && bytes_of(part) <= QUICK_BYTES_MAX
+    }
 }
 
-/// The two frames of a part. Copies: blocking work.
+/// The two frames of a part. Copies, and may compress: work for [`work_on`](super::link::work_on).
 ///
 /// # Errors
 ///

@@ -14,7 +14,7 @@ use arrow::ipc::{CompressionType, root_as_message};
 use bytes::{Buf, Bytes, BytesMut};
 
 use super::error::ExchangeError;
-use super::limits::{Compression, OUTGOING_FRAMES};
+use super::limits::{Compression, OUTGOING_FRAMES, QUICK_BYTES_MAX};
 
 /// Stands in front of a compressed buffer that is not compressed after all.
 const NOT_COMPRESSED: i64 = -1;
@@ -34,6 +34,11 @@ pub(super) struct Message {
 }
 
 impl Message {
+    /// Whether to decode it is no more than to look at what is not compressed, and not much of that.
+    pub(super) fn is_quick(&self) -> bool {
+        self.bytes <= QUICK_BYTES_MAX && !self.is_compressed()
+    }
+
     /// Whether its buffers are, or may be.
     pub(super) fn is_compressed(&self) -> bool {
         let batch = root_as_message(&self.header).ok().and_then(|message| message.header_as_record_batch());

@@ -73,7 +73,7 @@ impl ChunkFrames {
         &self.chunk.trace
     }
 
-    /// The next frame. Decompresses and copies: blocking work.
+    /// The next frame. Decompresses and copies: work for [`work_on`](super::link::work_on).
     ///
     /// # Errors
     ///

@@ -12,6 +12,9 @@ pub const FRAME_BYTES_MAX: usize = 16 << 20;
 /// on their way at a time.
 pub const FRAME_BYTES_TARGET: usize = 4 << 20;
 
+/// Bytes of events that are copied and looked at, where they are not compressed, before another thread would have begun.
+pub(super) const QUICK_BYTES_MAX: usize = 2 << 20;
+
 /// Most bytes of one message of HTTP/2, as both ends are told: a frame, its header and what protocol buffers add.
 pub const MESSAGE_BYTES_MAX: usize = FRAME_BYTES_MAX + (64 << 10);
 

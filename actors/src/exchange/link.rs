@@ -277,10 +277,14 @@ impl LinkTask {
     }
 }
 
-/// Does work that blocks, off the runtime's own threads.
-pub(super) async fn blocking<T: Send + 'static>(
+/// Does work on a frame: off the runtime's own threads, or at once where to go there takes longer than the work.
+pub(super) async fn work_on<T: Send + 'static>(
+    is_quick: bool,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, ExitError> {
+    if is_quick {
+        return Ok(work());
+    }
     let done = tokio::task::spawn_blocking(work).await;
     done.map_err(|error| ExitError::new(ErrorClass::Internal, format!("work on a frame ended: {error}")))
 }

@@ -11,6 +11,8 @@
 //! [`RemoteFetcher`] and [`RemoteSink`] take the place of a fetcher and a sink in a pipeline's tree; [`ExchangeService`] has
 //! the real ones work at the other end, for as long as the stream lives.
 //!
+//! `live.rs` is beside it: what a node derives of the live tail, for the feeds of nodes that derive something else.
+//!
 //! - **Order.** Frames of each direction are numbered; a gap ends the stream. Ledgers and events come in the order of the
 //!   chain, as between actors of one node, and batches carry the run that they were asked for in.
 //! - **Credits.** A batch is sent against a credit of the receiver, as on one node, and its bytes against a window, which
@@ -41,6 +43,7 @@ mod relay;
 mod served_fetcher;
 mod served_sink;
 mod admission;
+mod live;
 mod service;
 
 pub use accept::Accepted;
@@ -48,6 +51,7 @@ pub use dial::{Dial, channel_over};
 pub use error::ExchangeError;
 pub use header_wire::{AtTipWire, DatasetWire, Opening, TableWire, VERSION, Wanted};
 pub use limits::{Compression, ExchangeLimits, FRAME_BYTES_MAX, FRAME_BYTES_TARGET, MESSAGE_BYTES_MAX};
+pub use live::{LiveStream, LiveTicket, Orders, live, refusal};
 pub use meter::{ExchangeCounts, ExchangeMeter};
 pub use node_link::{Connect, Extract, Inject, Reach, RemoteNode, TraceContext};
 pub use remote_fetcher::{RemoteFetcher, RemoteFetcherSettings, RemoteFetcherState};

@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use super::error::ExchangeError;
 use super::header_wire::{Body, Opening, OriginWire};
 use super::ledger_frames::{self, Received};
-use super::link::{Arrived, Link, LinkEvent, LinkTask, blocking};
+use super::link::{Arrived, Link, LinkEvent, LinkTask, work_on};
 use super::meter::StreamMeter;
 use super::node_link::{Reach, RemoteNode};
 use super::window::ReceiveWindow;
@@ -219,7 +219,7 @@ impl Hub {
             }
         };
         // What is not compressed stays where it lies: that takes less than to have another thread do it.
-        let chunk: Result<LedgerChunk, _> = if is_packed { blocking(chunk).await? } else { chunk() };
+        let chunk: Result<LedgerChunk, _> = work_on(!is_packed, chunk).await?;
         let chunk = chunk.map_err(|error| link.of(error))?;
         let trace = self.settings.node.traces.span(traceparent.as_deref());
         let count = u64::from(last - first) + 1;

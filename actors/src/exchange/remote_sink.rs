@@ -15,7 +15,7 @@ use super::error::ExchangeError;
 use super::event_frames::{self, PartEncoder};
 use super::header_wire::{Body, Opening, hash};
 use super::ledger_frames::Frame;
-use super::link::{Link, LinkEvent, LinkTask, blocking};
+use super::link::{Link, LinkEvent, LinkTask, work_on};
 use super::meter::StreamMeter;
 use super::node_link::{Reach, RemoteNode};
 use super::part_credits::PartCredits;
@@ -235,9 +235,9 @@ impl Hub {
         if let Some((batch, parts)) = &mut self.current
             && let Some(range) = parts.pop_front()
         {
-            let (batch, mut encoder) = (batch.clone(), self.encoder.take().unwrap_or_default());
-            let work = blocking(move || {
-                let frames = event_frames::encode(&batch.within(&range), &mut encoder);
+            let (part, mut encoder) = (batch.within(&range), self.encoder.take().unwrap_or_default());
+            let work = work_on(encoder.is_quick(&part), move || {
+                let frames = event_frames::encode(&part, &mut encoder);
                 (encoder, frames)
             });
             self.encoding = Some(work.boxed());

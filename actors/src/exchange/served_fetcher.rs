@@ -12,7 +12,7 @@ use super::header_wire::Body;
 use super::ipc::Encoder;
 use super::ledger_frames::{ChunkFrames, Frame};
 use super::limits::{Compression, OBJECTS_AHEAD};
-use super::link::{Arrived, Link, LinkEvent, blocking};
+use super::link::{Arrived, Link, LinkEvent, work_on};
 use super::meter::StreamMeter;
 use super::node_link::TraceContext;
 use super::relay::{Relayed, Stage};
@@ -211,5 +211,5 @@ fn next_frame(mut frames: ChunkFrames, mut encoder: Encoder) -> BoxFuture<'stati
         let next = frames.next(&mut encoder);
         (frames, encoder, next)
     };
-    if is_quick { std::future::ready(Ok(work())).boxed() } else { blocking(work).boxed() }
+    work_on(is_quick, work).boxed()
 }

@@ -11,7 +11,7 @@ use tokio::sync::{OwnedSemaphorePermit, watch};
 use super::error::ExchangeError;
 use super::event_frames;
 use super::header_wire::Body;
-use super::link::{Arrived, Link, LinkEvent, blocking};
+use super::link::{Arrived, Link, LinkEvent, work_on};
 use super::meter::StreamMeter;
 use super::node_link::TraceContext;
 use super::relay::{Relayed, Stage};
@@ -149,7 +149,9 @@ impl ServedSink {
         match body {
             Body::Events { first, last, .. } if self.half.is_none() && !self.has_ended => {
                 let range = self.next(first, last).map_err(|error| link.of(error))?;
-                let ledgers = blocking(move || event_frames::decode_ledgers(&range, message)).await?;
+                let ledgers =
+                    work_on(message.is_quick(), move || event_frames::decode_ledgers(&range, message))
+                        .await?;
                 self.half = Some((ledgers.map_err(|error| link.of(error))?, permit));
                 Ok(())
             }
@@ -157,7 +159,7 @@ impl ServedSink {
                 let Some((ledgers, first)) = self.half.take() else {
                     return Err(link.of(ExchangeError::Unexpected { kind: "rows" }));
                 };
-                let decoded = blocking(move || {
+                let decoded = work_on(message.is_quick(), move || {
                     let rows = event_frames::decode_rows(&ledgers, message)?;
                     Ok::<_, ExchangeError>((ledgers, rows))
                 });

@@ -72,6 +72,8 @@ pub struct HubCounts {
     pub evicted: AtomicU64,
     /// Offered ledgers that contradict what was there.
     pub contradictions: AtomicU64,
+    /// Ledgers that other nodes gave.
+    pub relayed: AtomicU64,
 }
 
 /// The shared part of a node's feed.
@@ -147,6 +149,12 @@ impl Hub {
         });
     }
 
+    /// As [`Self::offer`], of ledgers that another node has derived and proven.
+    pub fn relay(&self, batch: &EventBatch) {
+        self.counts.relayed.fetch_add(batch.ledgers.len() as u64, Ordering::Relaxed);
+        self.offer(batch);
+    }
+
     /// Looks at the dataset again and again, and tells what it counts, for ever.
     pub async fn follow(&self) {
         let mut ticks = tokio::time::interval(LOOK_EVERY);
@@ -188,6 +196,11 @@ impl Hub {
     /// How far it reaches now.
     pub fn tips_now(&self) -> Tips {
         *self.tips.borrow()
+    }
+
+    /// Has every reader go: the node ends. What was not read can be read at another node, or here when it is back.
+    pub fn close(&self) {
+        self.tips.send_modify(|tips| tips.is_over = true);
     }
 
     /// Where a ledger is.

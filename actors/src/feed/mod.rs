@@ -13,13 +13,17 @@ mod history;
 mod stored;
 mod pages;
 mod frames;
+mod messages;
 mod frame_store;
 mod hub;
+mod outlet;
 
 pub use frames::{FRAME_EVENTS_MAX, Format, Frame, FrameError, arrow_head};
 pub use history::{History, HistoryError, Page};
 pub use hub::{Hub, HubCounts, HubLimits, Look, Wanted};
 pub use ledger::FeedLedger;
+pub use messages::{RowEncoder, RowMessage, RowMessageError};
+pub use outlet::{OUTLET_BYTES, Outlet};
 pub use ring::{Link, Offered, Ring};
 pub use stored::StoredHistory;
 pub use tips::{Extent, Tips};

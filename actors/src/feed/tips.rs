@@ -29,6 +29,8 @@ pub struct Tips {
     pub memory: Option<Extent>,
     /// Close time of the newest ledger in memory.
     pub closed_at: Option<CloseTime>,
+    /// The node ends: its readers are to go on at another one.
+    pub is_over: bool,
 }
 
 impl Tips {

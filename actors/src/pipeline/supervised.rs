@@ -31,7 +31,7 @@ use crate::checkpoint::{NodeState, Quarantined, Seen, name_of_task};
 use crate::coordinator::Task;
 use crate::dataset::{DatasetSettings, Store, TableKind};
 use crate::envelope::{EventBatch, LedgerBatch, PoisonLedger, ProcessorMessage, SinkMessage, Worked};
-use crate::feed::Hub;
+use crate::feed::{Hub, Outlet};
 use crate::ledger::Network;
 use crate::metrics::PipelineMetrics;
 use crate::processor::ttp::Mode;
@@ -131,6 +131,8 @@ pub struct SupervisedPipeline {
     pub state: Option<NodeState>,
     /// Where readers of the live feed get what it processes.
     pub feed: Option<Arc<Hub>>,
+    /// Where readers at other nodes get it, if it is of the live tail.
+    pub outlet: Option<Arc<Outlet>>,
     /// Counts.
     pub metrics: Arc<PipelineMetrics>,
     /// Where its stages work.
@@ -305,11 +307,27 @@ impl SupervisedPipeline {
             work: Arc::new(move |batch| worker.work(&settings, batch)),
             quarantine: Arc::new(move |poison, attempts| pipeline.quarantine(poison, attempts)),
             sinks,
-            tap: self.feed.clone().map(|hub| Arc::new(move |batch: &EventBatch| hub.offer(batch)) as Tap),
+            tap: self.tap(),
             probe: context.probe().clone(),
             metrics,
         };
         Ok((Processor, settings))
+    }
+
+    /// Who gets what is derived, beside the sinks. A range of old ledgers nobody at another node waits for.
+    fn tap(&self) -> Option<Tap> {
+        let (hub, outlet) = (self.feed.clone(), self.outlet.clone().filter(|_| self.to.is_none()));
+        let is_used = hub.is_some() || outlet.is_some();
+        is_used.then(|| {
+            Arc::new(move |batch: &EventBatch| {
+                if let Some(hub) = &hub {
+                    hub.offer(batch);
+                }
+                if let Some(outlet) = &outlet {
+                    outlet.offer(batch);
+                }
+            }) as Tap
+        })
     }
 
     /// Keeps the evidence and notes that the pipeline is parked, so that a restarted node leaves it so.

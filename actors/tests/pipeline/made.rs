@@ -221,6 +221,7 @@ pub(crate) fn pipeline(
         limits: PipelineLimits::for_workers(2.try_into().unwrap()),
         state: None,
         feed: None,
+        outlet: None,
         metrics: Arc::new(PipelineMetrics::new(name)),
         places: Places::default(),
         clock: Arc::new(SystemClock::new()),

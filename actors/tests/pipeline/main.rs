@@ -24,6 +24,7 @@ mod exchange_flow;
 mod exchange_peers;
 mod flow;
 mod lakes;
+mod live;
 mod noted;
 mod outages;
 mod panics;

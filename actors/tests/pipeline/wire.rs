@@ -21,7 +21,7 @@ use tonic::transport::server::TcpIncoming;
 pub(crate) struct Serving {
     pub(crate) address: SocketAddr,
     pub(crate) meter: Arc<ExchangeMeter>,
-    _task: JoinSet<()>,
+    pub(crate) _task: JoinSet<()>,
 }
 
 pub(crate) const STREAMS_MAX: usize = 4;

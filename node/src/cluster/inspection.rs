@@ -268,7 +268,7 @@ fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Status> {
         .map_err(|error| Status::invalid_argument(format!("the action's body: {error}")))
 }
 
-fn value(told: Told) -> Value {
+pub(super) fn value(told: Told) -> Value {
     match told {
         Told::Value(value) => value,
         Told::Report(report) => json!(report),

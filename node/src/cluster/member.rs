@@ -39,6 +39,7 @@ use super::coordinator::{Coordinator, CoordinatorSettings};
 use super::flight::{self, Peer};
 use super::message::{Ask, Assignment, Told};
 use super::peers::{KIND, Peers};
+use super::relay::{self, Followed, Relay};
 use super::same_dataset::SameDataset;
 use super::{ClusterSettings, inspection, lease};
 use crate::audit::Audit;
@@ -64,6 +65,9 @@ const HAND_OVER_WITHIN: Duration = Duration::from_secs(10);
 /// Between two looks whether they have.
 const HAND_OVER_LOOK: Duration = Duration::from_millis(50);
 
+/// Time for another node to tell of its restarts.
+const RESTARTS_WITHIN: Duration = Duration::from_secs(2);
+
 /// Restarts that are told at once: their reasons are long.
 const RESTARTS_MAX: usize = 200;
 
@@ -81,7 +85,9 @@ pub(crate) struct ClusterNode {
     control: ControlPlane,
     acceptor: std::sync::Mutex<Option<Acceptor>>,
     questions: Mutex<mpsc::Receiver<Question>>,
-    datasets: SameDataset,
+    datasets: Arc<SameDataset>,
+    /// Whose orders this node follows.
+    followed: Followed,
     completion: Completion,
     /// Every ledger that was wanted is durable.
     complete: watch::Sender<bool>,
@@ -160,7 +166,8 @@ impl ClusterNode {
             control,
             acceptor: std::sync::Mutex::new(Some(acceptor)),
             questions: Mutex::new(questions),
-            datasets: SameDataset::new(pipeline.dataset.clone()),
+            datasets: Arc::new(SameDataset::new(pipeline.dataset.clone())),
+            followed: Followed::default(),
             completion: Completion::new(
                 pipeline.dataset.clone(),
                 pipeline.settings.clone(),
@@ -182,7 +189,9 @@ impl ClusterNode {
         working: &Handle,
     ) -> ChildSpec {
         let coordination = self.coordination.subscribe();
-        let handlers = inspection::handlers(self.peers.clone(), coordination, audit.clone());
+        let mut handlers = inspection::handlers(self.peers.clone(), coordination, audit.clone());
+        let processes = self.settings.roles.contains(Role::Processor);
+        handlers.do_get = relay::serve(pipeline, processes, self.followed.clone());
         let (flight, offers) = flight::server(ExchangeService::new(self.exchange(pipeline), handlers));
         let mut cluster = SupervisorSpec::new("cluster", Strategy::OneForOne, intensity)
             .child(self.control.child())
@@ -206,8 +215,24 @@ impl ClusterNode {
                 self.coordination.clone(),
             ));
         }
+        let cluster = self.relay(pipeline).into_iter().fold(cluster, SupervisorSpec::child);
         let cluster = self.settings.renewal().into_iter().fold(cluster, SupervisorSpec::child);
         ChildSpec::supervisor(cluster).restart(Restart::Permanent)
+    }
+
+    /// What brings the live tail to this node's feed, if it has one.
+    fn relay(&self, pipeline: &SupervisedPipeline) -> Option<ChildSpec> {
+        let hub = pipeline.feed.clone().filter(|_| self.settings.roles.contains(Role::Gateway))?;
+        let relay = Relay {
+            members: self.membership.members(),
+            credentials: self.settings.credentials.clone(),
+            meter: self.meter.clone(),
+            hub,
+            // One in memory is this node's own.
+            datasets: pipeline.dataset.place().map(|_| self.datasets.clone()),
+            network: relay::network_id(pipeline),
+        };
+        Some(relay.child())
     }
 
     /// What is served to nodes that process and do not fetch, or do not write.
@@ -243,6 +268,13 @@ impl ClusterNode {
     /// Who is there, who coordinates, and what each node says of itself.
     pub(crate) async fn look(&self, audit: &Arc<Audit>) -> serde_json::Value {
         inspection::look(self.peers.clone(), self.coordination.subscribe(), audit.clone()).await
+    }
+
+    /// What another node's supervisors restarted, newest last: it alone remembers.
+    pub(crate) async fn restarts(&self, node: &str, last: usize) -> Result<serde_json::Value, String> {
+        let name: NodeName = node.parse().map_err(|_| format!("`{node}` is no node's name"))?;
+        let told = self.peers.ask(&name, &Ask::Restarts { last }, RESTARTS_WITHIN).await;
+        told.map(inspection::value).map_err(|error| error.to_string())
     }
 
     /// What crosses to and from other nodes now.
@@ -384,6 +416,7 @@ impl ClusterNode {
                 let report = assignee.assign(&assignment, condition).await;
                 let report = report.map_err(|current| Refusal::Stale { asked, current })?;
                 self.completion.hear(&assignment, self.clock.now());
+                self.followed.set(assignment.epoch, &assignment.coordinator);
                 if let Some(next) = assignment.next {
                     control.mend(LedgerSequence(next));
                 }

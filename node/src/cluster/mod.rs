@@ -15,6 +15,7 @@ mod hearing;
 mod lease;
 mod coordinator;
 mod flight;
+mod relay;
 mod inspection;
 mod member;
 

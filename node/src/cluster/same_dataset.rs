@@ -39,21 +39,34 @@ impl SameDataset {
     ///
     /// It cannot be told now.
     pub(super) async fn refuses(&self, assignment: &Assignment) -> Result<Option<String>, String> {
+        let found = self.differs(assignment.epoch, &assignment.coordinator).await?;
+        if let Some(reason) = &found {
+            tracing::debug!(coordinator = assignment.coordinator, reason, "assignment refused");
+        }
+        Ok(found)
+    }
+
+    /// Why whoever has this lease works on another dataset; `None` if it is this one.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be told now.
+    pub(super) async fn differs(&self, epoch: u64, coordinator: &str) -> Result<Option<String>, String> {
         let mut known = self.known.lock().await;
-        let key = (assignment.epoch, assignment.coordinator.clone());
+        let key = (epoch, coordinator.to_owned());
         if let Some(found) = known.get(&key) {
             return Ok(found.clone());
         }
-        let Some(epoch) = Epoch::new(assignment.epoch) else { return Err("no lease has epoch 0".to_owned()) };
+        let Some(epoch) = Epoch::new(epoch) else { return Err("no lease has epoch 0".to_owned()) };
         let read = tokio::time::timeout(ANSWER_WITHIN, lease::holder(&self.dataset, epoch)).await;
         let holder = match read {
             Ok(Ok(holder)) => holder,
             Ok(Err(error)) => return Err(error.to_string()),
             Err(_) => return Err(format!("the dataset did not answer in {} s", ANSWER_WITHIN.as_secs())),
         };
-        let found = self.judge(assignment, epoch, holder.as_deref());
+        let found = self.judge(coordinator, epoch, holder.as_deref());
         if let Some(reason) = &found {
-            tracing::error!(coordinator = assignment.coordinator, reason, "assignment refused");
+            tracing::error!(coordinator, reason, "the coordinator of another dataset is not heard");
         }
         if known.len() >= KNOWN_MAX {
             known.clear();
@@ -62,8 +75,7 @@ impl SameDataset {
         Ok(found)
     }
 
-    fn judge(&self, assignment: &Assignment, epoch: Epoch, holder: Option<&str>) -> Option<String> {
-        let Assignment { coordinator, .. } = assignment;
+    fn judge(&self, coordinator: &str, epoch: Epoch, holder: Option<&str>) -> Option<String> {
         if holder == Some(coordinator) {
             return None;
         }

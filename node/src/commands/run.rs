@@ -1,7 +1,11 @@
 //! `orrery run`: a node that follows its sources for ever.
 
+use std::convert::Infallible;
+
 use futures::FutureExt;
+use orrery_supervisor::cluster::certificates::Credentials;
 use serde_json::json;
+use tokio::sync::watch;
 
 use crate::audit::Audit;
 use crate::cli::RunArgs;
@@ -11,10 +15,37 @@ use crate::exit::Failure;
 use crate::interrupt;
 use crate::readiness::Readiness;
 use crate::runner::{Ended, Goal, Node};
-use crate::serve::{self, Api, ServeSettings};
+use crate::serve::{self, AccessSettings, Api, ServeSettings};
 use crate::settings::Settings;
 use crate::telemetry::Telemetry;
 use crate::threads::Threads;
+
+/// Reads certificates and tokens again whenever the node is told to, for ever. What cannot be read stays as it was.
+async fn renew(
+    args: &RunArgs,
+    mut hangups: watch::Receiver<u64>,
+    readiness: &Readiness,
+    certificates: Option<Credentials>,
+) -> Infallible {
+    while hangups.changed().await.is_ok() {
+        tracing::info!("told to read certificates and tokens again");
+        match certificates.as_ref().map(Credentials::reload) {
+            Some(Ok(true)) => tracing::info!("new certificate, as told: new connections use it"),
+            Some(Ok(false)) | None => {}
+            Some(Err(error)) => {
+                tracing::error!(%error, "new certificate refused: the one from before stays in use");
+            }
+        }
+        let read = cluster_layers(args).config().and_then(|config| AccessSettings::new(&config.http));
+        match read {
+            Ok(access) => drop(readiness.renewed.send_replace(access.tokens())),
+            Err(error) => {
+                tracing::error!(%error, "the configuration cannot be read: its tokens stay as they were")
+            }
+        }
+    }
+    std::future::pending().await
+}
 
 /// Ends by a signal, which is how it should, or when supervision gives up.
 pub(crate) fn run(args: &RunArgs, console: &Console) -> Result<(), Failure> {
@@ -22,8 +53,10 @@ pub(crate) fn run(args: &RunArgs, console: &Console) -> Result<(), Failure> {
     let settings = Settings::new(&config)?;
     let telemetry = Telemetry::start(&config.telemetry, &settings.name)?;
     let threads = Threads::new(&settings)?;
-    let interrupted = interrupt::wait()?;
+    let signals = interrupt::hear()?;
+    let interrupted = signals.interrupted();
     let readiness = Readiness::new(&settings);
+    let certificates = settings.cluster.as_ref().map(|cluster| cluster.credentials.clone());
     let audit = Audit::new(&settings.data_dir);
     let served = ServeSettings::new(&settings);
     let api = Api::new(readiness.clone(), telemetry.metrics(), audit.clone());
@@ -35,6 +68,13 @@ pub(crate) fn run(args: &RunArgs, console: &Console) -> Result<(), Failure> {
         let (from, name) = (node.range.0.0, node.settings.name.as_str());
         tracing::info!(node = name, from, pipeline = node.settings.pipeline, "node starts");
         node.run(interrupted.clone().boxed(), std::future::pending().boxed()).await
+    };
+    let renewed = renew(args, signals.hangups.clone(), &readiness, certificates);
+    let work = async {
+        tokio::select! {
+            ended = work => ended,
+            never = renewed => match never {},
+        }
     };
     let ended = threads.block_on(serve::beside(served, api, work))?;
     if ended == Ended::Drained {

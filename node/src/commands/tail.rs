@@ -76,10 +76,10 @@ impl<'a> Tail<'a> {
 
     /// Goes from server to server as they end, and on where it was.
     async fn follow(&mut self) -> Result<(), Failure> {
-        let mut attempts: u32 = 0;
+        let (mut attempts, mut turn) = (0_u32, 0_usize);
         let mut away_since: Option<MonotonicTime> = None;
         loop {
-            let server = self.servers[attempts as usize % self.servers.len()].clone();
+            let server = self.servers[turn % self.servers.len()].clone();
             let mut is_subscribed = false;
             let problem = match self.read(&server, &mut is_subscribed).await? {
                 Ok(()) => return Ok(()),
@@ -94,13 +94,15 @@ impl<'a> Tail<'a> {
             if is_subscribed {
                 (attempts, away_since) = (0, None);
             }
-            attempts = attempts.saturating_add(1);
+            (attempts, turn) = (attempts.saturating_add(1), turn.wrapping_add(1));
             let now = self.clock.now();
             let since = *away_since.get_or_insert(now);
             if self.patience.is_some_and(|patience| now.since(since) >= patience) {
                 return Err(Failure::Unavailable(problem));
             }
-            let delay = self.backoff.delay(attempts, &mut || self.random.draw());
+            // The next server may be well: only when all have failed, it pays to wait for long.
+            let rounds = attempts / u32::try_from(self.servers.len()).unwrap_or(1);
+            let delay = self.backoff.delay(rounds, &mut || self.random.draw());
             self.console.warn(format_args!("{problem}; connecting again in {} ms", delay.as_millis()));
             tokio::time::sleep(delay).await;
         }

@@ -1,4 +1,5 @@
-//! What probes ask: `/healthz` (the process turns), `/startupz` (it has begun), `/readyz` (it does its work), `/metrics`.
+//! What probes ask: `/healthz` (the process turns), `/startupz` (it has begun), `/readyz` (it does its work),
+//! `/healthz/traffic` (readers are to come here), `/metrics`.
 
 use std::sync::Arc;
 
@@ -15,7 +16,10 @@ const PROMETHEUS_TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// Open to whoever asks: a probe has no token.
 pub(super) fn endpoints(api: &Arc<Api>) -> Vec<Endpoint> {
-    let (ready, started) = (api.clone(), api.clone());
+    let (ready, started, traffic) = (api.clone(), api.clone(), api.clone());
+    let reasons = json!({ "type": "array", "items": { "type": "object", "properties": {
+        "reason": { "type": "string" }, "pipeline": { "type": "string" }, "detail": { "type": "string" },
+    }, "required": ["reason", "detail"] } });
     vec![
         Endpoint::get("/healthz", Access::Open, "Whether the process turns", |_| async {
             Ok("ok\n".into_response())
@@ -28,6 +32,23 @@ pub(super) fn endpoints(api: &Arc<Api>) -> Vec<Endpoint> {
         .gives(
             "application/json",
             json!({ "type": "object", "properties": { "ready": { "type": "boolean" } }, "required": ["ready"] }),
+        ),
+        Endpoint::get(
+            "/healthz/traffic",
+            Access::Open,
+            "Whether traffic belongs here, for balancers and DNS: the node is ready, and no operator has taken it out",
+            move |_| {
+                let (belongs, answer) = traffic.readiness.traffic();
+                async move { Ok(with_status(reply::json(&answer), status(belongs)).into_response()) }
+            },
+        )
+        .gives(
+            "application/json",
+            json!({
+                "type": "object",
+                "properties": { "traffic": { "type": "boolean" }, "reasons": reasons },
+                "required": ["traffic"],
+            }),
         ),
         Endpoint::get("/startupz", Access::Open, "Whether sources and dataset were opened", move |_| {
             let has_begun = started.readiness.has_begun();

@@ -1,6 +1,6 @@
 //! Connections: accepted up to a bound, each served by a task of its own that ends with the listener.
 //!
-//! HTTP/1.1 alone: what browsers and tools need of HTTP/2 here is nothing, and its attacks have nothing to attack.
+//! HTTP/1.1, and HTTP/2 where gRPC is served.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -8,23 +8,29 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures::{Stream, StreamExt, TryStreamExt};
+use futures::future::BoxFuture;
+use futures::{FutureExt, Stream, StreamExt, TryStreamExt};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{Id, JoinSet};
 use tokio_rustls::TlsAcceptor;
+use tonic::body::Body;
 use warp::http::{HeaderMap, HeaderValue, Method, header};
+use warp::hyper::body::Incoming;
 use warp::hyper::server::conn::http1;
+use warp::hyper::service::{Service, service_fn};
 use warp::hyper::upgrade::OnUpgrade;
 use warp::path::FullPath;
 use warp::reply::{Reply, Response};
 use warp::{Buf, Filter};
 
 use super::access::Gatekeeper;
+use super::flight::Grpc;
 use super::patience::Patient;
 use super::problem::Problem;
+use super::protocol::{Begun, Protocol, http2};
 use super::request::{Request, pairs};
 use super::router::Router;
 use super::tls::{Tls, TlsFiles};
@@ -67,7 +73,7 @@ pub(super) struct Listener {
     socket: TcpListener,
     address: SocketAddr,
     limits: ListenerLimits,
-    tls: Option<Tls>,
+    tls: Option<Arc<Tls>>,
 }
 
 /// Who sent a request.
@@ -86,12 +92,17 @@ impl Listener {
         limits: ListenerLimits,
         tls: Option<TlsFiles>,
     ) -> Result<Self, Failure> {
-        let tls = tls.map(Tls::new).transpose()?;
+        let tls = tls.map(Tls::new).transpose()?.map(Arc::new);
         let socket = TcpListener::bind(address).await.map_err(|error| {
             Failure::Unavailable(format!("{key}: listen on {address}: {error}; give another"))
         })?;
         let address = socket.local_addr().unwrap_or(address);
         Ok(Self { socket, address, limits, tls })
+    }
+
+    /// Its certificate, if it has one.
+    pub(super) fn tls(&self) -> Option<Arc<Tls>> {
+        self.tls.clone()
     }
 
     /// Where it listens.
@@ -100,8 +111,8 @@ impl Listener {
     }
 
     /// Answers requests for ever.
-    pub(super) async fn serve(self, router: Router, gatekeeper: Arc<Gatekeeper>) {
-        let router = Arc::new(router);
+    pub(super) async fn serve(self, router: Router, gatekeeper: Arc<Gatekeeper>, grpc: Option<Arc<Grpc>>) {
+        let served = Served { router: Arc::new(router), gatekeeper, grpc };
         let mut tasks = JoinSet::new();
         let mut held = Held::default();
         loop {
@@ -130,10 +141,10 @@ impl Listener {
                 tracing::debug!(%peer, "closed: too many connections from there");
                 continue;
             }
-            let (router, gatekeeper) = (router.clone(), gatekeeper.clone());
-            let id = match self.tls.as_ref().map(Tls::acceptor) {
-                None => tasks.spawn(connection(stream, peer, router, gatekeeper)).id(),
-                Some(acceptor) => tasks.spawn(secured(acceptor, stream, peer, router, gatekeeper)).id(),
+            let served = served.clone();
+            let id = match self.tls.as_ref().map(|tls| tls.acceptor()) {
+                None => tasks.spawn(connection(stream, peer, served)).id(),
+                Some(acceptor) => tasks.spawn(secured(acceptor, stream, peer, served)).id(),
             };
             held.begun(id, peer.ip());
         }
@@ -178,47 +189,86 @@ impl Held {
     }
 }
 
-/// Serves one connection over TLS, once its handshake is done.
-async fn secured(
-    acceptor: TlsAcceptor,
-    stream: TcpStream,
-    peer: SocketAddr,
+/// What a listener's connections are served.
+#[derive(Clone)]
+struct Served {
     router: Arc<Router>,
     gatekeeper: Arc<Gatekeeper>,
-) {
+    /// `None` where only HTTP/1.1 is spoken.
+    grpc: Option<Arc<Grpc>>,
+}
+
+/// Serves one connection over TLS, once its handshake is done.
+async fn secured(acceptor: TlsAcceptor, stream: TcpStream, peer: SocketAddr, served: Served) {
     match tokio::time::timeout(HEAD_WITHIN, acceptor.accept(stream)).await {
-        Ok(Ok(stream)) => connection(stream, peer, router, gatekeeper).await,
+        Ok(Ok(stream)) => connection(stream, peer, served).await,
         Ok(Err(error)) => tracing::debug!(%peer, %error, "a handshake failed"),
         Err(_) => tracing::debug!(%peer, "a handshake did not end in time"),
     }
 }
 
-/// Serves one connection until it is closed, or goes on in another protocol.
+/// Serves one connection in whatever it speaks.
 async fn connection(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     peer: SocketAddr,
-    router: Arc<Router>,
-    gatekeeper: Arc<Gatekeeper>,
+    served: Served,
+) {
+    let stream = Patient::new(stream, TAKE_WITHIN);
+    let Some(grpc) = served.grpc.clone() else { return http1(stream, peer, served).await };
+    match tokio::time::timeout(HEAD_WITHIN, Begun::new(stream)).await {
+        Ok(Ok((Protocol::Http1, stream))) => http1(stream, peer, served).await,
+        // Large, and few have it: the others' tasks need not have room for it.
+        Ok(Ok((Protocol::Http2, stream))) => http2_boxed(stream, peer, served, grpc).await,
+        Ok(Err(error)) => tracing::debug!(%peer, %error, "a connection ended before it began"),
+        Err(_) => tracing::debug!(%peer, "a connection did not begin in time"),
+    }
+}
+
+/// Serves one connection in HTTP/1.1 until it is closed, or goes on in another protocol.
+async fn http1(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    peer: SocketAddr,
+    served: Served,
 ) {
     let filter = requests().then(move |request| {
-        let (router, gatekeeper) = (router.clone(), gatekeeper.clone());
-        async move { answer(request, &router, &gatekeeper).await }
+        let served = served.clone();
+        async move { answer(request, &served.router, &served.gatekeeper).await }
     });
     let service = TowerToHyperService::new(warp::service(filter));
-    let service = warp::hyper::service::service_fn(move |mut request: warp::hyper::Request<_>| {
+    let service = service_fn(move |mut request: warp::hyper::Request<_>| {
         request.extensions_mut().insert(Peer(peer));
-        warp::hyper::service::Service::call(&service, request)
+        Service::call(&service, request)
     });
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_WITHIN)
         .max_headers(HEADERS_MAX)
         .max_buf_size(HEAD_BYTES_MAX)
-        .serve_connection(TokioIo::new(Patient::new(stream, TAKE_WITHIN)), service)
+        .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
     if let Err(error) = served.await {
         tracing::debug!(%peer, %error, "a connection ended badly");
     }
+}
+
+/// Serves one connection in HTTP/2.
+fn http2_boxed(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    peer: SocketAddr,
+    served: Served,
+    grpc: Arc<Grpc>,
+) -> BoxFuture<'static, ()> {
+    let filter = requests().then(move |request| {
+        let served = served.clone();
+        async move { answer(request, &served.router, &served.gatekeeper).await }
+    });
+    let service = TowerToHyperService::new(warp::service(filter));
+    let http = move |mut request: warp::hyper::Request<Incoming>| {
+        request.extensions_mut().insert(Peer(peer));
+        let answered = Service::call(&service, request);
+        async move { answered.await.map_or_else(|never| match never {}, |answer| answer.map(Body::new)) }
+    };
+    http2(stream, peer, grpc, http).boxed()
 }
 
 /// A request before it is looked at.

@@ -1,4 +1,4 @@
-//! What a node serves over HTTP: health, metrics, the API, the feed and the page.
+//! What a node serves over HTTP: health, metrics, the API, the feed, the page, and rows over Arrow Flight.
 //!
 //! In: connections, each bounded in what it may hold and how long it may dawdle. Every request passes the router, which
 //! knows for each route who may call it; a route that says nothing of that cannot be written down.
@@ -7,12 +7,14 @@ mod access;
 mod dashboard;
 mod describe;
 pub(crate) mod feed;
+mod flight;
 mod health;
 mod listener;
 mod open_files;
 mod openapi;
 mod patience;
 mod problem;
+mod protocol;
 mod request;
 mod rest;
 mod router;
@@ -29,14 +31,16 @@ use crate::audit::Audit;
 use crate::exit::Failure;
 use crate::readiness::Readiness;
 use crate::settings::Settings;
-pub(crate) use access::{AccessSettings, Role, new_token};
+pub(crate) use access::{AccessSettings, HashedToken, Role, new_token};
 pub(crate) use feed::{Feed, PlaceLimits};
 pub(crate) use listener::ListenerLimits;
 pub(crate) use tls::TlsFiles;
 
 use access::Gatekeeper;
+use flight::Grpc;
 use listener::Listener;
 use router::Router;
+use tls::Tls;
 
 /// What handlers read of the node. It is there before the node is: what is not there yet is answered with 503.
 pub(crate) struct Api {
@@ -101,6 +105,7 @@ pub(crate) async fn beside<T>(
     let mut served: Vec<BoxFuture<'_, ()>> = vec![pending().boxed()];
     served.push(api.readiness.reach.follow().boxed());
     let gatekeeper = Gatekeeper::new(&settings.access, &api.audit);
+    let mut readers = None;
     if let Some(address) = settings.public {
         open_files::raise(settings.limits.connections_max);
         let feed = Feed::new(api.readiness.feed.clone(), settings.readers());
@@ -116,17 +121,47 @@ pub(crate) async fn beside<T>(
         endpoints.extend(dashboard::endpoints());
         let listener = Listener::bind("node.http", address, settings.limits, settings.tls).await?;
         tracing::info!(address = %listener.address(), "health and metrics are served");
-        served.push(listener.serve(Router::new(endpoints)?, gatekeeper.clone()).boxed());
-        served.push(async move { feed.serve().await }.boxed());
+        let grpc = Grpc::new(&api.readiness, &feed, &gatekeeper);
+        served.push(renew(api.clone(), gatekeeper.clone(), listener.tls()).boxed());
+        let router = Router::new(endpoints)?;
+        served.push(listener.serve(router, gatekeeper.clone(), Some(grpc.clone())).boxed());
+        let (serves, streams) = (feed.clone(), grpc.clone());
+        served.push(async move { serves.serve().await }.boxed());
+        served.push(async move { streams.serve().await }.boxed());
+        readers = Some((feed, grpc));
     }
     if let Some(address) = settings.admin {
         let endpoints = health::endpoints(&api).into_iter().chain(health::metrics(&api)).collect();
         let listener = Listener::bind("node.admin", address, settings.limits, None).await?;
         tracing::info!(address = %listener.address(), "metrics are served");
-        served.push(listener.serve(Router::new(endpoints)?, gatekeeper).boxed());
+        served.push(listener.serve(Router::new(endpoints)?, gatekeeper, None).boxed());
     }
-    tokio::select! {
+    let mut served = select_all(served);
+    let ended = || Err(Failure::Bug("HTTP is not served any more".to_owned()));
+    let done = tokio::select! {
         done = work => done,
-        _ = select_all(served) => Err(Failure::Bug("HTTP is not served any more".to_owned())),
+        _ = &mut served => return ended(),
+    };
+    // Readers go first, each with its place; then nobody is listened to any more.
+    if let Some((feed, grpc)) = readers {
+        tokio::select! {
+            _ = async { tokio::join!(feed.close(), grpc.stop()) } => {}
+            _ = &mut served => {}
+        }
     }
+    done
+}
+
+/// Takes up other tokens and certificates when the node is told to, for ever.
+async fn renew(api: Arc<Api>, gatekeeper: Arc<Gatekeeper>, tls: Option<Arc<Tls>>) {
+    let mut renewed = api.readiness.renewed.subscribe();
+    while renewed.changed().await.is_ok() {
+        let tokens = renewed.borrow_and_update().clone();
+        gatekeeper.renew(tokens).await;
+        if let Some(tls) = &tls {
+            tls.renew();
+        }
+        tracing::info!("certificate and tokens are those of now");
+    }
+    pending().await
 }

@@ -59,20 +59,29 @@ impl Tls {
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         let now = self.clock.now();
         if now.since(current.looked) >= LOOK_EVERY {
-            current.looked = now;
-            let found = changed(&self.files);
-            if found != current.changed {
-                match read(&self.files) {
-                    Ok(acceptor) => {
-                        tracing::info!(certificate = %self.files.certificate.display(), "another certificate is served");
-                        (current.acceptor, current.changed) = (acceptor, found);
-                    }
-                    // Perhaps only half of it is written: it is looked at again.
-                    Err(error) => tracing::warn!(error, "the certificate from before is served"),
-                }
-            }
+            self.look(&mut current);
         }
         current.acceptor.clone()
+    }
+
+    /// Looks at the files now, for whoever has changed them and does not want to wait.
+    pub(super) fn renew(&self) {
+        self.look(&mut self.current.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    fn look(&self, current: &mut Current) {
+        current.looked = self.clock.now();
+        let found = changed(&self.files);
+        if found != current.changed {
+            match read(&self.files) {
+                Ok(acceptor) => {
+                    tracing::info!(certificate = %self.files.certificate.display(), "another certificate is served");
+                    (current.acceptor, current.changed) = (acceptor, found);
+                }
+                // Perhaps only half of it is written: it is looked at again.
+                Err(error) => tracing::warn!(error, "the certificate from before is served"),
+            }
+        }
     }
 }
 
@@ -99,6 +108,6 @@ fn read(files: &TlsFiles) -> Result<TlsAcceptor, String> {
         .with_no_client_auth()
         .with_single_cert(chain, private)
         .map_err(|error| at("http.tls_key", key, &format!("does not belong to the certificate: {error}")))?;
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(TlsAcceptor::from(Arc::new(config)))
 }

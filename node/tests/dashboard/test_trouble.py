@@ -19,8 +19,9 @@ QUARANTINED = {
         ({"reason": "source_outage", "pipeline": "main", "detail": "x", "seconds": 75}, "bad", "No source gives the next ledger for 75 s", "Check that the sources can be reached"),
         ({"reason": "dataset_outage", "pipeline": "main", "detail": "x", "seconds": 90}, "bad", "The dataset cannot be read or written for 2 min", "Check the store"),
         ({"reason": "other_dataset", "pipeline": "main", "detail": "x"}, "bad", "different datasets", "same --dataset"),
+        ({"reason": "dataset_gone", "pipeline": "main", "detail": "x"}, "bad", "The dataset is gone", "bring the dataset back"),
         ({"reason": "starting", "pipeline": "main", "detail": "x"}, "busy", "The node is starting", "Wait"),
-        ({"reason": "stopping", "pipeline": "main", "detail": "x"}, "busy", "The node is stopping", "Nothing is lost"),
+        ({"reason": "draining", "pipeline": "main", "detail": "x"}, "busy", "The node is stopping", "Nothing is lost"),
         ({"reason": "something_new", "pipeline": "main", "detail": "x"}, "bad", "The node is not ready: something new", "The log says more"),
     ],
 )
@@ -105,7 +106,10 @@ def test_nodes_are_drawn_with_their_links(open_page, world, picture, names, bodi
 def test_a_node_in_no_cluster_is_known_from_its_tree(open_page, world):
     world.node_names = ["a"]
     world.failing["/v1/nodes"] = (404, {"status": 404, "detail": "no cluster"})
+    world.failing["/v1/tree"] = (503, {"status": 503, "detail": "it starts"})
     page = open_page()
+    expect(page.locator("#nodes .note")).to_have_text("This node does not serve it.")
+    del world.failing["/v1/tree"]
     expect(page.locator("#map .body")).to_have_count(1)
     expect(page.locator("#nodes .note")).not_to_be_visible()
     page.watched.check(network_may_fail=True)

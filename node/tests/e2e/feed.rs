@@ -11,6 +11,9 @@ use crate::reader::Reader;
 /// Rounds of a reader that is killed and goes on; `ORRERY_FEED_ROUNDS` asks for more.
 const ROUNDS: u32 = 60;
 
+/// A server that is not there.
+const NOBODY: &str = "http://127.0.0.1:1";
+
 /// A node that processes made-up ledgers, and its address, which stays the same over its lives.
 struct Served {
     home: Home,
@@ -61,10 +64,10 @@ impl Served {
 }
 
 /// Numbers that look like chance, and are the same every time.
-struct Chance(u64);
+pub(crate) struct Chance(pub(crate) u64);
 
 impl Chance {
-    fn below(&mut self, limit: u64) -> u64 {
+    pub(crate) fn below(&mut self, limit: u64) -> u64 {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) % limit
     }
@@ -75,14 +78,83 @@ fn cursor(event: &Value) -> String {
     format!("{}:{}", event["ledger_sequence"], event["ledger_event_index"])
 }
 
+/// What a reader that is killed again and again has kept.
+pub(crate) struct Kept {
+    pub(crate) seen: Vec<Value>,
+    /// Where it goes on.
+    pub(crate) from: String,
+}
+
+impl Kept {
+    /// Reads until it has so many events, or what breaks the connection breaks it. Whether all up to ledger `last` was read.
+    pub(crate) fn read(
+        &mut self,
+        mut reader: Reader,
+        wanted: u64,
+        last: &str,
+        mut between: impl FnMut(),
+    ) -> bool {
+        reader.subscribe(&self.from, &json!({}));
+        let (mut is_subscribed, mut count) = (false, 0);
+        while let Some(message) = reader.hear() {
+            match message["type"].as_str().unwrap() {
+                "subscribed" => is_subscribed = true,
+                "events" => {
+                    let events = message["events"].as_array().unwrap();
+                    for event in events.iter().take((wanted - count) as usize) {
+                        self.seen.push(event.clone());
+                        self.from = cursor(event);
+                        count += 1;
+                    }
+                    if count < wanted {
+                        self.from = message["cursor"].as_str().unwrap().to_owned();
+                    }
+                }
+                "heartbeat" if is_subscribed && message["cursors"].is_null() => {
+                    let tip = message["tip"].as_str().unwrap();
+                    let own = self.from.split(':').next().unwrap().parse().unwrap_or(0);
+                    // A server that has just restarted is behind its reader.
+                    if tip.parse::<u32>().unwrap() > own {
+                        self.from = tip.to_owned();
+                    }
+                    if tip == last {
+                        return true;
+                    }
+                }
+                "heartbeat" => {}
+                other => panic!("{other}: {message}"),
+            }
+            if count >= wanted {
+                return false;
+            }
+            if count > 0 {
+                between();
+            }
+        }
+        false
+    }
+
+    /// Every event once, in order, as the dataset has it.
+    pub(crate) fn check(&self, expected: &[String]) {
+        let expected: Vec<Value> = expected.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let places = |events: &[Value]| events.iter().map(cursor).collect::<Vec<_>>();
+        assert_eq!(places(&self.seen), places(&expected));
+        assert!(self.seen == expected, "an event is not as the dataset has it");
+    }
+}
+
+/// How often readers are killed: as `ORRERY_FEED_ROUNDS` says, or `usual`.
+pub(crate) fn rounds(usual: u32) -> u32 {
+    std::env::var("ORRERY_FEED_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(usual)
+}
+
 #[test]
 fn a_reader_that_is_killed_at_any_event_goes_on_there_also_over_kills_of_the_server() {
-    let rounds =
-        std::env::var("ORRERY_FEED_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(ROUNDS);
+    let rounds = rounds(ROUNDS);
     let mut served = Served::new(rounds * 4 + 40, 150);
     let last = served.last.to_string();
     let mut chance = Chance(7);
-    let (mut seen, mut from) = (Vec::new(), "oldest".to_owned());
+    let mut kept = Kept { seen: Vec::new(), from: "oldest".to_owned() };
     let (mut kills, mut round) = (0, 0);
     let mut is_over = false;
     while !is_over {
@@ -94,58 +166,25 @@ fn a_reader_that_is_killed_at_any_event_goes_on_there_also_over_kills_of_the_ser
             kills += 1;
         }
         let kills_under_it = round <= rounds && chance.below(20) == 0;
-        let mut reader = served.connect("/v1/feed");
-        reader.subscribe(&from, &json!({}));
-        let mut is_subscribed = false;
-        let mut count = 0;
-        while let Some(message) = reader.hear() {
-            match message["type"].as_str().unwrap() {
-                "subscribed" => is_subscribed = true,
-                "events" => {
-                    for event in message["events"].as_array().unwrap().iter().take((wanted - count) as usize)
-                    {
-                        seen.push(event.clone());
-                        from = cursor(event);
-                        count += 1;
-                    }
-                    if count < wanted {
-                        from = message["cursor"].as_str().unwrap().to_owned();
-                    }
-                }
-                "heartbeat" if is_subscribed && message["cursors"].is_null() => {
-                    let tip = message["tip"].as_str().unwrap();
-                    // A server that has just restarted is behind its reader.
-                    if tip.parse::<u32>().unwrap() > from.split(':').next().unwrap().parse().unwrap_or(0) {
-                        from = tip.to_owned();
-                    }
-                    is_over = tip == last;
-                }
-                "heartbeat" => {}
-                other => panic!("{other}: {message}"),
-            }
-            if count >= wanted || is_over {
-                break;
-            }
-            if kills_under_it && count > 0 {
+        let reader = served.connect("/v1/feed");
+        is_over = kept.read(reader, wanted, &last, || {
+            if kills_under_it {
                 served.kill();
                 kills += 1;
             }
-        }
+        });
     }
-    let expected: Vec<Value> =
-        served.expected().iter().map(|line| serde_json::from_str(line).unwrap()).collect();
-    eprintln!("{round} readers, {kills} kills of the server, {} events", seen.len());
+    eprintln!("{round} readers, {kills} kills of the server, {} events", kept.seen.len());
     assert!(round > rounds && kills > 2);
-    let places = |events: &[Value]| events.iter().map(cursor).collect::<Vec<_>>();
-    assert_eq!(places(&seen), places(&expected));
-    assert!(seen == expected, "an event is not as the dataset has it");
+    kept.check(&served.expected());
 }
 
 #[test]
 fn tail_prints_every_event_once_over_kills_of_the_server_and_of_itself() {
     let mut served = Served::new(400, 100);
     let (url, last) = (format!("http://{}", served.address), served.last.to_string());
-    let fixed = ["--output", "json", "tail", "--url", &url, "--to", &last];
+    // Nobody is at the first one.
+    let fixed = ["--output", "json", "tail", "--url", NOBODY, "--url", &url, "--to", &last];
     let lines = |node: &Node| {
         let out = node.stdout();
         // The last line may not be whole.
@@ -202,7 +241,7 @@ fn example(name: &str) -> String {
 fn the_python_example_sees_every_event_once() {
     check_example("python3", &|served| {
         let place = served.home.path("place.txt").display().to_string();
-        let (url, to) = (format!("http://{}", served.address), format!("to={}", served.last));
+        let (url, to) = (format!("{NOBODY},http://{}", served.address), format!("to={}", served.last));
         vec![example("python/follow.py"), url, place, "--from".to_owned(), "oldest".to_owned(), to]
     });
 }
@@ -210,7 +249,7 @@ fn the_python_example_sees_every_event_once() {
 #[test]
 fn the_javascript_example_sees_every_event_once() {
     check_example("node", &|served| {
-        let url = format!("http://{}", served.address);
+        let url = format!("{NOBODY},http://{}", served.address);
         let fixed = ["--experimental-websocket".to_owned(), "--no-warnings".to_owned()];
         let given = [example("javascript/follow.mjs"), url, "oldest".to_owned(), "{}".to_owned()];
         [&fixed[..], &given, &[served.last.to_string()]].concat()

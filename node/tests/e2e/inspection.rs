@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::process::{Ended, Home, Node, wait_for};
+use crate::process::{Ended, Home, Node, get, wait_for};
 
 /// More than the lake has: nodes wait for the rest.
 const TO: &str = "5000";
@@ -13,6 +13,8 @@ struct Cluster {
     a: Node,
     b: Node,
     address: String,
+    /// Where b serves HTTP.
+    http: String,
 }
 
 impl Cluster {
@@ -31,8 +33,9 @@ impl Cluster {
             let (_, rest) = line.split_once("address=")?;
             Some(rest.split(' ').next()?.to_owned())
         });
-        let b = Self::node(&home, "b", &lake, &["--join", &address]);
-        Self { home, a, b, address }
+        let mut b = Self::node(&home, "b", &lake, &["--join", &address, "--http", "127.0.0.1:0"]);
+        let http = b.http();
+        Self { home, a, b, address, http }
     }
 
     fn node(home: &Home, name: &str, lake: &str, more: &[&str]) -> Node {
@@ -153,6 +156,12 @@ fn operators_look_into_a_cluster_and_have_its_nodes_leave() {
     cluster
         .ask(&["inspect", "a/coordinator"])
         .expect(0, "restart history, newest last:\n  node/coordinator life 1");
+
+    // The other node tells of it too.
+    let (status, actor) = get(&cluster.http, "/v1/actors/a%2Fcoordinator");
+    assert_eq!(status, 200, "{actor}");
+    let actor: Value = serde_json::from_str(&actor).unwrap();
+    assert_eq!(array(&actor["restarts"]).len(), 1, "{actor}");
 
     cluster.ask(&["park", "nosuch"]).expect(1, "no pipeline `nosuch` here");
     cluster.ask(&["park"]).expect(0, "parked");

@@ -27,6 +27,8 @@ mod cluster;
 mod configuration;
 mod dashboard;
 mod feed;
+mod flight;
+mod feed_nodes;
 mod golden;
 mod inspection;
 mod interrupts;

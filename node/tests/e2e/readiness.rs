@@ -77,3 +77,23 @@ fn a_node_that_is_told_to_stop_while_it_starts_has_nothing_to_drain() {
     let drained: Value = serde_json::from_str(&node.stdout()).unwrap();
     assert_eq!(drained, json!({ "state": "drained", "last_durable_ledger": null }));
 }
+
+#[test]
+fn a_node_whose_dataset_is_deleted_says_so_and_what_to_do() {
+    let home = Home::new();
+    let source = home.synth("lake", 60);
+    let mut node = home.follow(&source, &home.url("dataset"), &["--from", "2", "--grid", "2:4"], &[]);
+    let http = node.http();
+    // Who has not seen a dataset does not miss it.
+    node.until("the dataset", |_| {
+        let status: Value = serde_json::from_str(&get(&http, "/v1/status").1).unwrap();
+        (status["checkpoint"] == 59 && status["oldest"] == 2).then_some(())
+    });
+    until(&mut node, &http, None);
+    std::fs::rename(home.path("dataset"), home.path("elsewhere")).unwrap();
+    until(&mut node, &http, Some("dataset_gone"));
+    assert!(node.log().contains("the dataset is gone"), "{}", node.log());
+    let _ = std::fs::remove_dir_all(home.path("dataset"));
+    std::fs::rename(home.path("elsewhere"), home.path("dataset")).unwrap();
+    until(&mut node, &http, None);
+}

@@ -10,7 +10,7 @@ use crate::workspace::{is_test_path, rust_files};
 const OWNED: [(&str, &[&str]); 17] = [
     ("stellar_xdr", &["actors/src/ledger/", "actors/src/processor/", "actors/src/source/"]),
     ("parquet", &["actors/src/columnar.rs", "actors/src/dataset/", "actors/src/sink/"]),
-    ("arrow::ipc", &["actors/src/exchange/", "actors/src/feed/frames.rs", "actors/src/sink/"]),
+    ("arrow::ipc", &["actors/src/exchange/", "actors/src/feed/", "actors/src/sink/"]),
     ("arrow_ipc", &["actors/src/exchange/", "actors/src/sink/"]),
     ("arrow_flight", &["actors/src/exchange/", "node/src/"]),
     ("tonic", &["actors/src/exchange/", "node/src/"]),

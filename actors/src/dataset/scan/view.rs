@@ -3,6 +3,7 @@
 
 use std::ops::RangeInclusive;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures::future::try_join;
@@ -35,12 +36,17 @@ impl Default for ViewLimits {
     }
 }
 
+/// Looks for what is new, after each so many of which one is for what has been deleted.
+const LOOKS_PER_LOOK_FOR_LOSS: u32 = 10;
+
 /// A dataset for readers. Cheap to share behind an [`Arc`].
 #[derive(Debug)]
 pub struct DatasetView {
     store: Store,
     tables: Mutex<Tables>,
     snapshot: watch::Sender<Option<Arc<Snapshot>>>,
+    /// What was there has been deleted.
+    is_gone: AtomicBool,
     files: Arc<Files>,
     turns: Arc<Semaphore>,
 }
@@ -65,6 +71,7 @@ impl DatasetView {
             store,
             tables: Mutex::default(),
             snapshot: watch::Sender::default(),
+            is_gone: AtomicBool::new(false),
             files: Arc::new(Files::new(limits.cache_bytes_max)),
             turns: Arc::new(Semaphore::new(limits.decoding_max.max(1))),
         }
@@ -111,12 +118,49 @@ impl DatasetView {
         Ok(true)
     }
 
+    /// Whether the dataset was there and has been deleted, as far as the last look knows.
+    pub fn is_gone(&self) -> bool {
+        self.is_gone.load(Ordering::Relaxed)
+    }
+
+    /// Looks whether the first slot of the logs, which nothing ever deletes, is still there. Whether it is so is told once.
+    ///
+    /// # Errors
+    ///
+    /// [`DatasetError`] if that cannot be told now.
+    pub async fn look_for_loss(&self) -> Result<(), DatasetError> {
+        if self.snapshot().is_none() {
+            return Ok(());
+        }
+        let mut is_gone = false;
+        for kind in [TableKind::TokenTransfers, TableKind::Ledgers] {
+            is_gone |= self.store.within(kind.as_str()).head(&slot_path(0)).await?.is_none();
+        }
+        let was_gone = self.is_gone.swap(is_gone, Ordering::Relaxed);
+        let dataset = self.store.place().unwrap_or_default();
+        match (was_gone, is_gone) {
+            (false, true) => tracing::error!(
+                dataset,
+                "the dataset is gone: its log has been deleted, or its disk is not mounted; stop the node before it writes more, \
+                 bring the dataset back, and start it again"
+            ),
+            (true, false) => tracing::info!(dataset, "the dataset is there again"),
+            _ => {}
+        }
+        Ok(())
+    }
+
     /// Looks for what is new every `period`, for ever. Failures are logged and tried again: what was seen stays readable.
     pub async fn follow(&self, period: Duration) {
-        let mut failed = false;
+        let (mut failed, mut looks) = (false, 0_u32);
         loop {
-            match self.refresh().await {
-                Ok(_) => failed = false,
+            looks = looks.wrapping_add(1);
+            let looked = match self.refresh().await {
+                Ok(_) if looks.is_multiple_of(LOOKS_PER_LOOK_FOR_LOSS) => self.look_for_loss().await,
+                looked => looked.map(drop),
+            };
+            match looked {
+                Ok(()) => failed = false,
                 Err(error) if failed => tracing::debug!(%error, "dataset cannot be followed"),
                 Err(error) => {
                     tracing::warn!(%error, "dataset cannot be followed, trying again");

@@ -2,7 +2,9 @@
 // (Node 20 with --experimental-websocket); `follow` itself runs in a browser as it is.
 //
 //     node follow.mjs http://127.0.0.1:8080 oldest '{"kind":["transfer"]}'
+//     node follow.mjs http://10.0.0.4:8080,http://10.0.0.5:8080 latest
 //
+// Of several servers it goes on at the next one when one fails: a cursor is the same at every node of a dataset.
 // Prints one event a line as JSON. The cursor is in memory here: write it where your events go, in the same transaction.
 
 /** A cursor as it is ordered: an event of a ledger stands before the end of that ledger. */
@@ -15,16 +17,17 @@ const isAfter = ([ledger, event], [otherLedger, otherEvent]) =>
   ledger > otherLedger || (ledger === otherLedger && event > otherEvent);
 
 /**
- * Calls `onEvent` once for every event, in order, until `isOver(cursor)`; resolves then. Rejects if the server says that
- * the cursor or the filter will not do.
+ * Calls `onEvent` once for every event, in order, until `isOver(cursor)`; resolves then. `servers` is one or several. Rejects
+ * if a server says that the cursor or the filter will not do.
  */
-export function follow(server, from, filter, { onEvent, onGap = () => {}, isOver = () => false }) {
-  const url = server.replace(/^http/, "ws").replace(/\/$/, "") + "/v1/feed";
+export function follow(servers, from, filter, { onEvent, onGap = () => {}, isOver = () => false }) {
+  const urls = [servers].flat().map((server) => server.replace(/^http/, "ws").replace(/\/$/, "") + "/v1/feed");
   let seen = null;
   let attempt = 0;
+  let turn = 0;
   return new Promise((resolve, reject) => {
     const connect = () => {
-      const socket = new WebSocket(url);
+      const socket = new WebSocket(urls[turn % urls.length]);
       let isSubscribed = false;
       let isDone = false;
       let watchdog;
@@ -70,14 +73,20 @@ export function follow(server, from, filter, { onEvent, onGap = () => {}, isOver
           end(reject, new Error(`${message.code}: ${message.message}`));
         }
       };
-      socket.onclose = ({ code }) => {
+      const again = (code) => {
         clearTimeout(watchdog);
         if (isDone) return;
-        // 4008: too slow, and the place is known: no need to wait.
+        isDone = true;
+        // 4008: too slow, and the place is known: no need to wait. Otherwise another server may be well: only when all have
+        // failed, it pays to wait for long.
         attempt = code === 4008 ? 0 : attempt + 1;
-        setTimeout(connect, attempt && Math.random() * Math.min(10_000, 200 * 2 ** attempt));
+        turn += code === 4008 ? 0 : 1;
+        const longest = Math.min(10_000, 200 * 2 ** Math.floor(attempt / urls.length));
+        setTimeout(connect, attempt && Math.random() * longest);
       };
-      socket.onerror = () => {};
+      socket.onclose = ({ code }) => again(code);
+      // Of a connection that never stood, Node says nothing else.
+      socket.onerror = () => socket.readyState === WebSocket.OPEN || again(1006);
     };
     connect();
   });
@@ -86,7 +95,7 @@ export function follow(server, from, filter, { onEvent, onGap = () => {}, isOver
 if (globalThis.process?.argv[1]?.endsWith("follow.mjs")) {
   const [server, from = "latest", filter = "{}", to] = process.argv.slice(2);
   const last = to === undefined ? Infinity : Number(to);
-  await follow(server, from, JSON.parse(filter), {
+  await follow(server.split(","), from, JSON.parse(filter), {
     onEvent: (event) => event.ledger_sequence <= last && console.log(JSON.stringify(event)),
     onGap: (gap) => console.error(`ledgers were lost: ${gap.from} to ${gap.to}`),
     isOver: (cursor) => !isAfter([last, Infinity], order(cursor)),

@@ -1,6 +1,9 @@
 """Follows the live feed and keeps its place in a file, so that it goes on where it was after any end, its own or the server's.
 
     python3 follow.py http://127.0.0.1:8080 place.txt --from oldest kind=transfer asset=native
+    python3 follow.py http://10.0.0.4:8080,http://10.0.0.5:8080 place.txt
+
+Of several servers it goes on at the next one when one fails: a cursor is the same at every node of a dataset.
 
 Prints one event a line as JSON. Needs nothing but Python. An event that was printed and whose place was not written yet is
 left out the next time if its cursor is not above what was printed: see `is_new`.
@@ -62,7 +65,8 @@ def keep(path, cursor):
     os.replace(path + ".new", path)
 
 
-def main(server, path, *rest):
+def main(servers, path, *rest):
+    servers = servers.split(",")
     rest = list(rest)
     start = "latest"
     if "--from" in rest:
@@ -76,8 +80,9 @@ def main(server, path, *rest):
     if os.path.exists(path):
         with open(path) as file:
             seen = file.read().strip() or None
-    attempt = 0
+    attempt = turn = 0
     while True:
+        server = servers[turn % len(servers)]
         try:
             for cursor, message in frames(server, query, seen, start):
                 attempt = 0
@@ -94,9 +99,10 @@ def main(server, path, *rest):
                 if last is not None and seen and cursor_of(seen) >= (last, float("inf")):
                     return
         except (OSError, http.client.HTTPException) as error:
-            print(f"{error}; connecting again", file=sys.stderr)
-        attempt += 1
-        time.sleep(random.uniform(0, min(10, 0.2 * 2**attempt)))
+            print(f"{server}: {error}; connecting again", file=sys.stderr)
+        # Another server may be well: only when all have failed, it pays to wait for long.
+        attempt, turn = attempt + 1, turn + 1
+        time.sleep(random.uniform(0, min(10, 0.2 * 2 ** (attempt // len(servers)))))
 
 
 if __name__ == "__main__":

@@ -11,12 +11,12 @@ mod signing_keys;
 mod token;
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use warp::http::header::{AUTHORIZATION, ORIGIN, RETRY_AFTER, SEC_WEBSOCKET_PROTOCOL};
 use warp::http::{HeaderMap, StatusCode};
 
-pub(crate) use role::{ANONYMOUS, Access, Principal, Role};
+pub(crate) use role::{Access, Principal, Role};
 pub(crate) use signed_token::Oidc;
 pub(crate) use token::{HashedToken, new_token};
 
@@ -81,9 +81,18 @@ impl AccessSettings {
     }
 }
 
+impl AccessSettings {
+    /// Whose tokens are let in.
+    pub(crate) fn tokens(&self) -> Arc<[HashedToken]> {
+        self.tokens.as_slice().into()
+    }
+}
+
 /// Decides of each request whether it is answered.
 pub(crate) struct Gatekeeper {
     settings: AccessSettings,
+    /// Those of now, which an operator may change while the node runs.
+    tokens: RwLock<Arc<[HashedToken]>>,
     signed: Option<SignedTokens>,
     quota: Option<Quota>,
     audit: Arc<Audit>,
@@ -97,7 +106,16 @@ impl Gatekeeper {
     pub(crate) fn new(settings: &AccessSettings, audit: &Arc<Audit>) -> Arc<Self> {
         let signed = settings.oidc.clone().map(SignedTokens::new);
         let quota = Quota::new(settings.requests_per_second, settings.burst);
-        Arc::new(Self { settings: settings.clone(), signed, quota, audit: audit.clone() })
+        let tokens = RwLock::new(settings.tokens());
+        Arc::new(Self { settings: settings.clone(), tokens, signed, quota, audit: audit.clone() })
+    }
+
+    /// Lets these tokens in from now on, and no others, and reads the keys of the identity provider again.
+    pub(super) async fn renew(&self, tokens: Arc<[HashedToken]>) {
+        *self.tokens.write().unwrap_or_else(PoisonError::into_inner) = tokens;
+        if let Some(signed) = &self.signed {
+            signed.renew().await;
+        }
     }
 
     /// Lets a request pass, or says why not; that somebody was not let is noted. `what` is the endpoint.
@@ -165,7 +183,8 @@ impl Gatekeeper {
             };
             return Ok(Principal::anonymous(role));
         };
-        if let Some(principal) = token::find(&self.settings.tokens, token) {
+        let tokens = self.tokens.read().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(principal) = token::find(&tokens, token) {
             return Ok(principal);
         }
         match &self.signed {

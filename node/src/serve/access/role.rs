@@ -1,6 +1,7 @@
 //! Roles, and who has one.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::str::FromStr;
 
 /// What somebody may do. Each may do what those before it may.
@@ -66,6 +67,12 @@ impl Principal {
     /// Who did not say who they are.
     pub(crate) fn anonymous(role: Option<Role>) -> Self {
         Self { name: ANONYMOUS.to_owned(), role }
+    }
+
+    /// Whom what they hold is counted for: the address, and the name if they said one.
+    pub(in crate::serve) fn names(&self, address: IpAddr) -> Vec<String> {
+        let name = (!self.is_anonymous()).then(|| self.name.clone());
+        [format!("address {address}")].into_iter().chain(name).collect()
     }
 
     pub(super) fn is_anonymous(&self) -> bool {

@@ -89,6 +89,11 @@ struct Claims {
 }
 
 impl SignedTokens {
+    /// Reads the identity provider's keys again.
+    pub(super) async fn renew(&self) {
+        self.keys.renew().await;
+    }
+
     pub(super) fn new(oidc: Oidc) -> Self {
         let keys = SigningKeys::new(oidc.keys.clone());
         Self { oidc, keys }

@@ -109,6 +109,19 @@ impl SigningKeys {
     }
 }
 
+impl SigningKeys {
+    /// Reads the keys now. What cannot be read stays as it was.
+    pub(super) async fn renew(&self) {
+        let mut read = self.read.lock().await;
+        match self.source.read().await {
+            Ok(keys) => (read.keys, read.read_at) = (keys, Some(self.clock.now())),
+            Err(error) => {
+                tracing::warn!(error, "the keys of the identity provider were not read; see http.oidc.keys")
+            }
+        }
+    }
+}
+
 impl Read {
     fn find(&self, id: Option<&str>) -> Option<&SigningKey> {
         match (id, self.keys.as_slice()) {

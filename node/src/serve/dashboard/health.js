@@ -31,7 +31,14 @@ const REASONS = {
     commands: ["orrery logs --follow"],
     detail: reason.detail,
   }),
-  stopping: (reason) => ({
+  dataset_gone: (reason) => ({
+    level: "bad",
+    what: "The dataset is gone",
+    act: "Stop the node before it writes more, bring the dataset back (mount its disk, restore it), and start the node again.",
+    commands: [],
+    detail: reason.detail,
+  }),
+  draining: (reason) => ({
     level: "busy",
     what: "The node is stopping",
     act: "Nothing is lost: it ends what is in work. Start it again when you want it back; it goes on where it stopped.",

@@ -18,6 +18,8 @@ import { Tiles } from "./tiles.js";
 import { TreeView, forest } from "./tree.js";
 
 const facts = { server: { kind: "unknown", since: Date.now() }, status: null, tree: null, nodes: null, quarantine: null, feed: null };
+/** Whether the node has no list of nodes, as one in no cluster may; then its tree names it, whichever is answered first. */
+let isWithoutNodes = false;
 const access = new Access(() => {
   for (const poll of polls) poll.now();
   if (feed.phase !== "off") feed.resume();
@@ -111,17 +113,18 @@ function takeTree(answer) {
   const roots = forest(answer.value);
   tree.show(roots);
   actor.show(roots);
+  if (isWithoutNodes) told("nodes", answer);
   showNodes();
 }
 
-/** A node that is in no cluster may have no list of nodes; its tree names it. */
 function showNodes() {
   const listed = facts.nodes?.length ? facts.nodes : (facts.tree?.nodes ?? []);
   nodes.show(listed, facts.tree);
 }
 
 function takeNodes(answer) {
-  if (answer.kind !== "missing" || !facts.tree) told("nodes", answer);
+  isWithoutNodes = answer.kind === "missing";
+  if (!isWithoutNodes || !facts.tree) told("nodes", answer);
   facts.nodes = answer.kind === "ok" ? answer.value : facts.nodes;
   showNodes();
 }

@@ -100,7 +100,9 @@ enum Woken {
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
     pub(super) fn new(io: S, hub: Arc<Hub>, settings: ConnectionSettings) -> Self {
-        let tips = hub.tips();
+        let mut tips = hub.tips();
+        // It may have been closed while this one shook hands.
+        tips.mark_changed();
         Self {
             io,
             tips,

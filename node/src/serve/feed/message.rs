@@ -12,7 +12,7 @@ const AHEAD_LEDGERS_MAX: u32 = 1_024;
 
 /// Where a reader begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum From {
+pub(in crate::serve) enum From {
     /// Behind the newest ledger.
     Latest,
     /// At the first ledger that can be read.
@@ -30,13 +30,13 @@ pub(super) enum Ask {
 
 /// Why a reader does not get what it asks.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Refusal {
+pub(in crate::serve) struct Refusal {
     /// Of the subscription, if it said one.
     pub(super) id: Option<String>,
-    pub(super) code: &'static str,
-    pub(super) message: String,
+    pub(in crate::serve) code: &'static str,
+    pub(in crate::serve) message: String,
     /// Of a cursor that is none here.
-    pub(super) reach: Option<(Cursor, Cursor)>,
+    pub(in crate::serve) reach: Option<(Cursor, Cursor)>,
 }
 
 impl Refusal {
@@ -82,7 +82,7 @@ impl From {
     /// # Errors
     ///
     /// What was behind the cursor is not here any more, or it is from another place or time.
-    pub(super) fn place(self, tips: &Tips) -> Result<Cursor, Refusal> {
+    pub(in crate::serve) fn place(self, tips: &Tips) -> Result<Cursor, Refusal> {
         let cursor = match self {
             Self::Latest => return Ok(tips.tip_cursor()),
             Self::Oldest => return Ok(tips.oldest_cursor()),

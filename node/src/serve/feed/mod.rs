@@ -5,7 +5,7 @@
 //! [`orrery_actors::feed`]. A reader is a task of its own with a few hundred bytes, and ends with the node.
 
 pub(super) mod asyncapi;
-mod message;
+pub(super) mod message;
 mod session;
 pub(crate) mod wire;
 mod outgoing;
@@ -14,6 +14,8 @@ pub(crate) mod handshake;
 mod places;
 mod sse;
 
+use std::net::IpAddr;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -24,15 +26,16 @@ use orrery_actors::feed::{Format, Hub};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use super::access::{Access, Role};
+use super::access::{Access, Principal, Role};
 use super::problem::Problem;
 use super::request::Request;
 use super::router::{Answer, Endpoint};
 use crate::wall_clock;
 use connection::{Connection, ConnectionSettings};
-use places::{Place, Places};
+use places::Places;
 use session::SessionLimits;
 
+pub(super) use places::Place;
 pub(crate) use places::PlaceLimits;
 
 /// Connections that have shaken hands and are not yet served: they wait for a task, which takes no time.
@@ -47,6 +50,10 @@ const MESSAGES_PER_TICK_MAX: u32 = 100;
 /// The unit of all deadlines of a connection: a frame is taken within three, and who says nothing for three is asked
 /// whether it lives.
 const TICK: Duration = Duration::from_secs(10);
+
+/// Time for readers to take their last frames when the node ends, and between two looks whether they have.
+const CLOSE_WITHIN: Duration = Duration::from_secs(3);
+const CLOSE_LOOK: Duration = Duration::from_millis(10);
 
 /// A connection that is to be served.
 type Arrival = BoxFuture<'static, ()>;
@@ -106,6 +113,19 @@ impl Feed {
         tokio::join!(self.hub.follow(), connections);
     }
 
+    /// Has every reader go on elsewhere, and waits until they have gone, for a while: who does not read is not waited for.
+    pub(crate) async fn close(&self) {
+        self.hub.close();
+        let gone = async {
+            while self.hub.counts.connections.load(Ordering::Relaxed) > 0 {
+                tokio::time::sleep(CLOSE_LOOK).await;
+            }
+        };
+        if tokio::time::timeout(CLOSE_WITHIN, gone).await.is_err() {
+            tracing::debug!("some readers do not close, they are closed on");
+        }
+    }
+
     fn connect(&self, request: &Request) -> Answer {
         let mut format = Format::Json;
         for (name, value) in &request.query {
@@ -121,7 +141,7 @@ impl Feed {
             };
         }
         let (response, upgrade) = handshake::accept(request)?;
-        let place = self.place(request)?;
+        let place = self.place(request.peer.ip(), &request.principal)?;
         let hub = self.hub.clone();
         let settings = ConnectionSettings {
             format,
@@ -145,14 +165,14 @@ impl Feed {
     }
 
     fn stream(&self, request: &Request) -> Answer {
-        sse::answer(&self.hub, request, self.place(request)?)
+        sse::answer(&self.hub, request, self.place(request.peer.ip(), &request.principal)?)
     }
 
-    fn place(&self, request: &Request) -> Result<Place, Problem> {
-        let mut names = vec![format!("address {}", request.peer.ip())];
-        if request.principal.name != crate::serve::access::ANONYMOUS {
-            names.push(request.principal.name.clone());
+    /// A place for a reader, until it is dropped.
+    pub(super) fn place(&self, address: IpAddr, principal: &Principal) -> Result<Place, Problem> {
+        if self.hub.tips_now().is_over {
+            return Err(Problem::unavailable("this node ends: go on at another one", 1));
         }
-        self.places.take(names)
+        self.places.take(principal.names(address))
     }
 }

@@ -29,7 +29,7 @@ pub(super) struct Places {
 }
 
 /// One reader's place, until it is dropped.
-pub(super) struct Place {
+pub(in crate::serve) struct Place {
     places: Arc<Places>,
     names: Vec<String>,
 }

@@ -104,6 +104,11 @@ impl Session {
                 actions.extend(self.settle(tips));
                 actions
             }
+            Event::Reached { tips } if tips.is_over => {
+                let cursor =
+                    self.resume().map_or_else(|| "the node ends".to_owned(), |cursor| cursor.to_string());
+                vec![Action::Close { code: 1001, reason: cursor }]
+            }
             Event::Reached { tips } => {
                 self.subscriptions.iter_mut().for_each(|subscription| subscription.waits = false);
                 self.settle(tips)

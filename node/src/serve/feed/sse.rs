@@ -146,6 +146,9 @@ impl Reader {
                 return None;
             }
             let tips = *self.tips.borrow_and_update();
+            if tips.is_over {
+                return None;
+            }
             let (ledger, from_event) = self.at.next()?;
             match self.hub.look(ledger) {
                 Look::Here(found) => self.found(&found, from_event),

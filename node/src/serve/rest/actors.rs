@@ -43,12 +43,14 @@ async fn actor(rest: &Rest, request: &Request) -> Answer {
     answer::json(request, &actor, Holds::Now)
 }
 
-/// Those of this actor, newest last; null of another node's, which alone remembers them.
+/// Those of this actor, newest last; null if another node, which alone remembers them, does not tell.
 async fn restarts(rest: &Rest, row: &Row) -> Result<Value, Problem> {
-    if row.node != rest.readiness.node() {
-        return Ok(Value::Null);
-    }
-    let all = rest.ask(Question::Restarts).await?;
+    let is_own = row.node == rest.readiness.node();
+    let all = match rest.ask(Question::Restarts { node: row.node.clone() }).await {
+        Ok(all) => all,
+        Err(problem) if is_own => return Err(problem),
+        Err(_) => return Ok(Value::Null),
+    };
     let own = all.as_array().into_iter().flatten().filter(|record| row.is_in(record));
     Ok(json!(own.collect::<Vec<_>>()))
 }

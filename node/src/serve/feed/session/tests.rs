@@ -220,3 +220,14 @@ fn ledgers_that_are_lost_are_named() {
     assert_eq!(said, [json!({ "type": "gap", "id": "a", "from": "151", "to": "159" })]);
     assert_eq!(talk.owed(), Some((1, 160, 0)));
 }
+
+#[test]
+fn readers_of_a_node_that_ends_are_told_where_to_go_on() {
+    let mut talk = Talk::at(tips(100, 200));
+    talk.say(r#"{"op":"subscribe","id":"a","from":"150"}"#);
+    talk.say(r#"{"op":"subscribe","id":"b","from":"170"}"#);
+    talk.sent(1, "151:499");
+    let over = Tips { is_over: true, ..tips(100, 200) };
+    assert_eq!(talk.reach(over), ["close 1001 151:499"]);
+    assert_eq!(Talk::at(tips(100, 200)).reach(over), ["close 1001 the node ends"]);
+}

@@ -1,0 +1,270 @@
+//! HTTP/1.1 and HTTP/2 at one address: the first bytes of a connection say which. HTTP/2 is what gRPC needs; what is not gRPC
+//! is answered over it as over HTTP/1.1.
+
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
+use tokio::time::MissedTickBehavior;
+use tonic::body::Body;
+use warp::http::HeaderValue;
+use warp::http::header::HOST;
+use warp::hyper::body::{Body as HttpBody, Bytes, Frame, Incoming, SizeHint};
+use warp::hyper::server::conn::http2;
+use warp::hyper::service::service_fn;
+use warp::hyper::{Request, Response};
+
+use super::flight::{Grpc, is_grpc};
+
+/// What a connection in HTTP/2 begins with, and no other.
+const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// Streams of a connection. A reader of all endpoints of a range has one for each.
+const STREAMS_MAX: u32 = 64;
+
+/// Bytes of requests that may be on their way: they are small.
+const STREAM_WINDOW_BYTES: u32 = 64 << 10;
+const CONNECTION_WINDOW_BYTES: u32 = 128 << 10;
+
+/// Bytes of the headers of a request.
+const HEADERS_BYTES_MAX: u32 = 16 << 10;
+
+/// Bytes of an answer that a stream copies ahead of its reader.
+const SEND_BYTES_MAX: usize = 64 << 10;
+
+/// Streams that a client has given up and that are not forgotten yet: one that begins and gives up streams without end is
+/// closed.
+const RESETS_MAX: usize = 32;
+
+/// A connection that says nothing for so long is asked whether it lives, and has so long to answer.
+const ASK_EVERY: Duration = Duration::from_secs(30);
+const ANSWER_WITHIN: Duration = Duration::from_secs(30);
+
+/// A connection without a stream is closed after one to two of these.
+const IDLE: Duration = Duration::from_secs(300);
+
+/// What a connection speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Protocol {
+    Http1,
+    Http2,
+}
+
+/// A connection of which a little was read to see what it speaks.
+pub(super) struct Begun<S> {
+    inner: S,
+    first: [u8; PREFACE.len()],
+    /// Bytes of `first` that there are, and that were given out.
+    length: u8,
+    given: u8,
+}
+
+impl<S: AsyncRead + Unpin> Begun<S> {
+    /// Reads until it is clear what it speaks. Of HTTP/1.1 that is the first read, but for what begins alike.
+    ///
+    /// # Errors
+    ///
+    /// It ended before.
+    pub(super) async fn new(inner: S) -> io::Result<(Protocol, Self)> {
+        let mut begun = Self { inner, first: [0; PREFACE.len()], length: 0, given: 0 };
+        loop {
+            let from = usize::from(begun.length);
+            let read = begun.inner.read(&mut begun.first[from..]).await?;
+            if read == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            let length = from + read;
+            begun.length = u8::try_from(length).unwrap_or(u8::MAX);
+            if begun.first[..length] != PREFACE[..length] {
+                return Ok((Protocol::Http1, begun));
+            }
+            if length == PREFACE.len() {
+                return Ok((Protocol::Http2, begun));
+            }
+        }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Begun<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let (given, length) = (usize::from(self.given), usize::from(self.length));
+        if given < length && buffer.remaining() > 0 {
+            let part = (length - given).min(buffer.remaining());
+            buffer.put_slice(&self.first[given..given + part]);
+            self.given += u8::try_from(part).unwrap_or(u8::MAX);
+            return Poll::Ready(Ok(()));
+        }
+        Pin::new(&mut self.inner).poll_read(cx, buffer)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Begun<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.inner).poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        parts: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.inner).poll_write_vectored(cx, parts)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.inner.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_shutdown(cx)
+    }
+}
+
+/// Serves one connection over HTTP/2 until either end closes it, or the node stops: what is not gRPC is answered by `http`.
+pub(super) async fn http2<F>(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    peer: SocketAddr,
+    grpc: Arc<Grpc>,
+    http: impl Fn(Request<Incoming>) -> F + Clone + Send + 'static,
+) where
+    F: Future<Output = Response<Body>> + Send + 'static,
+{
+    let mut stopping = grpc.stopping();
+    let streams = Arc::new(());
+    let service = service_fn({
+        let streams = streams.clone();
+        move |mut request: Request<Incoming>| {
+            let (grpc, http, stream) = (grpc.clone(), http.clone(), streams.clone());
+            async move {
+                let answer = if is_grpc(request.method(), request.headers()) {
+                    grpc.answer(request, peer).await
+                } else {
+                    name_host(&mut request);
+                    http(request).await
+                };
+                Ok::<_, std::convert::Infallible>(answer.map(|body| Counted { body, _stream: stream }))
+            }
+        }
+    });
+    let served = http2::Builder::new(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(STREAMS_MAX)
+        .initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .max_header_list_size(HEADERS_BYTES_MAX)
+        .max_send_buf_size(SEND_BYTES_MAX)
+        .max_pending_accept_reset_streams(RESETS_MAX)
+        .max_local_error_reset_streams(RESETS_MAX)
+        .keep_alive_interval(ASK_EVERY)
+        .keep_alive_timeout(ANSWER_WITHIN)
+        .serve_connection(TokioIo::new(stream), service);
+    let mut served = std::pin::pin!(served);
+    let mut looks = tokio::time::interval(IDLE);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let (mut was_idle, mut is_ending) = (false, false);
+    let ended = loop {
+        tokio::select! {
+            ended = served.as_mut() => break ended,
+            _ = stopping.wait_for(|stopping| *stopping), if !is_ending => is_ending = true,
+            _ = looks.tick(), if !is_ending => {
+                // One is the service's own.
+                let is_idle = Arc::strong_count(&streams) <= 2;
+                is_ending = is_idle && was_idle;
+                was_idle = is_idle;
+            }
+        }
+        if is_ending {
+            served.as_mut().graceful_shutdown();
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%peer, %error, "a connection ended badly");
+    }
+}
+
+/// In HTTP/2 the host stands in the URI, where those who compare it with a page's origin do not look.
+fn name_host(request: &mut Request<Incoming>) {
+    let authority = request.uri().authority().map(|authority| HeaderValue::from_str(authority.as_str()));
+    if let Some(Ok(host)) = authority {
+        request.headers_mut().entry(HOST).or_insert(host);
+    }
+}
+
+/// The body of an answer, which counts as a stream until it is sent.
+struct Counted {
+    body: Body,
+    _stream: Arc<()>,
+}
+
+impl HttpBody for Counted {
+    type Data = Bytes;
+    type Error = tonic::Status;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncWriteExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn the_first_bytes_say_what_is_spoken_and_none_is_lost() {
+        let check = async |sent: &'static [u8], window: usize, expect: Protocol| {
+            let (mut near, far) = tokio::io::duplex(window);
+            let read = async {
+                let (protocol, mut begun) = Begun::new(far).await.unwrap();
+                let mut found = Vec::new();
+                begun.read_to_end(&mut found).await.unwrap();
+                assert_eq!((protocol, &found[..]), (expect, sent), "{window}");
+            };
+            let write = async {
+                near.write_all(sent).await.unwrap();
+                drop(near);
+            };
+            tokio::join!(write, read);
+        };
+        for window in [1, 3, 24, 1_024] {
+            check(b"GET / HTTP/1.1\r\n\r\n", window, Protocol::Http1).await;
+            check(b"POST / HTTP/1.1\r\n\r\n", window, Protocol::Http1).await;
+            check(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\r", window, Protocol::Http1).await;
+            check(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", window, Protocol::Http2).await;
+            check(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\nand more, to the end", window, Protocol::Http2).await;
+            check(b"\x16\x03\x01", window, Protocol::Http1).await;
+        }
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_ends_at_once_is_none() {
+        let (near, far) = tokio::io::duplex(1);
+        drop(near);
+        assert!(Begun::new(far).await.is_err());
+    }
+}
