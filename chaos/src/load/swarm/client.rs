@@ -131,7 +131,7 @@ impl Client {
             }
         }
         if event.is_readable() || event.is_read_closed() {
-            self.take(buffer, judge, now);
+            self.take(event.is_read_closed(), buffer, judge, now);
         }
     }
 
@@ -184,18 +184,19 @@ impl Client {
                 // What has piled up comes at once. If it may not, it comes in drops.
                 let _ = SockRef::from(stream).set_recv_buffer_size(READ_BYTES);
             }
-            self.take(buffer, judge, now);
+            self.take(true, buffer, judge, now);
         }
     }
 
-    /// Takes what has come. Less than was asked for is all there is: of more, the system tells again.
-    fn take(&mut self, buffer: &mut [u8], judge: &mut Judge, now: fn() -> u64) {
+    /// Takes what has come. Less than was asked for is all there is: of more, the system tells again. Of an end that it has
+    /// told of it does not: `to_end` looks for it.
+    fn take(&mut self, to_end: bool, buffer: &mut [u8], judge: &mut Judge, now: fn() -> u64) {
         while let (Some(stream), false) = (&mut self.stream, self.phase == Phase::Resting) {
             match stream.read(buffer) {
                 Ok(0) => return self.ended(judge, "the server ended the connection", now()),
                 Ok(count) => {
                     self.took(&buffer[..count], judge, now());
-                    if count < READ_BYTES {
+                    if count < READ_BYTES && !to_end {
                         return;
                     }
                 }
