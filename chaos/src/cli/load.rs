@@ -201,20 +201,7 @@ fn write_load(out: &mut dyn Write, report: &LoadReport) -> io::Result<()> {
         out,
         "seed {seed}: {connections} readers of {processes} servers, {seconds} s, {rate} {density} ledgers/s, filter {filter}"
     )?;
-    if let Some(memory) = report.memory {
-        let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
-        let kib = |bytes: u64| bytes as f64 / 1024.0;
-        writeln!(
-            out,
-            "server memory, MiB: {:.1} before, {:.1} connected, {:.1} subscribed, {:.1} at the end",
-            mib(memory.before),
-            mib(memory.connected),
-            mib(memory.subscribed),
-            mib(memory.after)
-        )?;
-        let (connected, subscribed) = (kib(memory.each_connected), kib(memory.each_subscribed));
-        writeln!(out, "an idle reader, KiB: {connected:.2} connected, {subscribed:.2} subscribed")?;
-    }
+    write_memory(out, report)?;
     writeln!(
         out,
         "\n{:<28}{:>9}{:>8}{:>8}{:>8}  {:<24}{:>8}{:>10}{:>7}",
@@ -268,6 +255,22 @@ fn write_load(out: &mut dyn Write, report: &LoadReport) -> io::Result<()> {
         report.passed_by_all
     )?;
     report.first_problem.iter().try_for_each(|problem| writeln!(out, "first problem: {problem}"))
+}
+
+fn write_memory(out: &mut dyn Write, report: &LoadReport) -> io::Result<()> {
+    let Some(memory) = report.memory else { return Ok(()) };
+    let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
+    let kib = |bytes: u64| bytes as f64 / 1024.0;
+    writeln!(
+        out,
+        "server memory, MiB: {:.1} before, {:.1} connected, {:.1} subscribed, {:.1} at the end",
+        mib(memory.before),
+        mib(memory.connected),
+        mib(memory.subscribed),
+        mib(memory.after)
+    )?;
+    let (connected, subscribed) = (kib(memory.each_connected), kib(memory.each_subscribed));
+    writeln!(out, "an idle reader, KiB: {connected:.2} connected, {subscribed:.2} subscribed")
 }
 
 fn write_half(
