@@ -10,6 +10,7 @@ pub(crate) mod feed;
 mod flight;
 mod health;
 mod listener;
+mod open_files;
 mod openapi;
 mod patience;
 mod problem;
@@ -132,6 +133,7 @@ pub(crate) async fn beside<T>(
     let gatekeeper = Gatekeeper::new(&settings.access, &api.audit);
     let mut readers = None;
     if let Some(address) = settings.public {
+        open_files::raise(settings.limits.connections_max);
         let feed = Feed::new(api.readiness.feed.clone(), settings.readers());
         let endpoints = public(&settings, &api, &feed);
         let listener = Listener::bind("node.http", address, settings.limits, settings.tls).await?;
