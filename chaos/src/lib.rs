@@ -10,7 +10,7 @@
 //! | [`disk_full`] | no bytes or no inodes are left | as above, and the node goes on by itself |
 //! | [`cluster`] | one of several nodes is killed, paused, cut off or told to stop | as above; the others go on in seconds, and the node takes part again |
 //!
-//! | [`load`] | more readers than anybody has, some of them slow | every ledger reaches every reader that reads, in time |
+//! | [`mod@load`] | more readers than anybody has, some of them slow | every ledger reaches every reader that reads, in time |
 //!
 //! All but the first run the `orrery` program as a [`Workload`]. A kill counts if the system says that SIGKILL ended the process;
 //! a call that fails, if the tracer replaced its result.

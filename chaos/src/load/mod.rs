@@ -7,8 +7,8 @@
 //! | what is measured | how |
 //! |---|---|
 //! | memory of an idle reader | resident memory of the server with all connected, and with all subscribed, less that before, by their number |
-//! | latency | from the first word of the server about a ledger to anybody ([`timing`]) until a reader has read all of it; the reader's own delay counts |
-//! | missed ledgers | at the end every reader that was not slow has every ledger; each was led the same way ([`place`]) |
+//! | latency | from the first word of the server about a ledger to anybody (`timing`) until a reader has read all of it; the reader's own delay counts |
+//! | missed ledgers | at the end every reader that was not slow has every ledger; each was led the same way (`place`) |
 //! | what others suffer | 99th percentile of a ledger at the same readers in the second half, by that in the first, half of the ledgers |
 
 mod clients;

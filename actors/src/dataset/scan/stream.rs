@@ -155,7 +155,7 @@ impl Scan {
     ///
     /// # Errors
     ///
-    /// As [`Self::next`]; [`DatasetError::Batch`] if the scan is not one of whole events.
+    /// As [`Self::next`]; [`DatasetError::Encode`] if the scan is not one of whole events.
     pub async fn next_events(&mut self) -> Result<Option<Vec<TokenTransfer>>, DatasetError> {
         match self.found().await? {
             None => Ok(None),
