@@ -34,6 +34,9 @@ use crate::audit::chain::Note;
 /// A node that does not answer sooner is shown without its answer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 
+/// A coordinator that does not tell its concerns sooner is shown without them.
+const CONCERNS_WITHIN: Duration = Duration::from_secs(1);
+
 /// An action's body has some dozen bytes.
 const BODY_BYTES_MAX: usize = 4096;
 
@@ -52,12 +55,7 @@ const ACTIONS: [(&str, &str); 7] = [
 ];
 
 /// Serves it.
-pub(super) fn handlers(
-    peers: Peers,
-    coordination: watch::Receiver<Coordination>,
-    audit: Arc<Audit>,
-) -> FlightHandlers {
-    let inspection = Inspection { peers, coordination, audit };
+pub(super) fn handlers(inspection: Inspection) -> FlightHandlers {
     FlightHandlers {
         do_action: Some(Arc::new(move |request| {
             let inspection = inspection.clone();
@@ -83,9 +81,11 @@ pub(super) fn handlers(
 /// Asks the nodes.
 #[derive(Clone)]
 pub(crate) struct Inspection {
-    peers: Peers,
-    coordination: watch::Receiver<Coordination>,
-    audit: Arc<Audit>,
+    pub(super) peers: Peers,
+    pub(super) coordination: watch::Receiver<Coordination>,
+    /// What this node wants a person to know while it coordinates.
+    pub(super) concerns: watch::Receiver<Vec<String>>,
+    pub(super) audit: Arc<Audit>,
 }
 
 #[derive(Deserialize)]
@@ -115,10 +115,6 @@ struct OfLogs {
 }
 
 impl Inspection {
-    pub(super) fn new(peers: Peers, coordination: watch::Receiver<Coordination>, audit: Arc<Audit>) -> Self {
-        Self { peers, coordination, audit }
-    }
-
     async fn act(&self, request: Request<Action>) -> Result<Value, Status> {
         let peer = request.extensions().get::<Peer>().map(|peer| peer.name.clone());
         let Some(peer) = peer else {
@@ -200,9 +196,25 @@ impl Inspection {
         json!({ "coordinator": self.coordinator().await, "nodes": nodes })
     }
 
-    /// The newest lease that this node has seen; or, if it is none of those that look at leases, that they have.
+    /// Who coordinates, and what it wants a person to know.
     async fn coordinator(&self) -> Value {
-        let own = lease(&self.coordination.borrow());
+        let mut known = self.newest_lease().await;
+        let holder = known["node"].as_str().and_then(|holder| holder.parse::<NodeName>().ok());
+        if known.get("concerns").is_none()
+            && let Some(holder) = holder
+            && let Ok(told) = self.peers.ask(&holder, &Ask::Coordinator, CONCERNS_WITHIN).await
+        {
+            let told = value(told);
+            if told["epoch"] == known["epoch"] {
+                known = told;
+            }
+        }
+        known
+    }
+
+    /// The newest lease that this node has seen; or, if it is none of those that look at leases, that they have.
+    async fn newest_lease(&self) -> Value {
+        let own = lease(&self.coordination.borrow(), &self.concerns.borrow());
         if !own.is_null() {
             return own;
         }
@@ -253,11 +265,17 @@ impl Inspection {
     }
 }
 
-/// The newest lease that was seen, if any was.
-pub(super) fn lease(coordination: &Coordination) -> Value {
+/// The newest lease that was seen, if any was; of whoever has it, with what a person should know.
+pub(super) fn lease(coordination: &Coordination, concerns: &[String]) -> Value {
     let newest = coordination.newest.as_ref();
     newest.map_or(Value::Null, |lease| {
-        json!({ "node": lease.holder.name.as_str(), "incarnation": lease.holder.incarnation, "epoch": lease.epoch.get() })
+        let (holder, epoch) = (&lease.holder, lease.epoch.get());
+        let mut told =
+            json!({ "node": holder.name.as_str(), "incarnation": holder.incarnation, "epoch": epoch });
+        if coordination.active == Some(lease.epoch) {
+            told["concerns"] = json!(concerns);
+        }
+        told
     })
 }
 

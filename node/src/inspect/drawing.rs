@@ -25,6 +25,7 @@ pub(crate) fn draw_tree(snapshot: &Snapshot) -> Vec<String> {
         }
     }
     let mut lines = vec![summary(snapshot)];
+    lines.extend(snapshot.concerns().iter().map(|concern| format!("!  {concern}")));
     lines.extend(columns.lines());
     lines
 }
@@ -151,6 +152,13 @@ mod tests {
         let lines = draw_tree(&seen);
         let expect = ["!  main is parked: asked for", "!  main/until-9 is parked: ledger 7"];
         assert_eq!(lines[3..5], expect, "{lines:?}");
+    }
+
+    #[test]
+    fn what_the_coordinator_wants_known_is_said_first() {
+        let mut seen = seen(1, 1);
+        seen.coordinator.as_mut().unwrap().concerns = vec!["no node has the role sink".to_owned()];
+        assert_eq!(draw_tree(&seen)[1], "!  no node has the role sink");
     }
 
     #[test]
