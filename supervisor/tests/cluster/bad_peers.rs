@@ -250,6 +250,39 @@ fn operators_get_no_control_link_and_names_can_be_locked_out() {
     });
 }
 
+#[test]
+fn an_operator_that_opens_many_connections_leaves_places_for_nodes() {
+    let cluster = Cluster::new("moon");
+    let operator = cluster.issue("anna", Purpose::Operator, Validity::starting_now(crate::certificates::DAY));
+    let (operator, good) = (Credentials::load(&operator).unwrap(), cluster.credentials("good"));
+    let limits = Limits { connections_max: 4, operators_max: 3, connections_per_operator_max: 2, ..limits() };
+    with_listener(&cluster.credentials("server"), limits, |mut server| async move {
+        let address = server.address.to_string();
+        let mut held = Vec::new();
+        for _ in 0..2 {
+            held.push((dial_flight(&address, &operator).await, server.proven.recv().await.unwrap()));
+        }
+        let mut third = dial_flight(&address, &operator).await;
+        assert!(!matches!(third.stream.read(&mut [0; 10]).await, Ok(1..)));
+        server.refused(0, "a third connection of one operator");
+        server.good(&good).await;
+        drop(held.pop());
+        held.push((dial_flight(&address, &operator).await, server.proven.recv().await.unwrap()));
+    });
+}
+
+#[test]
+fn a_proven_peer_that_says_nothing_does_not_keep_its_place() {
+    let cluster = Cluster::new("moon");
+    let limits = Limits { speaks_within: Duration::from_millis(100), ..limits() };
+    with_listener(&cluster.credentials("server"), limits, |mut server| async move {
+        let _silent = dial_flight(&server.address.to_string(), &cluster.credentials("eve")).await;
+        let mut accepted = server.proven.recv().await.unwrap();
+        let error = accepted.stream.read(&mut [0; 10]).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut, "{error}");
+    });
+}
+
 async fn dial_flight(address: &str, credentials: &Credentials) -> Connection {
     dial(address, credentials, Protocol::Flight, None, Duration::from_secs(10)).await.unwrap()
 }
