@@ -100,6 +100,12 @@ impl AsyncRead for Stream {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if let Some(place) = &mut self.place
+            && place.poll_closed(context).is_ready()
+        {
+            let denied = io::Error::new(io::ErrorKind::PermissionDenied, "the other side's name is denied");
+            return Poll::Ready(Err(denied));
+        }
         let before = buffer.filled().len();
         let polled = Pin::new(&mut self.tls).poll_read(context, buffer).map_err(told);
         let Some(prompt) = &mut self.prompt else { return polled };

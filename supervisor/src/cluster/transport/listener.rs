@@ -1,6 +1,6 @@
 //! Accepting: one loop that takes sockets, runs their handshakes side by side and hands on those that are proven.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::future::pending;
 use std::io;
@@ -21,7 +21,7 @@ use super::gate::{Arrival, Gate, Ticket};
 use super::places::{NoPlace, Places};
 use super::socket;
 use crate::clock::{Clock, SystemClock};
-use crate::cluster::NodeName;
+use crate::cluster::DeniedNames;
 use crate::cluster::certificates::Credentials;
 use crate::seldom::Seldom;
 
@@ -51,8 +51,8 @@ pub struct Limits {
     /// Time from a proven peer to its first bytes of HTTP/2. Longer lets the silent hold places, shorter refuses peers with a
     /// slow network.
     pub speaks_within: Duration,
-    /// Names that may connect at all.
-    pub allowed: AllowedNames,
+    /// Names that may not connect at all, and whose connections end.
+    pub denied: DeniedNames,
 }
 
 impl Default for Limits {
@@ -66,18 +66,9 @@ impl Default for Limits {
             connections_per_operator_max: 16,
             connections_per_node_max: 128,
             speaks_within: Duration::from_secs(5),
-            allowed: AllowedNames::All,
+            denied: DeniedNames::default(),
         }
     }
-}
-
-/// Which names of certificates may connect. A certificate holds until it runs out; this locks one out at once.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum AllowedNames {
-    /// All that the authority signed.
-    All,
-    /// These alone.
-    Only(BTreeSet<NodeName>),
 }
 
 /// Why there is no listener.
@@ -137,7 +128,6 @@ enum Refused {
     TimedOut,
     Tls(io::Error),
     Unfit(Unfit),
-    NotAllowed(NodeName),
     NoPlace(NoPlace),
     /// Nobody takes it.
     Busy,
@@ -149,7 +139,6 @@ impl fmt::Display for Refused {
             Self::TimedOut => formatter.write_str("no TLS handshake in time"),
             Self::Tls(error) => write!(formatter, "TLS failed: {error}"),
             Self::Unfit(unfit) => unfit.fmt(formatter),
-            Self::NotAllowed(name) => write!(formatter, "`{name}` is not among the allowed names"),
             Self::NoPlace(why) => why.fmt(formatter),
             Self::Busy => formatter.write_str("too many new connections at once"),
         }
@@ -220,10 +209,12 @@ impl Listener {
     pub async fn run(mut self, proven: mpsc::Sender<Connection>) {
         let mut pause: BoxFuture<'static, ()> = Box::pin(pending());
         let mut is_paused = false;
+        let mut denied = self.limits.denied.changes();
         loop {
             tokio::select! {
                 () = proven.closed() => return,
                 () = &mut pause, if is_paused => is_paused = false,
+                Ok(()) = denied.changed() => self.places.close_denied(),
                 Some((ticket, ended)) = self.handshakes.next(), if !self.handshakes.is_empty() => {
                     self.ended(ticket, ended, &proven);
                 }
@@ -281,11 +272,6 @@ impl Listener {
     }
 
     fn proven(&self, connection: Connection, proven: &mpsc::Sender<Connection>) -> &AtomicU64 {
-        if let AllowedNames::Only(allowed) = &self.limits.allowed
-            && !allowed.contains(&connection.peer)
-        {
-            return self.refuse(&Refused::NotAllowed(connection.peer));
-        }
         match proven.try_send(connection) {
             Ok(()) => &self.counters.accepted,
             Err(_) => self.refuse(&Refused::Busy),

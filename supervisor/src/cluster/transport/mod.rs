@@ -27,4 +27,4 @@ mod socket;
 pub use acceptor::Acceptor;
 pub use connection::{Connection, Stream};
 pub use dial::{DialError, dial};
-pub use listener::{AllowedNames, Counters, Limits, ListenError, Listener};
+pub use listener::{Counters, Limits, ListenError, Listener};

@@ -2,7 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::future::{Future, Pending, pending};
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+
+use futures::future::{AbortHandle, Abortable};
 
 use super::listener::Limits;
 use crate::cluster::NodeName;
@@ -23,19 +28,28 @@ type Number = u64;
 #[derive(Default)]
 struct Held {
     /// As many as connections: few enough to count them each time.
-    connections: BTreeMap<Number, (NodeName, Purpose)>,
+    connections: BTreeMap<Number, Holder>,
     next: Number,
+}
+
+struct Holder {
+    name: NodeName,
+    purpose: Purpose,
+    close: AbortHandle,
 }
 
 /// One connection's; given back when it is dropped.
 pub(super) struct Place {
     number: Number,
     places: Places,
+    closed: Abortable<Pending<()>>,
 }
 
 /// Why there is none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum NoPlace {
+    /// The name is locked out.
+    Denied { name: NodeName },
     /// All are taken.
     Full { max: usize },
     /// Those of operators are; the rest is kept for nodes.
@@ -47,6 +61,7 @@ pub(super) enum NoPlace {
 impl fmt::Display for NoPlace {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Denied { name } => write!(formatter, "the name `{name}` is denied"),
             Self::Full { max } => write!(formatter, "all {max} connections are taken"),
             Self::FullOfOperators { max } => {
                 write!(formatter, "all {max} connections of operators are taken")
@@ -67,12 +82,16 @@ impl Places {
     pub(super) fn take(&self, name: &NodeName, purpose: Purpose) -> Result<Place, NoPlace> {
         let limits = &self.0.limits;
         let mut held = self.0.held.lock().unwrap_or_else(PoisonError::into_inner);
-        let of_purpose = || held.connections.values().filter(|(_, other)| *other == purpose);
+        // Under the lock: whoever is let in before a name is denied is found by `close_denied`.
+        if limits.denied.contains(name) {
+            return Err(NoPlace::Denied { name: name.clone() });
+        }
+        let of_purpose = || held.connections.values().filter(|holder| holder.purpose == purpose);
         let of_name_max = match purpose {
             Purpose::Node => limits.connections_per_node_max,
             Purpose::Operator => limits.connections_per_operator_max,
         };
-        if of_purpose().filter(|(other, _)| other == name).count() >= of_name_max {
+        if of_purpose().filter(|holder| holder.name == *name).count() >= of_name_max {
             return Err(NoPlace::OfName { name: name.clone(), purpose, max: of_name_max });
         }
         if purpose == Purpose::Operator && of_purpose().count() >= limits.operators_max {
@@ -83,8 +102,25 @@ impl Places {
         }
         let number = held.next;
         held.next += 1;
-        held.connections.insert(number, (name.clone(), purpose));
-        Ok(Place { number, places: self.clone() })
+        let (close, registration) = AbortHandle::new_pair();
+        held.connections.insert(number, Holder { name: name.clone(), purpose, close });
+        Ok(Place { number, places: self.clone(), closed: Abortable::new(pending(), registration) })
+    }
+
+    /// Ends the connections of names that are denied by now.
+    pub(super) fn close_denied(&self) {
+        let held = self.0.held.lock().unwrap_or_else(PoisonError::into_inner);
+        for holder in held.connections.values().filter(|holder| self.0.limits.denied.contains(&holder.name)) {
+            tracing::warn!(peer = %holder.name, "a connection is ended: its name is denied");
+            holder.close.abort();
+        }
+    }
+}
+
+impl Place {
+    /// Ready when the connection is to end.
+    pub(super) fn poll_closed(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        Pin::new(&mut self.closed).poll(context).map(drop)
     }
 }
 
@@ -137,6 +173,26 @@ mod tests {
             check("b", node, Err("node `b` has 4 connections already")),
             check("c", node, Err("all 8 connections are taken")),
         ];
+    }
+
+    #[tokio::test]
+    async fn a_name_that_is_denied_loses_its_places_and_no_other_does() {
+        let places = places();
+        let mut held: Vec<_> =
+            ["eve", "good", "eve"].iter().map(|name| take(&places, name, Purpose::Node).unwrap()).collect();
+        let mut closed = || {
+            let mut context = Context::from_waker(std::task::Waker::noop());
+            held.iter_mut().map(|place| place.poll_closed(&mut context).is_ready()).collect::<Vec<_>>()
+        };
+        places.close_denied();
+        assert_eq!(closed(), [false, false, false]);
+        assert!(places.0.limits.denied.set(["eve".parse().unwrap()].into()));
+        places.close_denied();
+        assert_eq!(closed(), [true, false, true]);
+        assert_eq!(take(&places, "eve", Purpose::Node).err().as_deref(), Some("the name `eve` is denied"));
+        assert!(take(&places, "eve", Purpose::Operator).is_err());
+        places.0.limits.denied.set([].into());
+        assert!(take(&places, "eve", Purpose::Node).is_ok());
     }
 
     #[test]
