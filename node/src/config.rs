@@ -163,6 +163,9 @@ pub(crate) struct ClusterConfig {
     pub(crate) roles: Vec<String>,
     /// What `orrery certs issue` wrote for this node.
     pub(crate) certificates: PathBuf,
+    /// Names of nodes and operators that are locked out, though their certificates hold.
+    #[serde(deserialize_with = "one_or_many")]
+    pub(crate) denied_names: Vec<String>,
     /// Without certificates, among processes of one machine.
     pub(crate) insecure_loopback: bool,
     /// Ranges of ledgers that the node works on at once.
@@ -252,6 +255,7 @@ impl Default for ClusterConfig {
             join: Vec::new(),
             roles: Vec::new(),
             certificates: PathBuf::new(),
+            denied_names: Vec::new(),
             insecure_loopback: false,
             tasks: 2,
         }

@@ -212,7 +212,10 @@ fn a_hang_up_has_a_node_take_up_its_new_certificates_at_once() {
     for file in ["node.pem", "node.key"] {
         std::fs::copy(home.path(&format!("renewed/{file}")), home.path(&format!("ca/a/{file}"))).unwrap();
     }
+    let denied = format!("{config}[cluster]\ndenied_names = [\"old-laptop\"]\n");
+    std::fs::write(home.path("orrery.toml"), denied).unwrap();
     node.signal("-HUP");
+    node.until("denied names", |node| node.log().contains("names are denied from now on").then_some(()));
     // Nobody connects, so that nothing else has it look.
     node.until("its certificate", |node| node.log().contains("another certificate is served").then_some(()));
     // Perhaps it looked by itself just before.
