@@ -21,6 +21,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use orrery_supervisor::cluster::DeniedNames;
 use orrery_supervisor::cluster::membership::{MemberState, Membership, MembershipSettings, Profile, Timings};
 use orrery_supervisor::cluster::role::Roles;
 use orrery_supervisor::{Clock, SystemClock};
@@ -74,6 +75,7 @@ async fn start(name: &str, seeds: &[&str]) -> Result<Membership, Failure> {
         advertise: loopback,
         seeds: seeds.iter().map(|seed| (*seed).to_owned()).collect(),
         gossip_key: [1; 32],
+        denied: DeniedNames::default(),
         timings: Timings::default(),
     };
     Ok(Membership::start(settings, Arc::new(SystemClock::new())).await?)

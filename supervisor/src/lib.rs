@@ -31,6 +31,7 @@ mod tree;
 mod handle;
 mod clock;
 mod random;
+mod seldom;
 pub mod cluster;
 
 pub use crate::core::CommandRefused;
@@ -45,6 +46,7 @@ pub use probe::{Handle, Probe};
 pub use random::SeededRandom;
 pub use report::{Observer, Outcome, RestartReport};
 pub use restart_intensity::{RestartIntensity, RestartIntensityError, RestartVerdict, RestartWindow};
+pub use seldom::Seldom;
 pub use start::StartContext;
 pub use task::TaskFuture;
 pub use tree::{NodeKind, NodeState, TreeNode};

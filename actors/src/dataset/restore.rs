@@ -8,6 +8,25 @@ use super::compaction::blocking;
 use super::slot::{SLOT_BYTES_MAX, sha256, slot_path};
 use super::{DatasetError, StoreError, Table};
 
+/// Why a checkpoint is to be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Due {
+    /// This slot has one, whoever writes it: two writers write the same.
+    OfSlot,
+    /// Two that there should be are not.
+    Late,
+}
+
+/// Whether slot `slot`, the tip, is to have a checkpoint when `newest` is the newest one that is known.
+fn due(slot: u64, newest: Option<u64>, interval: u64) -> Option<Due> {
+    let behind = slot.saturating_sub(newest.unwrap_or(0));
+    if behind > 0 && slot.is_multiple_of(interval) {
+        Some(Due::OfSlot)
+    } else {
+        (behind >= interval.saturating_mul(2)).then_some(Due::Late)
+    }
+}
+
 impl Table {
     /// Moves to the newest checkpoint, if there is one that fits slot 0 and its own slot.
     pub(super) async fn restore(&mut self) -> Result<(), DatasetError> {
@@ -62,22 +81,33 @@ impl Table {
         .await)
     }
 
-    /// Writes a checkpoint where there should have been one.
+    /// Writes a checkpoint where there should have been one. The table was opened just now: what it knows of checkpoints is
+    /// what there is.
     pub(super) async fn repair_checkpoint(&mut self) {
-        let behind = self.chain.tip.slot - self.checkpoint.unwrap_or(0).min(self.chain.tip.slot);
-        if behind >= self.slots_per_checkpoint {
+        if self.due().is_some() {
             self.write_checkpoint().await;
         }
     }
 
-    /// Writes a checkpoint at every multiple of the interval, and after a long leap.
+    /// Writes a checkpoint at every multiple of the interval, and where others have left out two.
     pub(super) async fn checkpoint_if_due(&mut self) {
-        let slot = self.chain.tip.slot;
-        let behind = slot.saturating_sub(self.checkpoint.unwrap_or(0));
-        let is_multiple = slot.is_multiple_of(self.slots_per_checkpoint) && behind > 0;
-        if is_multiple || behind >= 2 * self.slots_per_checkpoint {
+        if self.due() == Some(Due::Late) {
+            // Most are written by others when there are several writers: this one has not looked since it was opened.
+            self.look_for_checkpoint().await;
+        }
+        if self.due().is_some() {
             self.write_checkpoint().await;
         }
+    }
+
+    fn due(&self) -> Option<Due> {
+        due(self.chain.tip.slot, self.checkpoint, self.slots_per_checkpoint)
+    }
+
+    /// Notes the newest one that the hint names. If it cannot be read, nothing is known that was not.
+    async fn look_for_checkpoint(&mut self) {
+        let hint = self.store.read(HINT_PATH, HINT_BYTES_MAX).await.ok().flatten();
+        self.checkpoint = self.checkpoint.max(hint.and_then(|hint| parse_hint(&hint).ok()));
     }
 
     /// What fails here costs time at the next opening, and no more: it is logged.
@@ -105,5 +135,28 @@ impl Table {
             self.store.replace(HINT_PATH, hint).await?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn checkpoints_are_at_multiples_and_elsewhere_only_when_two_are_missing() {
+        let check = |slot, newest, expect| assert_eq!(due(slot, newest, 64), expect, "{slot} {newest:?}");
+        check(0, None, None);
+        check(63, None, None);
+        check(64, None, Some(Due::OfSlot));
+        check(64, Some(64), None);
+        check(65, None, None);
+        check(127, None, None);
+        check(128, Some(64), Some(Due::OfSlot));
+        check(129, Some(64), None);
+        check(129, None, Some(Due::Late));
+        check(192, Some(64), Some(Due::OfSlot));
+        check(193, Some(64), Some(Due::Late));
+        // Another writer is ahead.
+        check(64, Some(128), None);
     }
 }

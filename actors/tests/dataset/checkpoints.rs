@@ -111,3 +111,32 @@ async fn settings_that_an_epoch_changed_survive_in_a_checkpoint() {
     // The grid of the beginning may be asked for for ever.
     open(home.path()).await;
 }
+
+#[tokio::test]
+async fn writers_that_take_turns_leave_the_checkpoints_that_one_leaves() {
+    let names = |home: &Path| {
+        let entries = fs::read_dir(home.join("ledgers/_delta_log")).unwrap();
+        let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let mut names: Vec<_> = names.filter(|name| name.ends_with(".checkpoint.parquet")).collect();
+        names.sort();
+        names
+    };
+    let alone = tempfile::tempdir().unwrap();
+    let mut table = open(alone.path()).await;
+    made::fill_table(&mut table, 16 * 30 - 1).await.unwrap();
+    let expected = names(alone.path());
+    assert_eq!(expected.len(), 7, "{expected:?}");
+
+    // One writes every slot at a multiple, and the other the rest: it has never written a checkpoint.
+    let shared = tempfile::tempdir().unwrap();
+    let (mut often, mut rarely) = (open(shared.path()).await, open(shared.path()).await);
+    for slot in 1..=30 {
+        let writer = if slot % 4 == 0 { &mut rarely } else { &mut often };
+        writer.refresh().await.unwrap();
+        made::fill_table(writer, 16 * slot - 1).await.unwrap();
+        assert_eq!(writer.tip().slot, u64::from(slot));
+    }
+    assert_eq!(names(shared.path()), expected);
+    let hint = |home: &Path| fs::read_to_string(home.join(HINT)).unwrap();
+    assert_eq!(hint(shared.path()), hint(alone.path()));
+}

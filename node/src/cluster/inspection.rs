@@ -78,9 +78,9 @@ pub(super) fn handlers(inspection: Inspection) -> FlightHandlers {
     }
 }
 
-/// What answers are made from.
+/// Asks the nodes.
 #[derive(Clone)]
-pub(super) struct Inspection {
+pub(crate) struct Inspection {
     pub(super) peers: Peers,
     pub(super) coordination: watch::Receiver<Coordination>,
     /// What this node wants a person to know while it coordinates.
@@ -115,11 +115,6 @@ struct OfLogs {
 }
 
 impl Inspection {
-    /// What the action `tree` answers, for this node's own HTTP.
-    pub(super) async fn look(&self) -> Value {
-        self.tree().await
-    }
-
     async fn act(&self, request: Request<Action>) -> Result<Value, Status> {
         let peer = request.extensions().get::<Peer>().map(|peer| peer.name.clone());
         let Some(peer) = peer else {
@@ -148,7 +143,8 @@ impl Inspection {
         outcome
     }
 
-    async fn perform(&self, action: &str, body: &[u8]) -> Result<Value, Status> {
+    /// What an action answers. Whoever asks for it notes it.
+    pub(crate) async fn perform(&self, action: &str, body: &[u8]) -> Result<Value, Status> {
         match action {
             "nodes" => Ok(self.nodes().await),
             "tree" => Ok(self.tree().await),
@@ -231,7 +227,8 @@ impl Inspection {
         told.max_by_key(|lease| lease["epoch"].as_u64()).unwrap_or_default()
     }
 
-    async fn tree(&self) -> Value {
+    /// Who is there, who coordinates, and what each node says of itself.
+    pub(crate) async fn tree(&self) -> Value {
         let members = self.peers.members();
         let asked = members.iter().map(|member| async {
             let mut node = described(member);

@@ -127,7 +127,9 @@ impl ClusterNode {
         let credentials = settings.credentials.clone();
         let identity =
             NodeIdentity { name: settings.name().clone(), incarnation: wall_clock::milliseconds() };
-        let acceptor = Acceptor::bind(settings.listen, credentials.clone(), Limits::default()).await;
+        let denied = settings.denied.clone();
+        let limits = Limits { denied: denied.clone(), ..Limits::default() };
+        let acceptor = Acceptor::bind(settings.listen, credentials.clone(), limits).await;
         let acceptor = acceptor.map_err(|error| unavailable(&error))?;
         let listen = acceptor.local_address();
         let advertise = with_port(settings.advertise.unwrap_or(listen), listen.port());
@@ -148,11 +150,13 @@ impl ClusterNode {
             advertise,
             seeds: settings.join.clone(),
             gossip_key: *gossip_key.bytes(),
+            denied: denied.clone(),
             timings: Timings::default(),
         };
         let membership =
             Membership::start(membership, clock.clone()).await.map_err(|error| unavailable(&error))?;
-        let links = Links::new(LinkSettings::new(identity.clone(), credentials, clock.clone(), seed()));
+        let links = LinkSettings::new(identity.clone(), credentials, clock.clone(), seed());
+        let links = Links::new(LinkSettings { denied, ..links });
         let (asked, questions) = mpsc::channel(QUESTIONS_MAX);
         let control = ControlPlane::new(links.clone(), handler(asked));
         let peers = Peers::new(control.clone(), membership.members());
@@ -272,12 +276,8 @@ impl ClusterNode {
         }
     }
 
-    /// Who is there, who coordinates, and what each node says of itself.
-    pub(crate) async fn look(&self, audit: &Arc<Audit>) -> serde_json::Value {
-        self.inspection(audit).look().await
-    }
-
-    fn inspection(&self, audit: &Arc<Audit>) -> Inspection {
+    /// What operators ask of the cluster, for this node's own HTTP.
+    pub(crate) fn inspection(&self, audit: &Arc<Audit>) -> Inspection {
         Inspection {
             peers: self.peers.clone(),
             coordination: self.coordination.subscribe(),

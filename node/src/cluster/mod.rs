@@ -25,4 +25,4 @@ mod member;
 pub(crate) use assignee::Assignee;
 pub(crate) use flight::channel;
 pub(crate) use member::{ClusterNode, Served};
-pub(crate) use settings::ClusterSettings;
+pub(crate) use settings::{ClusterSettings, denied_names};

@@ -1,11 +1,12 @@
 //! The settings of a node that shares its work, checked.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 
 use orrery_supervisor::ChildSpec;
-use orrery_supervisor::cluster::NodeName;
 use orrery_supervisor::cluster::certificates::{Credentials, Purpose, keep_current};
 use orrery_supervisor::cluster::role::{Role, Roles};
+use orrery_supervisor::cluster::{DeniedNames, NodeName};
 
 use crate::config::Config;
 use crate::exit::Failure;
@@ -26,6 +27,8 @@ pub(crate) struct ClusterSettings {
     /// Tasks at once.
     pub(crate) tasks: u32,
     pub(crate) credentials: Credentials,
+    /// Who is locked out; shared by all that have to know, and changed while the node runs.
+    pub(crate) denied: DeniedNames,
 }
 
 impl ClusterSettings {
@@ -65,6 +68,11 @@ impl ClusterSettings {
             return Err(wrong("cluster.roles", &roles.to_string(), fix));
         }
         let credentials = credentials(config, [Some(listen), advertise].into_iter().flatten())?;
+        let denied = denied_names(config)?;
+        if denied.contains(credentials.name()) {
+            let fix = "it is this node's own: start it under another name, with a certificate for that";
+            return Err(wrong("cluster.denied_names", credentials.name().as_str(), fix));
+        }
         Ok(Some(Self {
             listen,
             advertise,
@@ -72,6 +80,7 @@ impl ClusterSettings {
             roles,
             tasks: cluster.tasks,
             credentials,
+            denied: DeniedNames::new(denied),
         }))
     }
 
@@ -93,6 +102,19 @@ impl ClusterSettings {
             })
         })
     }
+}
+
+/// The names that a configuration locks out.
+///
+/// # Errors
+///
+/// Something there is no name.
+pub(crate) fn denied_names(config: &Config) -> Result<BTreeSet<NodeName>, Failure> {
+    let name = |name: &String| {
+        name.parse()
+            .map_err(|_| wrong("cluster.denied_names", name, "give the name in a certificate, as node-3"))
+    };
+    config.cluster.denied_names.iter().map(name).collect()
 }
 
 fn wrong(key: &str, value: &str, fix: &str) -> Failure {
@@ -209,6 +231,8 @@ mod tests {
         check(|config| config.cluster.tasks = 0, "cluster.tasks: `0`");
         check(|config| config.cluster.insecure_loopback = false, "--certificates DIR");
         check(|config| config.node.name = "A b".to_owned(), "node.name");
+        check(|config| config.cluster.denied_names = vec!["E e".to_owned()], "cluster.denied_names: `E e`");
+        check(|config| config.cluster.denied_names = vec!["a".to_owned()], "this node's own");
         let alone = |config: &mut Config| {
             config.cluster.listen.clear();
             config.cluster.join = vec!["h:1".to_owned()];

@@ -3,12 +3,12 @@
 use std::convert::Infallible;
 
 use futures::FutureExt;
-use orrery_supervisor::cluster::certificates::Credentials;
 use serde_json::json;
 use tokio::sync::watch;
 
 use crate::audit::Audit;
 use crate::cli::RunArgs;
+use crate::cluster::{ClusterSettings, denied_names};
 use crate::commands::config::cluster_layers;
 use crate::console::{Console, thousands};
 use crate::exit::Failure;
@@ -20,27 +20,35 @@ use crate::settings::Settings;
 use crate::telemetry::Telemetry;
 use crate::threads::Threads;
 
-/// Reads certificates and tokens again whenever the node is told to, for ever. What cannot be read stays as it was.
+/// Reads certificates, tokens and denied names again whenever the node is told to, for ever. What cannot be read stays as it was.
 async fn renew(
     args: &RunArgs,
     mut hangups: watch::Receiver<u64>,
     readiness: &Readiness,
-    certificates: Option<Credentials>,
+    cluster: Option<ClusterSettings>,
 ) -> Infallible {
     while hangups.changed().await.is_ok() {
-        tracing::info!("told to read certificates and tokens again");
-        match certificates.as_ref().map(Credentials::reload) {
+        tracing::info!("told to read certificates, tokens and denied names again");
+        match cluster.as_ref().map(|cluster| cluster.credentials.reload()) {
             Some(Ok(true)) => tracing::info!("new certificate, as told: new connections use it"),
             Some(Ok(false)) | None => {}
             Some(Err(error)) => {
                 tracing::error!(%error, "new certificate refused: the one from before stays in use");
             }
         }
-        let read = cluster_layers(args).config().and_then(|config| AccessSettings::new(&config.http));
+        let read = cluster_layers(args)
+            .config()
+            .and_then(|config| Ok((AccessSettings::new(&config.http)?, denied_names(&config)?)));
         match read {
-            Ok(access) => drop(readiness.renewed.send_replace(access.tokens())),
+            Ok((access, denied)) => {
+                readiness.renewed.send_replace(access.tokens());
+                let names = denied.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(", ");
+                if cluster.as_ref().is_some_and(|cluster| cluster.denied.set(denied)) {
+                    tracing::warn!(names, "names are denied from now on, and no others");
+                }
+            }
             Err(error) => {
-                tracing::error!(%error, "the configuration cannot be read: its tokens stay as they were")
+                tracing::error!(%error, "the configuration cannot be read: its tokens stay as they were, and who is denied")
             }
         }
     }
@@ -56,7 +64,7 @@ pub(crate) fn run(args: &RunArgs, console: &Console) -> Result<(), Failure> {
     let signals = interrupt::hear()?;
     let interrupted = signals.interrupted();
     let readiness = Readiness::new(&settings);
-    let certificates = settings.cluster.as_ref().map(|cluster| cluster.credentials.clone());
+    let cluster = settings.cluster.clone();
     let audit = Audit::new(&settings.data_dir);
     let served = ServeSettings::new(&settings);
     let api = Api::new(readiness.clone(), telemetry.metrics(), audit.clone());
@@ -69,7 +77,7 @@ pub(crate) fn run(args: &RunArgs, console: &Console) -> Result<(), Failure> {
         tracing::info!(node = name, from, pipeline = node.settings.pipeline, "node starts");
         node.run(interrupted.clone().boxed(), std::future::pending().boxed()).await
     };
-    let renewed = renew(args, signals.hangups.clone(), &readiness, certificates);
+    let renewed = renew(args, signals.hangups.clone(), &readiness, cluster);
     let work = async {
         tokio::select! {
             ended = work => ended,

@@ -34,6 +34,8 @@ pub mod membership;
 pub mod lease;
 pub mod placement;
 
+mod denied;
 mod name;
 
+pub use denied::DeniedNames;
 pub use name::{ClusterName, NameError, NodeIdentity, NodeName};

@@ -6,10 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use orrery_supervisor::cluster::DeniedNames;
 use orrery_supervisor::cluster::certificates::{Credentials, Protocol, Purpose, Validity};
-use orrery_supervisor::cluster::transport::{
-    AllowedNames, Connection, Counters, DialError, Limits, Listener, dial,
-};
+use orrery_supervisor::cluster::transport::{Connection, Counters, DialError, Limits, Listener, dial};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
@@ -228,8 +227,8 @@ fn operators_get_no_control_link_and_names_can_be_locked_out() {
     let cluster = Cluster::new("moon");
     let operator = cluster.issue("anna", Purpose::Operator, Validity::starting_now(crate::certificates::DAY));
     let operator = Credentials::load(&operator).unwrap();
-    let allowed = ["good", "anna"].map(|name| name.parse().unwrap()).into();
-    let limits = Limits { allowed: AllowedNames::Only(allowed), ..limits() };
+    let denied = DeniedNames::new(["eve".parse().unwrap()].into());
+    let limits = Limits { denied: denied.clone(), ..limits() };
     let (good, locked_out) = (cluster.credentials("good"), cluster.credentials("eve"));
     with_listener(&cluster.credentials("server"), limits, |mut server| async move {
         let address = server.address.to_string();
@@ -241,12 +240,54 @@ fn operators_get_no_control_link_and_names_can_be_locked_out() {
         assert!(!matches!(dial(&operator, Protocol::Control).await, Ok(1..)));
         server.refused(0, "an operator's control link");
         assert!(!matches!(dial(&locked_out, Protocol::Flight).await, Ok(1..)));
-        server.refused(1, "a name that is not allowed");
+        server.refused(1, "a name that is denied");
         server.good(&good).await;
         let connected = dial_flight(&address, &operator).await;
         assert_eq!((connected.peer.as_str(), connected.purpose), ("server", Purpose::Node));
         let accepted = server.proven.recv().await.unwrap();
         assert_eq!((accepted.peer.as_str(), accepted.purpose), ("anna", Purpose::Operator));
+        // What stands ends too.
+        let mut standing = accepted.stream;
+        denied.set(["anna".parse().unwrap()].into());
+        let error = standing.read(&mut [0; 10]).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::PermissionDenied, "{error}");
+        let mut standing = dial_flight(&address, &locked_out).await;
+        let mut accepted = server.proven.recv().await.unwrap();
+        standing.stream.write_all(b"let in again").await.unwrap();
+        accepted.stream.read_exact(&mut [0; 12]).await.unwrap();
+    });
+}
+
+#[test]
+fn an_operator_that_opens_many_connections_leaves_places_for_nodes() {
+    let cluster = Cluster::new("moon");
+    let operator = cluster.issue("anna", Purpose::Operator, Validity::starting_now(crate::certificates::DAY));
+    let (operator, good) = (Credentials::load(&operator).unwrap(), cluster.credentials("good"));
+    let limits = Limits { connections_max: 4, operators_max: 3, connections_per_operator_max: 2, ..limits() };
+    with_listener(&cluster.credentials("server"), limits, |mut server| async move {
+        let address = server.address.to_string();
+        let mut held = Vec::new();
+        for _ in 0..2 {
+            held.push((dial_flight(&address, &operator).await, server.proven.recv().await.unwrap()));
+        }
+        let mut third = dial_flight(&address, &operator).await;
+        assert!(!matches!(third.stream.read(&mut [0; 10]).await, Ok(1..)));
+        server.refused(0, "a third connection of one operator");
+        server.good(&good).await;
+        drop(held.pop());
+        held.push((dial_flight(&address, &operator).await, server.proven.recv().await.unwrap()));
+    });
+}
+
+#[test]
+fn a_proven_peer_that_says_nothing_does_not_keep_its_place() {
+    let cluster = Cluster::new("moon");
+    let limits = Limits { speaks_within: Duration::from_millis(100), ..limits() };
+    with_listener(&cluster.credentials("server"), limits, |mut server| async move {
+        let _silent = dial_flight(&server.address.to_string(), &cluster.credentials("eve")).await;
+        let mut accepted = server.proven.recv().await.unwrap();
+        let error = accepted.stream.read(&mut [0; 10]).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut, "{error}");
     });
 }
 

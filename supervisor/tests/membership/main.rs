@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use orrery_supervisor::SystemClock;
+use orrery_supervisor::cluster::DeniedNames;
 use orrery_supervisor::cluster::membership::{
     MemberState, Members, Membership, MembershipError, MembershipSettings, Profile, Timings,
 };
@@ -34,6 +35,7 @@ fn settings(identity: &str, seeds: &[&Membership]) -> MembershipSettings {
         advertise: loopback,
         seeds: seeds.iter().map(|seed| seed.gossip_address().to_string()).collect(),
         gossip_key: [7; 32],
+        denied: DeniedNames::default(),
         timings: Timings::default(),
     }
 }
@@ -84,6 +86,19 @@ async fn a_seed_may_come_later_and_have_a_name() {
     let a = start(MembershipSettings { listen: later, ..settings("a.1", &[]) }).await;
     until_there(&a, &["a.1", "b.1"]).await;
     until_there(&b, &["a.1", "b.1"]).await;
+}
+
+#[tokio::test]
+async fn a_name_that_is_denied_is_no_member_until_it_is_let_in_again() {
+    let denied = DeniedNames::default();
+    let a = start(MembershipSettings { denied: denied.clone(), ..settings("a.1", &[]) }).await;
+    let b = start(settings("b.1", &[&a])).await;
+    until_there(&a, &["a.1", "b.1"]).await;
+    denied.set(["b".parse().unwrap(), "a".parse().unwrap()].into());
+    until_there(&a, &["a.1"]).await;
+    until_there(&b, &["a.1", "b.1"]).await;
+    denied.set([].into());
+    until_there(&a, &["a.1", "b.1"]).await;
 }
 
 #[tokio::test]

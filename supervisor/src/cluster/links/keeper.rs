@@ -19,6 +19,7 @@ use super::sessions::{Judged, Linked, Session, judge};
 use crate::backoff::Backoff;
 use crate::child_spec::ChildSpec;
 use crate::clock::Clock;
+use crate::cluster::DeniedNames;
 use crate::cluster::certificates::{Credentials, Protocol};
 use crate::cluster::name::{ClusterName, NodeIdentity, NodeName};
 use crate::cluster::transport::{Connection, DialError, dial};
@@ -51,6 +52,8 @@ pub struct LinkSettings {
     pub idle_limit: Duration,
     /// Time for a dial, from the name's look-up to the end of TLS.
     pub dial_deadline: Duration,
+    /// Who is not linked.
+    pub denied: DeniedNames,
     /// Between dials of one peer.
     pub backoff: Backoff,
     /// Of the jitter.
@@ -75,6 +78,7 @@ impl LinkSettings {
             credentials,
             idle_limit: Self::IDLE_LIMIT,
             dial_deadline: Self::DIAL_DEADLINE,
+            denied: DeniedNames::default(),
             backoff: Backoff::DEFAULT,
             seed,
             clock,
@@ -293,7 +297,8 @@ impl<'a> Keeper<'a> {
             claimed: session.peer_name.as_ref().map(|name| name.name.clone()).unwrap_or_default(),
         });
         let me = &self.shared.settings.identity.name;
-        let Judged { linked, stopped } = judge(me, listed.collect());
+        let Judged { linked, stopped } =
+            judge(me, |name| self.shared.settings.denied.contains(name), listed.collect());
         for (node_id, reason) in stopped {
             tracing::warn!(%reason, "a link is ended");
             if let Some(session) = sessions.get(&node_id) {

@@ -34,7 +34,11 @@ pub(super) struct Judged {
 }
 
 /// Looks at all sessions of the node `me`.
-pub(super) fn judge(me: &NodeName, mut sessions: Vec<Session>) -> Judged {
+pub(super) fn judge(
+    me: &NodeName,
+    is_denied: impl Fn(&NodeName) -> bool,
+    mut sessions: Vec<Session>,
+) -> Judged {
     // Of two sessions with one life ractor_cluster stops one itself; until then any will do, always the same.
     sessions.sort_by_key(|session| session.node_id);
     let mut judged = Judged::default();
@@ -48,6 +52,10 @@ pub(super) fn judge(me: &NodeName, mut sessions: Vec<Session>) -> Judged {
         };
         if identity.name == *me {
             judged.stopped.push((node_id, "it is this node, or another with its name".to_owned()));
+            continue;
+        }
+        if is_denied(&identity.name) {
+            judged.stopped.push((node_id, format!("the name `{}` is denied", identity.name)));
             continue;
         }
         let linked = Linked { identity, node_id };
@@ -77,7 +85,7 @@ mod tests {
             proven: (*proven).to_owned(),
             claimed: (*claimed).to_owned(),
         });
-        let judged = judge(&"m".parse().unwrap(), sessions.collect());
+        let judged = judge(&"m".parse().unwrap(), |name| name.as_str() == "eve", sessions.collect());
         let found: Vec<_> =
             judged.linked.values().map(|linked| (linked.identity.to_string(), linked.node_id)).collect();
         let expect: Vec<_> = linked.iter().map(|(name, id)| ((*name).to_owned(), *id)).collect();
@@ -92,6 +100,11 @@ mod tests {
         check(&[("a", "b.1@orrery")], &[], &[0]);
         check(&[("a", "a.1@elsewhere"), ("a", "a@orrery"), ("external", "a.1@orrery")], &[], &[0, 1, 2]);
         check(&[("m", "m.1@orrery")], &[], &[0]);
+    }
+
+    #[test]
+    fn who_is_denied_is_not_linked() {
+        check(&[("eve", "eve.1@orrery"), ("a", "a.1@orrery")], &[("a.1", 1)], &[0]);
     }
 
     #[test]

@@ -24,7 +24,7 @@ use super::record_wire::{self, DRAINING, LEFT, Record};
 use super::settings::Timings;
 use super::view;
 use crate::clock::{Clock, MonotonicTime};
-use crate::cluster::NodeIdentity;
+use crate::cluster::{DeniedNames, NodeIdentity};
 
 /// A name server that does not answer must not keep the seeds from being asked again.
 const LOOKUP_TIME_MAX: Duration = Duration::from_secs(3);
@@ -67,6 +67,7 @@ pub(super) struct Beginning {
     pub(super) me: NodeIdentity,
     pub(super) timings: Timings,
     pub(super) seeds: Vec<String>,
+    pub(super) denied: DeniedNames,
     pub(super) chitchat: ChitchatHandle,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) wanted: watch::Receiver<Wanted>,
@@ -157,6 +158,10 @@ impl Gossip {
         let now = self.given.clock.now();
         self.detector
             .look(now, heartbeats.iter().map(|(identity, (heartbeat, _))| (identity.clone(), *heartbeat)));
+        let own = &self.given.me.name;
+        let is_denied =
+            |identity: &NodeIdentity| identity.name != *own && self.given.denied.contains(&identity.name);
+        heartbeats.retain(|identity, _| !is_denied(identity));
         let nodes = heartbeats.into_iter().filter_map(|(identity, (_, record))| {
             let standing = self.detector.standing(&identity);
             Some((identity, record?, standing))

@@ -101,6 +101,7 @@ impl Membership {
             me,
             timings: settings.timings,
             seeds: settings.seeds,
+            denied: settings.denied,
             chitchat,
             clock,
             wanted: wanted_receiver,

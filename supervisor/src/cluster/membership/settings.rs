@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::error::MembershipError;
 use super::members::Profile;
-use crate::cluster::{ClusterName, NodeIdentity};
+use crate::cluster::{ClusterName, DeniedNames, NodeIdentity};
 
 /// Seeds that are asked at most; each is a name that is looked up again and again.
 pub const SEEDS_MAX: usize = 32;
@@ -27,6 +27,8 @@ pub struct MembershipSettings {
     pub seeds: Vec<String>,
     /// Authenticates datagrams; the same on all nodes of the cluster.
     pub gossip_key: [u8; 32],
+    /// Who is no member, whatever the others say; this node's own name does nothing here.
+    pub denied: DeniedNames,
     /// How often, and how soon.
     pub timings: Timings,
 }

@@ -5,12 +5,14 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio_rustls::TlsStream;
 
+use super::places::Place;
+use super::prompt::Prompt;
 use crate::cluster::NodeName;
 use crate::cluster::certificates::{Contents, Protocol, Purpose};
 
@@ -32,7 +34,10 @@ pub struct Connection {
 /// The bytes of one connection. Counts against its listener's limit until it is dropped.
 pub struct Stream {
     tls: TlsStream<TcpStream>,
-    _place: Option<OwnedSemaphorePermit>,
+    /// None of a connection that this node dialled.
+    place: Option<Place>,
+    /// While its peer has said nothing.
+    prompt: Option<Prompt>,
 }
 
 /// Why a peer that finished its TLS handshake is refused all the same.
@@ -60,11 +65,7 @@ impl fmt::Display for Unfit {
 
 impl Connection {
     /// Reads what the finished handshake says about the peer.
-    pub(super) fn of(
-        tls: TlsStream<TcpStream>,
-        remote: SocketAddr,
-        place: Option<OwnedSemaphorePermit>,
-    ) -> Result<Self, Unfit> {
+    pub(super) fn of(tls: TlsStream<TcpStream>, remote: SocketAddr) -> Result<Self, Unfit> {
         let (_, session) = tls.get_ref();
         let protocol = session.alpn_protocol().and_then(Protocol::of_alpn).ok_or(Unfit::Protocol)?;
         let certificate = session.peer_certificates().and_then(<[_]>::first);
@@ -74,14 +75,22 @@ impl Connection {
         if protocol == Protocol::Control && contents.purpose != Purpose::Node {
             return Err(Unfit::NotANode(contents.name));
         }
-        let stream = Stream { tls, _place: place };
+        let stream = Stream { tls, place: None, prompt: None };
         Ok(Self { peer: contents.name, purpose: contents.purpose, protocol, remote, stream })
+    }
+
+    /// Holds a place from now on. Links have a deadline of their own for the first words; others have this one.
+    pub(super) fn hold(mut self, place: Place, speaks_within: Duration) -> Self {
+        self.stream.place = Some(place);
+        self.stream.prompt = (self.protocol == Protocol::Flight).then(|| Prompt::new(speaks_within));
+        self
     }
 }
 
 impl fmt::Debug for Stream {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Stream").finish_non_exhaustive()
+        let has_place = self.place.is_some();
+        formatter.debug_struct("Stream").field("has_place", &has_place).finish_non_exhaustive()
     }
 }
 
@@ -91,7 +100,20 @@ impl AsyncRead for Stream {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.tls).poll_read(context, buffer).map_err(told)
+        if let Some(place) = &mut self.place
+            && place.poll_closed(context).is_ready()
+        {
+            let denied = io::Error::new(io::ErrorKind::PermissionDenied, "the other side's name is denied");
+            return Poll::Ready(Err(denied));
+        }
+        let before = buffer.filled().len();
+        let polled = Pin::new(&mut self.tls).poll_read(context, buffer).map_err(told);
+        let Some(prompt) = &mut self.prompt else { return polled };
+        let polled = prompt.bound(context, polled, buffer.filled().len().saturating_sub(before));
+        if prompt.is_over() {
+            self.prompt = None;
+        }
+        polled
     }
 }
 

@@ -141,7 +141,7 @@ async fn dial_unlimited(
         _ => DialError::Tls { address: address(), source },
     })?;
     let connection =
-        Connection::of(TlsStream::Client(tls), remote, None).map_err(|error| unfit(error.to_string()))?;
+        Connection::of(TlsStream::Client(tls), remote).map_err(|error| unfit(error.to_string()))?;
     // The verifier compared them already; the two read the certificate each in its own way.
     match expected {
         Some(expected) if *expected != connection.peer => {

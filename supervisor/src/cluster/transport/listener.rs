@@ -1,29 +1,35 @@
 //! Accepting: one loop that takes sockets, runs their handshakes side by side and hands on those that are proven.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::future::pending;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::future::{AbortHandle, Abortable, BoxFuture};
 use futures::stream::{FuturesUnordered, StreamExt};
 use thiserror::Error;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tokio_rustls::{TlsAcceptor, TlsStream};
 
 use super::connection::{Connection, Unfit};
 use super::gate::{Arrival, Gate, Ticket};
+use super::places::{NoPlace, Places};
 use super::socket;
-use crate::cluster::NodeName;
+use crate::clock::{Clock, SystemClock};
+use crate::cluster::DeniedNames;
 use crate::cluster::certificates::Credentials;
+use crate::seldom::Seldom;
 
 /// How long accepting rests when the process has no file descriptor left: trying on would spin.
 const EXHAUSTED_PAUSE: Duration = Duration::from_millis(100);
+
+/// Between two words about peers for whom there is no place.
+const FULL_SAID_EVERY: Duration = Duration::from_secs(10);
 
 /// What a listener holds at most.
 #[derive(Clone, Debug)]
@@ -36,8 +42,17 @@ pub struct Limits {
     pub handshakes_per_address_max: usize,
     /// Proven connections at once, of all peers and protocols.
     pub connections_max: usize,
-    /// Names that may connect at all.
-    pub allowed: AllowedNames,
+    /// Of these, of operators altogether: the rest is kept for nodes.
+    pub operators_max: usize,
+    /// Of these, of one operator's name.
+    pub connections_per_operator_max: usize,
+    /// Of these, of one node's name: each stage that it has here takes one.
+    pub connections_per_node_max: usize,
+    /// Time from a proven peer to its first bytes of HTTP/2. Longer lets the silent hold places, shorter refuses peers with a
+    /// slow network.
+    pub speaks_within: Duration,
+    /// Names that may not connect at all, and whose connections end.
+    pub denied: DeniedNames,
 }
 
 impl Default for Limits {
@@ -47,18 +62,13 @@ impl Default for Limits {
             handshakes_max: 64,
             handshakes_per_address_max: 16,
             connections_max: 512,
-            allowed: AllowedNames::All,
+            operators_max: 128,
+            connections_per_operator_max: 16,
+            connections_per_node_max: 128,
+            speaks_within: Duration::from_secs(5),
+            denied: DeniedNames::default(),
         }
     }
-}
-
-/// Which names of certificates may connect. A certificate holds until it runs out; this locks one out at once.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum AllowedNames {
-    /// All that the authority signed.
-    All,
-    /// These alone.
-    Only(BTreeSet<NodeName>),
 }
 
 /// Why there is no listener.
@@ -118,8 +128,9 @@ enum Refused {
     TimedOut,
     Tls(io::Error),
     Unfit(Unfit),
-    NotAllowed(NodeName),
-    Full,
+    NoPlace(NoPlace),
+    /// Nobody takes it.
+    Busy,
 }
 
 impl fmt::Display for Refused {
@@ -128,8 +139,8 @@ impl fmt::Display for Refused {
             Self::TimedOut => formatter.write_str("no TLS handshake in time"),
             Self::Tls(error) => write!(formatter, "TLS failed: {error}"),
             Self::Unfit(unfit) => unfit.fmt(formatter),
-            Self::NotAllowed(name) => write!(formatter, "`{name}` is not among the allowed names"),
-            Self::Full => formatter.write_str("too many connections"),
+            Self::NoPlace(why) => why.fmt(formatter),
+            Self::Busy => formatter.write_str("too many new connections at once"),
         }
     }
 }
@@ -143,7 +154,9 @@ pub struct Listener {
     credentials: Credentials,
     limits: Limits,
     counters: Arc<Counters>,
-    places: Arc<Semaphore>,
+    places: Places,
+    clock: SystemClock,
+    full: Mutex<Seldom>,
     gate: Gate,
     handshakes: FuturesUnordered<Handshake>,
     aborts: BTreeMap<Ticket, AbortHandle>,
@@ -171,7 +184,9 @@ impl Listener {
             address: bound,
             credentials: credentials.clone(),
             counters: Arc::default(),
-            places: Arc::new(Semaphore::new(limits.connections_max)),
+            places: Places::new(limits.clone()),
+            clock: SystemClock::new(),
+            full: Mutex::new(Seldom::new(FULL_SAID_EVERY)),
             gate: Gate::new(limits.handshakes_max, limits.handshakes_per_address_max),
             handshakes: FuturesUnordered::new(),
             aborts: BTreeMap::new(),
@@ -194,10 +209,12 @@ impl Listener {
     pub async fn run(mut self, proven: mpsc::Sender<Connection>) {
         let mut pause: BoxFuture<'static, ()> = Box::pin(pending());
         let mut is_paused = false;
+        let mut denied = self.limits.denied.changes();
         loop {
             tokio::select! {
                 () = proven.closed() => return,
                 () = &mut pause, if is_paused => is_paused = false,
+                Ok(()) = denied.changed() => self.places.close_denied(),
                 Some((ticket, ended)) = self.handshakes.next(), if !self.handshakes.is_empty() => {
                     self.ended(ticket, ended, &proven);
                 }
@@ -230,8 +247,8 @@ impl Listener {
             TlsAcceptor::from(self.credentials.server_config()),
             socket,
             remote,
-            self.limits.handshake_deadline,
-            Arc::clone(&self.places),
+            self.limits.clone(),
+            self.places.clone(),
         );
         let handshake = Abortable::new(handshake, registration);
         self.handshakes.push(Box::pin(async move { (ticket, handshake.await.ok()) }));
@@ -255,19 +272,22 @@ impl Listener {
     }
 
     fn proven(&self, connection: Connection, proven: &mpsc::Sender<Connection>) -> &AtomicU64 {
-        if let AllowedNames::Only(allowed) = &self.limits.allowed
-            && !allowed.contains(&connection.peer)
-        {
-            return self.refuse(&Refused::NotAllowed(connection.peer));
-        }
         match proven.try_send(connection) {
             Ok(()) => &self.counters.accepted,
-            Err(_) => self.refuse(&Refused::Full),
+            Err(_) => self.refuse(&Refused::Busy),
         }
     }
 
     fn refuse(&self, refused: &Refused) -> &AtomicU64 {
-        tracing::info!(%refused, "refused a connection");
+        match refused {
+            Refused::NoPlace(_) => {
+                let mut full = self.full.lock().unwrap_or_else(PoisonError::into_inner);
+                if let Some(times) = full.happened(self.clock.now()) {
+                    tracing::warn!(%refused, times, "no place for a connection, closed");
+                }
+            }
+            _ => tracing::info!(%refused, "refused a connection"),
+        }
         if matches!(refused, Refused::TimedOut) { &self.counters.timed_out } else { &self.counters.refused }
     }
 }
@@ -283,14 +303,15 @@ async fn handshake(
     acceptor: TlsAcceptor,
     socket: TcpStream,
     remote: SocketAddr,
-    deadline: Duration,
-    places: Arc<Semaphore>,
+    limits: Limits,
+    places: Places,
 ) -> Result<Connection, Refused> {
     socket::configure(&socket).map_err(Refused::Tls)?;
-    let tls = tokio::time::timeout(deadline, acceptor.accept(socket)).await;
+    let tls = tokio::time::timeout(limits.handshake_deadline, acceptor.accept(socket)).await;
     let tls = tls.map_err(|_| Refused::TimedOut)?.map_err(Refused::Tls)?;
-    let place = places.try_acquire_owned().map_err(|_| Refused::Full)?;
-    Connection::of(TlsStream::Server(tls), remote, Some(place)).map_err(Refused::Unfit)
+    let connection = Connection::of(TlsStream::Server(tls), remote).map_err(Refused::Unfit)?;
+    let place = places.take(&connection.peer, connection.purpose).map_err(Refused::NoPlace)?;
+    Ok(connection.hold(place, limits.speaks_within))
 }
 
 /// Errors that `accept` hands on from the socket it would have given; the next one is not touched by them.

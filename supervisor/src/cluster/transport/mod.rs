@@ -11,15 +11,20 @@
 //! | of these from one address | [`Limits::handshakes_per_address_max`] |
 //! | time of each | [`Limits::handshake_deadline`] |
 //! | bytes of each | a TLS record and a handshake message: about 80 KiB |
+//!
+//! A proven peer is bounded too: one name has few connections, operators leave places for nodes, and who does not speak
+//! HTTP/2 within [`Limits::speaks_within`] gives its place back.
 
 mod acceptor;
 mod connection;
 mod dial;
 mod gate;
 mod listener;
+mod places;
+mod prompt;
 mod socket;
 
 pub use acceptor::Acceptor;
 pub use connection::{Connection, Stream};
 pub use dial::{DialError, dial};
-pub use listener::{AllowedNames, Counters, Limits, ListenError, Listener};
+pub use listener::{Counters, Limits, ListenError, Listener};
