@@ -23,7 +23,7 @@ use orrery_supervisor::cluster::lease::Coordination;
 use orrery_supervisor::cluster::links::{LinkSettings, Links};
 use orrery_supervisor::cluster::membership::{Members, Membership, MembershipSettings, Profile, Timings};
 use orrery_supervisor::cluster::role::Role;
-use orrery_supervisor::cluster::transport::{Acceptor, Connection, Limits};
+use orrery_supervisor::cluster::transport::{Acceptor, Connection};
 use orrery_supervisor::cluster::{NodeIdentity, NodeName};
 use orrery_supervisor::{
     ChildSpec, Clock, ErrorClass, ExitError, Restart, RestartIntensity, Strategy, SupervisorSpec,
@@ -125,9 +125,7 @@ impl ClusterNode {
         let credentials = settings.credentials.clone();
         let identity =
             NodeIdentity { name: settings.name().clone(), incarnation: wall_clock::milliseconds() };
-        let denied = settings.denied.clone();
-        let limits = Limits { denied: denied.clone(), ..Limits::default() };
-        let acceptor = Acceptor::bind(settings.listen, credentials.clone(), limits).await;
+        let acceptor = Acceptor::bind(settings.listen, credentials.clone(), settings.limits()).await;
         let acceptor = acceptor.map_err(|error| unavailable(&error))?;
         let listen = acceptor.local_address();
         let advertise = with_port(settings.advertise.unwrap_or(listen), listen.port());
@@ -148,13 +146,13 @@ impl ClusterNode {
             advertise,
             seeds: settings.join.clone(),
             gossip_key: *gossip_key.bytes(),
-            denied: denied.clone(),
+            denied: settings.denied.clone(),
             timings: Timings::default(),
         };
         let membership =
             Membership::start(membership, clock.clone()).await.map_err(|error| unavailable(&error))?;
         let links = LinkSettings::new(identity.clone(), credentials, clock.clone(), seed());
-        let links = Links::new(LinkSettings { denied, ..links });
+        let links = Links::new(LinkSettings { denied: settings.denied.clone(), ..links });
         let (asked, questions) = mpsc::channel(QUESTIONS_MAX);
         let control = ControlPlane::new(links.clone(), handler(asked));
         let peers = Peers::new(control.clone(), membership.members());

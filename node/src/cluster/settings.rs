@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use orrery_supervisor::ChildSpec;
 use orrery_supervisor::cluster::certificates::{Credentials, Purpose, keep_current};
 use orrery_supervisor::cluster::role::{Role, Roles};
+use orrery_supervisor::cluster::transport::Limits;
 use orrery_supervisor::cluster::{DeniedNames, NodeName};
 
 use crate::config::Config;
@@ -87,6 +88,11 @@ impl ClusterSettings {
     /// The node's name: its certificate's.
     pub(crate) fn name(&self) -> &NodeName {
         self.credentials.name()
+    }
+
+    /// What its port holds at most, and who may not connect.
+    pub(super) fn limits(&self) -> Limits {
+        Limits { denied: self.denied.clone(), ..Limits::default() }
     }
 
     /// The child that takes up a renewed certificate; none without files.
