@@ -20,6 +20,9 @@ pub(crate) fn draw_tree(snapshot: &Snapshot) -> Vec<String> {
         for line in node.pipeline.iter().flat_map(parked) {
             columns.across(line);
         }
+        for warning in &node.warnings {
+            columns.across(format!("!  {}", shortened(warning)));
+        }
         if let Some(tree) = &node.tree {
             draw_below(&mut columns, "", tree);
         }
@@ -148,9 +151,14 @@ mod tests {
         let pipeline = seen.nodes[0].pipeline.as_mut().unwrap();
         pipeline.parked = Some("asked for".to_owned());
         pipeline.parked_tasks = [("until-9".to_owned(), "ledger 7".to_owned())].into();
+        seen.nodes[0].warnings = vec!["the node's state cannot be written".to_owned()];
         let lines = draw_tree(&seen);
-        let expect = ["!  main is parked: asked for", "!  main/until-9 is parked: ledger 7"];
-        assert_eq!(lines[3..5], expect, "{lines:?}");
+        let expect = [
+            "!  main is parked: asked for",
+            "!  main/until-9 is parked: ledger 7",
+            "!  the node's state cannot be written",
+        ];
+        assert_eq!(lines[3..6], expect, "{lines:?}");
     }
 
     #[test]
