@@ -189,7 +189,10 @@ mod tests {
         config.cluster.listen = "127.0.0.1:0".to_owned();
         config.cluster.insecure_loopback = true;
         change(&mut config);
-        ClusterSettings::new(&config).map_err(|error| error.to_string())
+        ClusterSettings::new(&config).map_err(|error| {
+            assert!(matches!(error, Failure::Configuration(_)), "{error}");
+            error.to_string()
+        })
     }
 
     #[test]
@@ -239,6 +242,11 @@ mod tests {
         check(|config| config.node.name = "A b".to_owned(), "node.name");
         check(|config| config.cluster.denied_names = vec!["E e".to_owned()], "cluster.denied_names: `E e`");
         check(|config| config.cluster.denied_names = vec!["a".to_owned()], "this node's own");
+        let missing = |config: &mut Config| {
+            config.cluster.insecure_loopback = false;
+            config.cluster.certificates = "no/such/folder".into();
+        };
+        check(missing, "no/such/folder");
         let alone = |config: &mut Config| {
             config.cluster.listen.clear();
             config.cluster.join = vec!["h:1".to_owned()];
