@@ -1,13 +1,12 @@
-//! How long look-ups in a dataset take, and what they read: accounts, ledgers, and a filter that matches little.
+//! How long look-ups in a dataset take, and what they read: accounts, ledgers, and a filter that matches little; from the
+//! data files alone, and with row files.
 //!
-//! A dataset of ten million rows, some 350 MB, takes a few minutes to make; look-ups over HTTP are then measured with any load
-//! tool against `orrery run --http`:
+//! A dataset of ten million rows, some 350 MB, takes a few minutes to make. `ops/load/README.md` has how look-ups over HTTP are
+//! measured on it.
 //!
 //! ```text
 //! orrery backfill --source 'synthetic:?ledgers=12000&density=pubnet' --dataset file:///PATH/dataset --from genesis --to 12001
 //! cargo bench -p orrery-actors --bench scan -- file:///PATH/dataset
-//! orrery run --source 'synthetic:?ledgers=12000&density=pubnet' --dataset file:///PATH/dataset --http 127.0.0.1:9464
-//! oha -n 20000 -c 32 --rand-regex-url 'http://127\.0\.0\.1:9464/v1/ledgers/[1-9][0-9]{3}'
 //! ```
 
 #![allow(
@@ -21,10 +20,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use orrery_actors::dataset::{
-    DatasetView, Order, Retry, ScanRequest, Snapshot, Span, Store, TableKind, ViewLimits,
+    DatasetView, Order, Retry, RowFileLimits, ScanRequest, Snapshot, Span, Store, TableKind, ViewLimits,
 };
 use orrery_schemas::{EventFilter, LedgerSequence, token_transfers_from_batch};
-use orrery_supervisor::{Clock, SystemClock};
+use orrery_supervisor::{Clock, MonotonicTime, SystemClock};
 
 /// Look-ups of each kind.
 const LOOKUPS: usize = 400;
@@ -48,7 +47,7 @@ fn main() {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let store = Store::connect(&url.parse().unwrap(), &|_| None, Retry::new(1).unwrap()).unwrap();
-        let view = DatasetView::new(store, ViewLimits::default());
+        let view = DatasetView::new(store.clone(), ViewLimits::default());
         view.refresh().await.unwrap();
         let snapshot = view.snapshot().unwrap();
         println!(
@@ -73,6 +72,20 @@ fn main() {
         measure("an account's newest events", &view, &snapshot, account).await;
         let stranger = |_| of("account", "GAAZI4TCR3TY5OJHCTJC2A4QSY6CJWJH5IAJTGKIN2ER7LBNVKOCCWN7");
         measure("an account that has none", &view, &snapshot, stranger).await;
+        let home = tempfile::tempdir().unwrap();
+        let limits = RowFileLimits { disk_bytes_max: u64::MAX, memory_bytes_max: 64 << 20 };
+        let clock = SystemClock::new();
+        let (before, view) = (view, DatasetView::new(store, ViewLimits::default()));
+        let view = view.with_row_files(home.path().to_owned(), limits);
+        view.refresh().await.unwrap();
+        view.make_row_files(&snapshot).await.unwrap();
+        let made = clock.now().since(MonotonicTime::ORIGIN).as_secs_f64();
+        let files = std::fs::read_dir(home.path()).unwrap();
+        let bytes: u64 = files.map(|file| file.unwrap().metadata().unwrap().len()).sum();
+        println!("row files made in {made:.1} s, {} MB", bytes / 1_000_000);
+        measure("an account's newest events, row files", &view, &snapshot, account).await;
+        measure("an account that has none, row files", &view, &snapshot, stranger).await;
+        let view = before;
         measure("the newest clawbacks", &view, &snapshot, |_| of("kind", "clawback")).await;
         let one = |index| Span::ledgers(ledger(index)..=ledger(index));
         measure("a ledger", &view, &snapshot, |index| ScanRequest::ledgers().within(one(index))).await;
@@ -116,7 +129,7 @@ async fn measure(
     measured.times.sort();
     let at = |share: f64| measured.times[((LOOKUPS - 1) as f64 * share) as usize].as_secs_f64() * 1e3;
     println!(
-        "{what:36} p50 {:8.2} ms  p99 {:8.2} ms  {:8} bytes and {:4} rows each",
+        "{what:40} p50 {:8.2} ms  p99 {:8.2} ms  {:8} bytes and {:4} rows each",
         at(0.5),
         at(0.99),
         measured.bytes / LOOKUPS as u64,

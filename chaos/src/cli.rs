@@ -4,6 +4,7 @@
 //! 77 skipped because the machine does not allow the fault.
 
 mod cluster;
+mod load;
 mod survival;
 
 use std::io::{self, Write};
@@ -25,6 +26,7 @@ use crate::table::{self, Reproduction};
 use crate::tamper;
 
 use cluster::ClusterArgs;
+use load::{ClientsArgs, LoadArgs};
 use survival::{CrashArgs, DiskFullArgs, SyscallsArgs};
 
 /// Does faults to Orrery on purpose, and judges whether it noticed.
@@ -62,6 +64,13 @@ enum Command {
     /// back, or if the cluster commits nothing for more than 10 s at the 99th percentile; 77 if a node is to be cut off and
     /// no network namespaces can be made.
     Cluster(ClusterArgs),
+    /// Connect thousands of readers to the feed: what they cost, how late ledgers reach them, and that none is missed
+    ///
+    /// Exits 1 if a reader that reads misses a ledger, has one twice or is sent away, or if a limit that was given does not
+    /// hold.
+    Load(LoadArgs),
+    #[command(name = crate::load::CLIENTS_COMMAND, hide = true)]
+    LoadClients(ClientsArgs),
 }
 
 #[derive(Debug, Args)]
@@ -173,6 +182,8 @@ pub fn run(cli: &Cli) -> ExitCode {
         Command::Syscalls(args) => survival::run_syscalls(args),
         Command::DiskFull(args) => survival::run_disk_full(args),
         Command::Cluster(args) => cluster::run_cluster(args),
+        Command::Load(args) => load::run_load(args),
+        Command::LoadClients(args) => load::run_clients(args),
     };
     match survived {
         Ok(true) => ExitCode::SUCCESS,

@@ -10,6 +10,8 @@
 //! | [`disk_full`] | no bytes or no inodes are left | as above, and the node goes on by itself |
 //! | [`cluster`] | one of several nodes is killed, paused, cut off or told to stop | as above; the others go on in seconds, and the node takes part again |
 //!
+//! | [`mod@load`] | more readers than anybody has, some of them slow | every ledger reaches every reader that reads, in time |
+//!
 //! All but the first run the `orrery` program as a [`Workload`]. A kill counts if the system says that SIGKILL ended the process;
 //! a call that fails, if the tracer replaced its result.
 //!
@@ -29,6 +31,7 @@ pub mod crash;
 pub mod syscalls;
 pub mod disk_full;
 pub mod cluster;
+pub mod load;
 mod table;
 
 pub use cli::{Cli, run};

@@ -71,6 +71,10 @@ pub(crate) struct HttpConfig {
     pub(crate) connections_max: u32,
     /// Connections from one address; more are closed.
     pub(crate) connections_per_address_max: u32,
+    /// MiB of memory for what look-ups use again: ends of files, Bloom filters, answers.
+    pub(crate) cache_mib: usize,
+    /// MiB below `data_dir` for rows in a form in which single ones are found; 0 for none.
+    pub(crate) row_files_mib: u64,
     /// An identity provider.
     pub(crate) oidc: OidcConfig,
 }
@@ -206,6 +210,8 @@ impl Default for HttpConfig {
             burst: 500,
             connections_max: 20_000,
             connections_per_address_max: 1_024,
+            cache_mib: 256,
+            row_files_mib: 4_096,
             oidc: OidcConfig::default(),
         }
     }

@@ -24,6 +24,7 @@ use tokio::sync::Mutex;
 use crate::audit::chain::Note;
 use crate::exit::Failure;
 use crate::parked::{Parked, Reasons};
+use crate::readiness::Refused;
 use crate::runner::Node;
 use crate::{logs, quarantine, status};
 
@@ -279,7 +280,8 @@ impl<'a> Control<'a> {
     }
 
     async fn status(&self) -> Result<Value, String> {
-        let parked = self.parked_reason().or_else(|| self.node.readiness.refused());
+        let refused = self.node.readiness.refused().map(|refused| refused.detail);
+        let parked = self.parked_reason().or(refused);
         Ok(status::status(self.node, parked, self.parked.tasks(), self.tree().await?))
     }
 
@@ -343,8 +345,8 @@ impl<'a> Control<'a> {
     }
 
     /// Notes why this node does not do what a coordinator says.
-    pub(crate) fn refuse(&self, reason: String) {
-        self.node.readiness.refuse(reason);
+    pub(crate) fn refuse(&self, refused: Refused) {
+        self.node.readiness.refuse(refused);
     }
 
     /// The tasks that are parked here, each with its reason.

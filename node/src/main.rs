@@ -8,6 +8,7 @@ mod settings;
 mod opening;
 mod parked;
 mod runner;
+mod told;
 mod threads;
 mod serve;
 mod tail;

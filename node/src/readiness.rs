@@ -60,10 +60,19 @@ pub(crate) struct Readiness {
     /// What is parked, and why.
     pub(crate) parked: watch::Sender<Reasons>,
     /// Why the node did not do what a coordinator said, and when it said so last.
-    refused: Mutex<Option<(String, MonotonicTime)>>,
+    refused: Mutex<Option<(Refused, MonotonicTime)>>,
     phase: Mutex<Phase>,
     /// Of the node's state, since it was opened.
     writes: OnceLock<Writes>,
+}
+
+/// Why a node does not do what a coordinator says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Refused {
+    /// For programs: `other_dataset` or `other_network`.
+    pub(crate) reason: &'static str,
+    /// For people.
+    pub(crate) detail: String,
 }
 
 /// What is seen at one moment.
@@ -71,7 +80,7 @@ pub(crate) struct Readiness {
 struct Seen {
     phase: Phase,
     parked: Reasons,
-    refused: Option<String>,
+    refused: Option<Refused>,
     is_gone: bool,
     outages: Outages,
     now: MonotonicTime,
@@ -117,15 +126,15 @@ impl Readiness {
     }
 
     /// Notes why the node does not do what a coordinator says now.
-    pub(crate) fn refuse(&self, reason: String) {
-        *self.refused.lock().unwrap_or_else(PoisonError::into_inner) = Some((reason, self.clock.now()));
+    pub(crate) fn refuse(&self, refused: Refused) {
+        *self.refused.lock().unwrap_or_else(PoisonError::into_inner) = Some((refused, self.clock.now()));
     }
 
     /// Why it did not lately, if so.
-    pub(crate) fn refused(&self) -> Option<String> {
+    pub(crate) fn refused(&self) -> Option<Refused> {
         let refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
         let is_recent = |at: MonotonicTime| self.clock.now().since(at) < REFUSED_FOR;
-        refused.as_ref().filter(|(_, at)| is_recent(*at)).map(|(reason, _)| reason.clone())
+        refused.as_ref().filter(|(_, at)| is_recent(*at)).map(|(refused, _)| refused.clone())
     }
 
     /// Whether traffic belongs here, and if not, why: the node is not ready, or an operator has taken it out.
@@ -208,7 +217,7 @@ fn reasons(seen: &Seen, pipeline: &str, unready_after: Duration) -> Vec<Value> {
     for (name, why) in &seen.parked {
         reasons.push(json!({ "reason": "parked", "pipeline": name, "detail": why }));
     }
-    reasons.extend(seen.refused.iter().map(|why| reason("other_dataset", why)));
+    reasons.extend(seen.refused.iter().map(|refused| reason(refused.reason, &refused.detail)));
     if seen.is_gone {
         let fix = "its log has been deleted, or its disk is not mounted: stop the node before it writes more, bring the \
                    dataset back, and start it again";
@@ -291,7 +300,7 @@ pub(crate) mod tests {
     fn a_parked_task_is_named_and_hides_no_outage() {
         let parked = [("main/until-20".to_owned(), "ledger 7".to_owned())].into();
         let outages = Outages { sources: None, dataset: Some(at(0)) };
-        let refused = Some("not ours".to_owned());
+        let refused = Some(Refused { reason: "other_dataset", detail: "not ours".to_owned() });
         let seen = Seen { phase: Phase::Running, parked, refused, is_gone: true, outages, now: at(100) };
         let expect = [
             json!({ "reason": "parked", "pipeline": "main/until-20", "detail": "ledger 7" }),

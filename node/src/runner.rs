@@ -17,7 +17,6 @@ use orrery_supervisor::{
     ChildSpec, EndWhen, ExitReason, Restart, RestartIntensity, Strategy, SupervisorHandle, SupervisorSpec,
     SystemClock,
 };
-use serde_json::{Value, json};
 
 use tokio::runtime::Handle;
 
@@ -28,8 +27,6 @@ use crate::environment;
 use crate::exit::Failure;
 use crate::opening::{self, Opened};
 use crate::parked::Parked;
-use crate::quarantine;
-use crate::reach::Question;
 use crate::readiness::{Phase, Readiness};
 use crate::settings::Settings;
 
@@ -64,9 +61,6 @@ pub(crate) enum Goal {
 /// Restarts of the node's own children before it gives up.
 const RESTARTS_MAX: u32 = 3;
 
-/// Restarts that HTTP is told of: those of one actor are looked for among them.
-const RESTARTS_TOLD: usize = 200;
-
 /// Before a ledger that was refused is fetched again, doubling: with one source, a pipeline parks after six seconds.
 const REFETCH_AFTER: Duration = Duration::from_secs(2);
 
@@ -85,7 +79,7 @@ pub(crate) struct Node {
     pub(crate) range: (LedgerSequence, Option<LedgerSequence>),
     pipeline: SupervisedPipeline,
     goal: Goal,
-    cluster: Option<ClusterNode>,
+    pub(crate) cluster: Option<ClusterNode>,
 }
 
 /// A dataset's store. Nothing is asked of it yet.
@@ -128,7 +122,7 @@ impl Node {
         let Opened { stores, network, dataset, dataset_settings, range } =
             opening::open(&settings, goal).await?;
         if settings.reads_dataset() {
-            readiness.reach.show(dataset.clone());
+            readiness.reach.show(dataset.clone(), &settings);
         }
         let mut limits = PipelineLimits::for_workers(settings.workers);
         limits.object_bytes = settings.prefetch_bytes;
@@ -233,28 +227,6 @@ impl Node {
             () = parked.ended() => Why::Over(Ok(Ended::Complete)),
             () = watch => Why::Told,
             () = self.readiness.reach.answer(|question| self.tell(question, control).boxed()) => Why::Told,
-        }
-    }
-
-    /// What HTTP asks of the node, or of all nodes.
-    async fn tell(&self, question: Question, control: &Control<'_>) -> Result<Value, String> {
-        match (question, &self.cluster) {
-            (Question::Quarantine, _) => {
-                let request = quarantine::Request::List;
-                control.perform(control::Request::Quarantine { request }).await
-            }
-            (Question::Restarts { node }, Some(cluster)) if node != self.settings.name => {
-                cluster.restarts(&node, RESTARTS_TOLD).await
-            }
-            (Question::Restarts { .. }, _) => {
-                control.perform(control::Request::Restarts { last: RESTARTS_TOLD }).await
-            }
-            (Question::Tree, Some(cluster)) => Ok(cluster.look(&self.audit).await),
-            (Question::Tree, None) => {
-                let mut node = control.perform(control::Request::Status).await?;
-                node["state"] = json!("running");
-                Ok(json!({ "nodes": [node] }))
-            }
         }
     }
 

@@ -29,6 +29,7 @@ pub(crate) struct Settings {
     pub(crate) access: AccessSettings,
     pub(crate) tls: Option<TlsFiles>,
     pub(crate) listener: ListenerLimits,
+    pub(crate) look_ups: LookUpLimits,
     pub(crate) unready_after: Duration,
     pub(crate) stop_within: Duration,
     /// `None` takes the runtime's bound.
@@ -51,6 +52,18 @@ pub(crate) struct Settings {
     /// `None` works alone.
     pub(crate) cluster: Option<ClusterSettings>,
 }
+
+/// What look-ups may keep.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct LookUpLimits {
+    /// In memory: half for ends of files and Bloom filters, a quarter for answers, and the rest for making row files.
+    pub(crate) cache_bytes: usize,
+    /// On the node's own disk; 0 keeps nothing there.
+    pub(crate) row_files_bytes: u64,
+}
+
+/// Most memory for look-ups: more is another machine's business.
+const CACHE_MIB_MAX: usize = 1 << 20;
 
 /// Least that is fetched ahead: one ledger of the largest size.
 const PREFETCH_MIB_MIN: usize = 33;
@@ -96,6 +109,10 @@ impl Settings {
             listener: ListenerLimits {
                 connections_max: http.connections_max.max(1) as usize,
                 per_address_max: http.connections_per_address_max.max(1) as usize,
+            },
+            look_ups: LookUpLimits {
+                cache_bytes: http.cache_mib.min(CACHE_MIB_MAX) << 20,
+                row_files_bytes: http.row_files_mib.saturating_mul(1 << 20),
             },
             unready_after: Duration::from_secs(node.unready_after_seconds),
             stop_within: Duration::from_secs(node.stop_within_seconds),

@@ -11,6 +11,7 @@ use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use orrery_actors::metrics::{METRICS, MetricKind};
 use orrery_supervisor::cluster::certificates::EXPIRY;
+use orrery_supervisor::cluster::role::Role;
 use tracing_subscriber::filter::{FilterExt, ParseError, filter_fn};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -36,6 +37,9 @@ const RESTARTS: &str = "orrery_supervisor_restarts_total";
 
 /// Pipelines that are parked.
 const PARKED: &str = "orrery_pipeline_parked";
+
+/// Roles that the coordinator misses.
+const MISSING_ROLES: &str = "orrery_coordinator_missing_roles";
 
 /// What runs as long as the process does.
 pub(crate) struct Telemetry {
@@ -158,6 +162,10 @@ fn install_metrics() -> Result<PrometheusHandle, Failure> {
     );
     metrics::describe_gauge!(PARKED, "1 while a pipeline is parked and waits for a person.");
     metrics::describe_gauge!(
+        MISSING_ROLES,
+        "1 while ledgers wait because no node that is ready has this role, as the active coordinator sees it."
+    );
+    metrics::describe_gauge!(
         EXPIRY,
         "When the certificate of this node of a cluster runs out, in seconds since 1970 (UTC)."
     );
@@ -171,6 +179,14 @@ pub(crate) fn count_restart(supervisor: &str, child: &str, kind: &'static str) {
     let labels =
         [("supervisor", supervisor.to_owned()), ("child", child.to_owned()), ("kind", kind.to_owned())];
     metrics::counter!(RESTARTS, &labels).increment(1);
+}
+
+/// Ledgers wait for these roles, and for no others.
+pub(crate) fn set_missing(roles: &[Role]) {
+    for role in [Role::Fetcher, Role::Processor, Role::Sink] {
+        let is_missing = u8::from(roles.contains(&role));
+        metrics::gauge!(MISSING_ROLES, "role" => role.as_str()).set(f64::from(is_missing));
+    }
 }
 
 /// A pipeline is parked, or is not any more.

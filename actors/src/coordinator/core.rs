@@ -6,14 +6,24 @@
 //!   same.
 //! - A task that a ledger parked goes to a node that it has not parked on: its sources may be better. What has parked on
 //!   all of them stays where it is, and waits for a person.
+//! - A task that its node does not begin is taken back and goes to others, and the node gets nothing new for a while: all
+//!   later ledgers would wait for it.
 //! - What a coordinator remembers is a convenience. A new one learns from the nodes' reports what they are at.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use orrery_supervisor::cluster::NodeName;
 use orrery_supervisor::cluster::placement::{Weight, ranking};
+use orrery_supervisor::cluster::role::Role;
 
 use super::{LedgerSpan, Task, TaskId};
+
+/// Rounds in which a node answers and does not list a task that it was given, after which it goes to others. A supervisor
+/// that restarts lists none for some seconds.
+const BEGINS_WITHIN_ROUNDS: u32 = 50;
+
+/// Rounds for which such a node gets nothing new, if others can: its settings will hardly change sooner.
+const PASSED_OVER_ROUNDS: u32 = 300;
 
 /// A node as the coordinator sees it.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,6 +42,8 @@ pub struct Worker {
     pub load: f32,
     /// It answers, is not drained, not parked: it keeps the tasks that it has.
     pub is_ready: bool,
+    /// It has answered in the round before: what it says that it has is what it has.
+    pub answered: bool,
     /// It is not suspected: it may get new ones.
     pub takes_more: bool,
     /// Tasks that it says it has.
@@ -57,6 +69,10 @@ pub type Plan = BTreeMap<NodeName, Vec<Task>>;
 pub struct CoordinatorCore {
     /// Who has what.
     owners: BTreeMap<TaskId, Owner>,
+    /// Rounds for which the owner of a task has not begun it.
+    unbegun: BTreeMap<TaskId, u32>,
+    /// Who has not begun something, and rounds for which it gets nothing new.
+    passed_over: BTreeMap<NodeName, u32>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,6 +80,17 @@ struct Owner {
     node: NodeName,
     fetcher: Option<NodeName>,
     sink: Option<NodeName>,
+}
+
+/// Roles that a task needs and that nobody who is ready has: nothing can be given out while there is one.
+pub fn missing_roles(workers: &[Worker]) -> Vec<Role> {
+    let has = |may: fn(&Worker) -> bool| workers.iter().any(|worker| worker.is_ready && may(worker));
+    let needed = [
+        (Role::Fetcher, has(|worker| worker.fetches)),
+        (Role::Processor, has(|worker| worker.processes)),
+        (Role::Sink, has(|worker| worker.writes)),
+    ];
+    needed.into_iter().filter(|(_, is_there)| !is_there).map(|(role, _)| role).collect()
 }
 
 impl CoordinatorCore {
@@ -79,6 +106,7 @@ impl CoordinatorCore {
         self.owners.retain(|id, owner| {
             due.contains(id) && owner.is_fit(&ready) && !is_given_away(&owner.node, id, &ready)
         });
+        self.take_back(&ready);
         for worker in ready.values() {
             let kept = |id: &&TaskId| !is_given_away(&worker.name, id, &ready);
             for id in worker.running.intersection(&due).filter(kept) {
@@ -100,6 +128,42 @@ impl CoordinatorCore {
         self.tasks(view)
     }
 
+    /// Nodes that did not begin what they were given, and get nothing new for a while.
+    pub fn passed_over(&self) -> impl Iterator<Item = &NodeName> {
+        self.passed_over.keys()
+    }
+
+    /// Takes tasks from those who do not begin them, if others can.
+    fn take_back(&mut self, ready: &BTreeMap<&NodeName, &Worker>) {
+        self.passed_over.retain(|node, rounds| {
+            *rounds -= 1;
+            *rounds > 0 && ready.contains_key(node)
+        });
+        let (owners, passed_over) = (&mut self.owners, &mut self.passed_over);
+        self.unbegun.retain(|id, _| owners.contains_key(id));
+        owners.retain(|id, owner| {
+            let Some(worker) = ready.get(&owner.node) else { return true };
+            if worker.running.contains(id) {
+                self.unbegun.remove(id);
+                return true;
+            }
+            let rounds = self.unbegun.entry(*id).or_default();
+            *rounds = rounds.saturating_add(worker.answered.into());
+            let can = |other: &&Worker| {
+                other.name != owner.node
+                    && other.processes
+                    && other.takes_more
+                    && !passed_over.contains_key(&other.name)
+            };
+            let stays = *rounds <= BEGINS_WITHIN_ROUNDS || !ready.values().copied().any(|other| can(&other));
+            if !stays {
+                self.unbegun.remove(id);
+                passed_over.insert(owner.node.clone(), PASSED_OVER_ROUNDS);
+            }
+            stays
+        });
+    }
+
     /// All others wait for the first span: if nobody has room for it, whoever has the last one does it instead.
     fn give_the_first(&mut self, view: &View, ready: &BTreeMap<&NodeName, &Worker>) {
         let Some(first) = view.spans.first().map(LedgerSpan::id) else { return };
@@ -108,7 +172,10 @@ impl CoordinatorCore {
         }
         for id in view.spans.iter().rev().map(LedgerSpan::id) {
             let worker = self.owners.get(&id).and_then(|owner| ready.get(&owner.node).copied());
-            let worker = worker.filter(|worker| !is_given_away(&worker.name, &first, ready));
+            let may = |worker: &&Worker| {
+                !is_given_away(&worker.name, &first, ready) && !self.passed_over.contains_key(&worker.name)
+            };
+            let worker = worker.filter(may);
             if let Some(owner) = worker.and_then(|worker| choose_stages(worker, &first, ready)) {
                 self.owners.remove(&id);
                 self.owners.insert(first, owner);
@@ -127,6 +194,11 @@ impl CoordinatorCore {
             .copied()
             .filter(|worker| worker.processes && has_room(worker) && !is_given_away(&worker.name, id, ready));
         let mut ranked = rank(&id.to_string(), able);
+        // Others, if there are any at all.
+        let begins = |worker: &&Worker| !self.passed_over.contains_key(&worker.name);
+        if ready.values().any(|worker| worker.processes && worker.takes_more && begins(worker)) {
+            ranked.retain(begins);
+        }
         // One that does all stages itself moves no batches over the network. The sort is stable.
         ranked.sort_by_key(|worker| !(worker.fetches && worker.writes));
         ranked.into_iter().find_map(|worker| choose_stages(worker, id, ready))
@@ -201,6 +273,7 @@ mod tests {
             capacity: 2,
             load: 0.0,
             is_ready: true,
+            answered: true,
             takes_more: true,
             running: BTreeSet::new(),
             parked: BTreeSet::new(),
@@ -267,6 +340,41 @@ mod tests {
         assert_eq!(owners(&core.plan(&view)), last);
     }
 
+    /// Plans so often, with nobody ever saying that a task has begun.
+    fn plan_often(core: &mut CoordinatorCore, view: &View, rounds: u32) -> BTreeMap<TaskId, String> {
+        (0..rounds).fold(BTreeMap::new(), |_, _| owners(&core.plan(view)))
+    }
+
+    #[test]
+    fn what_a_node_does_not_begin_is_given_to_others() {
+        let (first, mut core) = (TaskId::Until(10), CoordinatorCore::default());
+        let mut view = View { spans: spans(&[10]), workers: vec![worker("a", "fps"), worker("b", "fps")] };
+        let idle = plan_often(&mut core, &view, BEGINS_WITHIN_ROUNDS + 1)[&first].clone();
+        let other = if idle == "a" { "b" } else { "a" };
+        let of = |view: &mut View, name: &str, change: fn(&mut Worker)| {
+            change(view.workers.iter_mut().find(|worker| worker.name.as_str() == name).unwrap());
+        };
+        of(&mut view, &idle, |worker| worker.answered = false);
+        let silent = plan_often(&mut core, &view, BEGINS_WITHIN_ROUNDS);
+        assert_eq!(silent[&first], idle, "who says nothing may have begun");
+        of(&mut view, &idle, |worker| worker.answered = true);
+        assert_eq!(owners(&core.plan(&view))[&first], other);
+        assert_eq!(core.passed_over().map(NodeName::as_str).collect::<Vec<_>>(), [idle.as_str()]);
+        of(&mut view, other, |worker| worker.running.extend([TaskId::Until(10)]));
+        view.spans = spans(&[10, 20]);
+        let later = plan_often(&mut core, &view, PASSED_OVER_ROUNDS / 2);
+        assert_eq!(later.into_values().collect::<BTreeSet<_>>(), [other.to_owned()].into());
+    }
+
+    #[test]
+    fn what_the_only_node_does_not_begin_stays_with_it() {
+        let mut core = CoordinatorCore::default();
+        let view = View { spans: spans(&[10]), workers: vec![worker("a", "fps"), worker("b", "fs")] };
+        let kept = plan_often(&mut core, &view, 2 * BEGINS_WITHIN_ROUNDS);
+        assert_eq!(kept[&TaskId::Until(10)], "a");
+        assert_eq!(core.passed_over().count(), 0);
+    }
+
     #[test]
     fn a_new_coordinator_leaves_tasks_where_they_run() {
         let mut workers = vec![worker("a", "fps"), worker("b", "fps"), worker("c", "fps")];
@@ -297,6 +405,19 @@ mod tests {
         check(&[("a", "fp"), ("c", "s")], Some(("a", None, Some("c"))));
         check(&[("a", "fp")], None);
         check(&[], None);
+    }
+
+    #[test]
+    fn a_role_that_nobody_ready_has_is_named() {
+        let check = |workers: &[(&str, bool)], expect: &[Role]| {
+            let of = |(roles, is_ready): &(&str, bool)| Worker { is_ready: *is_ready, ..worker("a", roles) };
+            let workers: Vec<_> = workers.iter().map(of).collect();
+            assert_eq!(missing_roles(&workers), expect, "{workers:?}");
+        };
+        check(&[("fp", true), ("s", true)], &[]);
+        check(&[("", true), ("p", true)], &[Role::Fetcher, Role::Sink]);
+        check(&[("fps", false), ("fs", true)], &[Role::Processor]);
+        check(&[], &[Role::Fetcher, Role::Processor, Role::Sink]);
     }
 
     proptest! {

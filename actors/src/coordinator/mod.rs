@@ -7,7 +7,7 @@
 mod core;
 mod ranges;
 
-pub use core::{CoordinatorCore, Plan, View, Worker};
+pub use core::{CoordinatorCore, Plan, View, Worker, missing_roles};
 pub use ranges::{LedgerSpan, SPAN_LEDGERS, due_spans};
 
 use std::fmt;

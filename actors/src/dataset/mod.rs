@@ -31,6 +31,7 @@ mod checkpoint;
 mod restore;
 mod compaction;
 mod verify;
+mod lookup;
 mod scan;
 mod error;
 
@@ -47,7 +48,10 @@ pub use file::{SlotFile, SlotFileEncoder};
 pub use grid::{Grid, GridError, GridStep};
 pub use kind::TableKind;
 pub use ledger_digest::{LEDGERS_DIGEST_ALGORITHM, ledgers_digest};
-pub use scan::{Cache, DatasetView, Order, Place, Scan, ScanCounts, ScanRequest, Snapshot, Span, ViewLimits};
+pub use scan::{
+    Cache, DatasetView, Order, Place, RowFileError, RowFileLimits, Scan, ScanCounts, ScanRequest, Snapshot,
+    Span, ViewLimits,
+};
 pub use slot::{reread_first_slot, reread_slot};
 pub use store::{Listed, Put, Retry, Store};
 pub use table::{SlotRows, Table};

@@ -2,12 +2,13 @@
 
 use std::fs;
 use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use orrery_actors::dataset::{
-    Dataset, DatasetError, DatasetView, Order, Place, ScanCounts, ScanRequest, SlotRows, Snapshot, Span,
-    Store, TableKind, ViewLimits, ledgers_digest,
+    Dataset, DatasetError, DatasetView, Order, Place, RowFileLimits, ScanCounts, ScanRequest, SlotRows,
+    Snapshot, Span, Store, TableKind, ViewLimits, ledgers_digest,
 };
 use orrery_schemas::{
     Address, EventFilter, Kind, LedgerSequence, OpType, RowDigest, TokenTransfer, ledgers_from_batch,
@@ -217,19 +218,23 @@ fn questions(rows: &[TokenTransfer], ledgers: RangeInclusive<u32>) -> impl Strat
     })
 }
 
-/// Asks `cases` questions of a dataset.
+/// Asks `cases` questions of a dataset, whose row files, if it has some, are disturbed meanwhile. Returns how many files were
+/// not looked at because they have a row file.
 fn check_all(
     runtime: &tokio::runtime::Runtime,
-    store: &Store,
+    (view, snapshot): &(DatasetView, Arc<Snapshot>),
     rows: &[TokenTransfer],
     ledgers: RangeInclusive<u32>,
     cases: u32,
-) {
-    let (view, snapshot) = runtime.block_on(view(store));
+    disturb: impl Fn(),
+) -> u64 {
+    let row_files = std::cell::Cell::new(0);
     let config = ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() };
     proptest!(config, |(question in questions(rows, ledgers))| {
-        let (batches, counts) = runtime.block_on(scanned(&view, &snapshot, question.request())).unwrap();
+        disturb();
+        let (batches, counts) = runtime.block_on(scanned(view, snapshot, question.request())).unwrap();
         let (found, expected) = (events_of(&batches), question.answer(rows));
+        row_files.set(row_files.get() + counts.row_files);
         prop_assert_eq!(counts.rows, found.len() as u64);
         if found != expected {
             let places = |rows: &[TokenTransfer]| -> Vec<_> {
@@ -237,7 +242,50 @@ fn check_all(
             };
             prop_assert!(false, "{} of {}: {:?} of {:?}", found.len(), expected.len(), places(&found), places(&expected));
         }
+        let events = runtime.block_on(events(view, snapshot, question.request())).unwrap();
+        prop_assert!(events == expected, "as events: {} of {}", events.len(), expected.len());
     });
+    row_files.get()
+}
+
+/// What a scan gives as events.
+async fn events(
+    view: &DatasetView,
+    snapshot: &Arc<Snapshot>,
+    request: ScanRequest,
+) -> Result<Vec<TokenTransfer>, DatasetError> {
+    let mut scan = view.scan(snapshot, request);
+    let mut events = Vec::new();
+    while let Some(next) = scan.next_events().await? {
+        assert!(!next.is_empty());
+        events.extend(next);
+    }
+    Ok(events)
+}
+
+/// Room for this many rows; parts of a row file have few rows, so that there are many.
+fn room_for(rows: u64) -> RowFileLimits {
+    RowFileLimits { disk_bytes_max: rows * 360, memory_bytes_max: 1 << 20 }
+}
+
+/// A view whose row files are in `folder`, and are made.
+async fn view_with_row_files(
+    store: &Store,
+    folder: &Path,
+    limits: RowFileLimits,
+) -> (DatasetView, Arc<Snapshot>) {
+    let view =
+        DatasetView::new(store.clone(), ViewLimits::default()).with_row_files(folder.to_owned(), limits);
+    assert!(view.refresh().await.unwrap());
+    let snapshot = view.snapshot().unwrap();
+    view.make_row_files(&snapshot).await.unwrap();
+    (view, snapshot)
+}
+
+fn row_files(folder: &Path) -> Vec<PathBuf> {
+    let mut files: Vec<_> = fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()).collect();
+    files.sort();
+    files
 }
 
 fn runtime() -> tokio::runtime::Runtime {
@@ -255,7 +303,38 @@ fn a_scan_of_small_files_gives_what_a_look_at_every_row_gives() {
         }
     });
     let rows: Vec<_> = (START..=400).flat_map(made::events).collect();
-    check_all(&runtime, &store, &rows, START..=400, 300);
+    let plain = runtime.block_on(view(&store));
+    assert_eq!(check_all(&runtime, &plain, &rows, START..=400, 300, || {}), 0);
+    // With row files: all of them, those of the newest rows alone, and while they are cut, changed and removed.
+    let home = tempfile::tempdir().unwrap();
+    let all = runtime.block_on(view_with_row_files(&store, &home.path().join("all"), room_for(1 << 20)));
+    assert_eq!(row_files(&home.path().join("all")).len(), all.1.files(TableKind::TokenTransfers).count());
+    assert!(check_all(&runtime, &all, &rows, START..=400, 120, || {}) > 0);
+    let newest = home.path().join("newest");
+    let some = runtime.block_on(view_with_row_files(&store, &newest, room_for(rows.len() as u64 / 2)));
+    assert!((1..row_files(&home.path().join("all")).len()).contains(&row_files(&newest).len()));
+    assert!(check_all(&runtime, &some, &rows, START..=400, 120, || {}) > 0);
+    let (view, snapshot) = &all;
+    let turn = std::cell::Cell::new(0_usize);
+    let disturb = || {
+        turn.set(turn.get() + 1);
+        let files = row_files(&home.path().join("all"));
+        let Some(file) = files.get(turn.get() * 7 % files.len().max(1)) else {
+            return runtime.block_on(view.make_row_files(snapshot)).unwrap();
+        };
+        let bytes = fs::read(file).unwrap();
+        match turn.get() % 3 {
+            0 => fs::remove_file(file).unwrap(),
+            1 => fs::write(file, &bytes[..bytes.len() / 2]).unwrap(),
+            // Of rows, each of which has a check; what finds them is checked when the file is found.
+            _ => {
+                let mut bytes = bytes;
+                bytes.iter_mut().take(100).for_each(|byte| *byte ^= 0x55);
+                fs::write(file, bytes).unwrap();
+            }
+        }
+    };
+    assert!(check_all(&runtime, &all, &rows, START..=400, 120, disturb) > 0);
 }
 
 #[test]
@@ -263,7 +342,72 @@ fn a_scan_of_many_pages_gives_what_a_look_at_every_row_gives() {
     let (runtime, store) = (runtime(), memory());
     runtime.block_on(large(&store));
     let rows: Vec<_> = LEDGERS.flat_map(many_events).collect();
-    check_all(&runtime, &store, &rows, LEDGERS, 60);
+    let plain = runtime.block_on(view(&store));
+    check_all(&runtime, &plain, &rows, LEDGERS, 60, || {});
+    let home = tempfile::tempdir().unwrap();
+    let view = runtime.block_on(view_with_row_files(&store, home.path(), room_for(1 << 20)));
+    assert!(check_all(&runtime, &view, &rows, LEDGERS, 60, || {}) > 0);
+}
+
+/// Old snapshots and new ones, while slots are added and files become one.
+#[test]
+fn row_files_follow_a_dataset_that_grows() {
+    let (runtime, store) = (runtime(), memory());
+    let home = tempfile::tempdir().unwrap();
+    let view = DatasetView::new(store.clone(), ViewLimits::default())
+        .with_row_files(home.path().to_owned(), room_for(1 << 20));
+    let mut dataset = runtime.block_on(Dataset::open(&store, &settings(16, 4))).unwrap();
+    let view = Arc::new(view);
+    let mut snapshots = Vec::new();
+    for last in [31, 63, 64, 127, 200] {
+        runtime.block_on(async {
+            fill(&mut dataset, last).await.unwrap();
+            view.refresh().await.unwrap();
+        });
+        snapshots.push(view.snapshot().unwrap());
+        if last == 127 {
+            runtime.block_on(dataset.token_transfers.compact(64, 9)).unwrap();
+        }
+        for snapshot in &snapshots {
+            let last = snapshot.last().unwrap().0;
+            let rows: Vec<_> = (START..=last).flat_map(made::events).collect();
+            for account in [RARE, rows[40].to.unwrap_or(RARE), rows[rows.len() - 30].from.unwrap_or(RARE)] {
+                let wanted = Wanted { accounts: vec![account.to_string()], ..Wanted::default() };
+                for order in [Order::Ascending, Order::Descending] {
+                    let question =
+                        Question { wanted: wanted.clone(), span: Span::ALL, order, limit: Some(50) };
+                    let found = runtime.block_on(events(&view, snapshot, question.request())).unwrap();
+                    assert!(found == question.answer(&rows), "{account} up to {last}: {} rows", found.len());
+                }
+            }
+        }
+        runtime.block_on(view.make_row_files(&snapshots[snapshots.len() - 1])).unwrap();
+        let live = snapshots[snapshots.len() - 1].files(TableKind::TokenTransfers).count();
+        assert_eq!(row_files(home.path()).len(), live, "those that were compacted are gone");
+    }
+}
+
+/// An account whose rows are spread: nothing of the data files is read, and few bytes of the row files.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_look_up_in_row_files_reads_little() {
+    let store = memory();
+    large(&store).await;
+    let home = tempfile::tempdir().unwrap();
+    let (view, snapshot) = view_with_row_files(&store, home.path(), room_for(1 << 20)).await;
+    let check = async |account: Address, found: usize, bytes_max: u64| {
+        let mut filter = EventFilter::default();
+        filter.add("account", &account.to_string()).unwrap();
+        let request = ScanRequest::events(filter).order(Order::Descending).limit(100);
+        let (batches, counts) = scanned(&view, &snapshot, request).await.unwrap();
+        assert_eq!(events_of(&batches).len(), found);
+        assert_eq!((counts.files, counts.row_files), (0, 1), "{counts:?}");
+        assert!(counts.bytes <= bytes_max, "{} bytes were read", counts.bytes);
+    };
+    let parts = (LEDGERS.count() as u64 * u64::from(EVENTS)).div_ceil((1 << 20) / 1536);
+    check(Address::Account([0xcd; 32]), 0, parts * 300).await;
+    check(RARE, 2, parts * 300 + 1000).await;
+    let often = many_events(333).into_iter().find_map(|row| row.to).unwrap();
+    check(often, 100, 100 * 400 + 300).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -125,7 +125,11 @@ impl Common {
     /// The command again, for a shell.
     pub(super) fn reproduction(&self, command: &str, options: &[(&str, String)]) -> Reproduction {
         let mut words = vec!["orrery-chaos".to_owned(), command.to_owned()];
-        words.extend(options.iter().flat_map(|(name, value)| [format!("--{name}"), value.clone()]));
+        for (name, value) in options {
+            words.push(format!("--{name}"));
+            // One without a value is a switch.
+            words.extend(Some(value.clone()).filter(|value| !value.is_empty()));
+        }
         words.extend(["--seed".to_owned(), self.seed.to_string()]);
         if let Some(orrery) = &self.orrery {
             words.extend(["--orrery".to_owned(), orrery.display().to_string()]);

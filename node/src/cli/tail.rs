@@ -9,6 +9,9 @@ pub(crate) struct TailArgs {
     /// A node, as http://HOST:PORT or wss://HOST; several are tried in turn.
     #[arg(long = "url", value_name = "URL", required = true, num_args = 1..)]
     pub(crate) urls: Vec<String>,
+    /// PEM file of certificates that servers are trusted by, beside those of the system: a private authority's.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ca: Option<std::path::PathBuf>,
     /// Begin at `latest`, at `oldest`, or behind what was seen: 53312000, or an event in it as 53312000:17. Latest if not given.
     #[arg(long, value_name = "CURSOR")]
     pub(crate) from: Option<String>,

@@ -70,6 +70,18 @@ struct Assigned {
     epoch: u64,
     /// What was started, with its stages.
     tasks: BTreeMap<TaskId, Task>,
+    /// What cannot be started here, and why.
+    impossible: BTreeMap<TaskId, String>,
+}
+
+impl Assigned {
+    /// Notes why a task cannot be started. It is tried again and again, and said once.
+    fn refuse(&mut self, id: TaskId, why: &str) {
+        if self.impossible.get(&id).is_none_or(|known| known != why) {
+            tracing::error!(task = %id, why, "task cannot be started here");
+            self.impossible.insert(id, why.to_owned());
+        }
+    }
 }
 
 impl Assignee {
@@ -86,7 +98,11 @@ impl Assignee {
     /// # Errors
     ///
     /// The epoch of a newer coordinator that was heard of.
-    pub(crate) async fn assign(&self, assignment: &Assignment, condition: Condition) -> Result<Report, u64> {
+    pub(crate) async fn assign(
+        &self,
+        assignment: &Assignment,
+        mut condition: Condition,
+    ) -> Result<Report, u64> {
         // One after another: two coordinators may speak at once.
         let mut assigned = self.assigned.lock().await;
         if assignment.epoch < assigned.epoch {
@@ -109,8 +125,11 @@ impl Assignee {
         // Who is parked has nothing that could be started or ended.
         let steps = if condition.parked.is_none() { reconcile(&assigned.tasks, wanted) } else { Vec::new() };
         for step in steps {
-            self.perform(step, &assignment.network, &mut assigned.tasks).await;
+            self.perform(step, &assignment.network, &mut assigned).await;
         }
+        assigned.impossible.retain(|id, _| wanted.iter().any(|task| task.id == *id));
+        // As one that parked: others may be able to.
+        condition.parked_tasks.extend(assigned.impossible.keys());
         Ok(report(states, condition))
     }
 
@@ -139,7 +158,7 @@ impl Assignee {
         Some(named.filter_map(|(id, state)| Some((id.ok()?, state))).collect())
     }
 
-    async fn perform(&self, step: Step, network: &str, tasks: &mut BTreeMap<TaskId, Task>) {
+    async fn perform(&self, step: Step, network: &str, assigned: &mut Assigned) {
         let [pipelines, pipeline] = self.path();
         match step {
             Step::Start(task) => {
@@ -147,24 +166,17 @@ impl Assignee {
                 let Some(places) = (self.places)(&task) else {
                     return tracing::debug!(task = %id, "task not started yet: a node of it is not there");
                 };
-                let own = self.template.network.passphrase();
-                if !own.is_empty() && own != network {
-                    return tracing::error!(
-                        own,
-                        network,
-                        "the coordinator's network is another: see to source.network"
-                    );
-                }
                 let template = SupervisedPipeline { network: Network::new(network), ..self.template.clone() };
                 let spec = template.for_task(&task, places).spec();
                 let child = match spec {
                     Ok(spec) => ChildSpec::supervisor(spec).restart(Restart::Transient),
-                    Err(error) => return tracing::error!(%error, task = %id, "task cannot be started"),
+                    Err(error) => return assigned.refuse(id, &error.to_string()),
                 };
                 match self.handle.add_child(&[pipelines, pipeline], child).await {
                     Ok(()) => {
                         tracing::info!(task = %id, from, "task begins");
-                        tasks.insert(id, task);
+                        assigned.impossible.remove(&id);
+                        assigned.tasks.insert(id, task);
                     }
                     // It is still on its way out; or the pipeline restarts.
                     Err(error) => tracing::debug!(%error, task = %id, "task not started yet"),

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::join_all;
-use orrery_actors::coordinator::{CoordinatorCore, Plan, View, Worker, due_spans};
+use orrery_actors::coordinator::{CoordinatorCore, Plan, View, Worker, due_spans, missing_roles};
 use orrery_actors::dataset::{DatasetError, DatasetSettings, Store, Table, TableKind};
 use orrery_actors::metrics::PipelineMetrics;
 use orrery_actors::source::LedgerStore;
@@ -22,10 +22,12 @@ use orrery_supervisor::{Clock, ErrorClass, ExitError, MonotonicTime};
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio::sync::watch;
 
+use super::concerns::{Concern, Said};
 use super::hearing::Hearing;
 use super::message::{Ask, Assignment, Report, Told};
 use super::peers::Peers;
 use super::settings::TASKS_MAX;
+use crate::telemetry;
 
 /// Between two decisions: what a node that has nothing to do waits for more, on average half of it. Each costs two requests to
 /// the store of the dataset.
@@ -55,6 +57,8 @@ pub(crate) struct CoordinatorSettings {
     pub(crate) settings: DatasetSettings,
     /// The last ledger; `None` goes on for ever.
     pub(crate) to: Option<LedgerSequence>,
+    /// Where it notes what a person should know while it is the active one.
+    pub(crate) concerns: watch::Sender<Vec<String>>,
     /// Where it notes the newest ledger, for whoever asks for the lag.
     pub(crate) metrics: Arc<PipelineMetrics>,
     pub(crate) clock: Arc<dyn Clock>,
@@ -83,6 +87,9 @@ struct Active {
     hearing: Hearing,
     /// The newest ledger of the sources, and when it was asked for.
     newest: Option<(LedgerSequence, MonotonicTime)>,
+    /// Roles that nobody has.
+    missing: Vec<Role>,
+    said: Said,
 }
 
 impl Actor for Coordinator {
@@ -118,6 +125,7 @@ impl CoordinatorState {
         let Some(epoch) = active.map(Epoch::get) else {
             if self.active.take().is_some() {
                 tracing::info!("another coordinator is active, this one stands by");
+                self.settings.concern(&[]);
             }
             return Ok(());
         };
@@ -138,10 +146,12 @@ impl CoordinatorState {
         }
         let plan = active.decide(&self.settings, members.iter());
         let stale = active.tell(&self.settings, plan).await;
+        active.note_concerns(&self.settings);
         if let Some(newer) = stale {
             // The lease will tell so too.
             tracing::warn!(epoch, newer, "a newer coordinator was heard of");
             self.active = None;
+            self.settings.concern(&[]);
         }
         Ok(())
     }
@@ -156,7 +166,8 @@ impl CoordinatorState {
             }
         }
         let hearing = Hearing::new(self.settings.clock.now(), epoch == Epoch::FIRST.get());
-        let mut active = Active { epoch, tables, core: CoordinatorCore::default(), hearing, newest: None };
+        let (core, missing, said) = (CoordinatorCore::default(), Vec::new(), Said::default());
+        let mut active = Active { epoch, tables, core, hearing, newest: None, missing, said };
         active.listen(&self.settings).await;
         tracing::info!(epoch, next = active.next().map(|next| next.0), "coordinator is active");
         Ok(Some(active))
@@ -170,6 +181,23 @@ impl CoordinatorState {
             Err(DatasetError::NoTable { .. }) => Table::open(dataset, kind, settings).await,
             opened => opened,
         }
+    }
+}
+
+impl CoordinatorSettings {
+    /// Shows what a person should know, in place of what was shown before.
+    fn concern(&self, concerns: &[Concern]) {
+        let missing = concerns.iter().find_map(|concern| match concern {
+            Concern::Missing { roles, .. } => Some(roles.as_slice()),
+            Concern::Idle(_) | Concern::Parked(..) => None,
+        });
+        telemetry::set_missing(missing.unwrap_or_default());
+        let concerns: Vec<String> = concerns.iter().map(Concern::to_string).collect();
+        self.concerns.send_if_modified(|shown| {
+            let is_new = *shown != concerns;
+            *shown = concerns;
+            is_new
+        });
     }
 }
 
@@ -230,6 +258,7 @@ impl Active {
             settings.metrics.newest(newest);
         }
         let workers: Vec<Worker> = members.map(|member| self.worker(member)).collect();
+        self.missing = missing_roles(&workers);
         // No more than there is room for: a span behind one that nobody has would wait for it.
         let able = workers.iter().filter(|worker| worker.is_ready && worker.processes);
         let count = able.map(|worker| worker.capacity as usize).sum();
@@ -241,6 +270,24 @@ impl Active {
                 _ => Vec::new(),
             };
         self.core.plan(&View { spans, workers })
+    }
+
+    /// Notes why ledgers wait, if any do.
+    fn note_concerns(&mut self, settings: &CoordinatorSettings) {
+        let newest = self.newest.map(|(newest, _)| newest).or(settings.to);
+        let ledgers =
+            newest.zip(self.next()).map_or(0, |(newest, next)| (newest.0 + 1).saturating_sub(next.0));
+        let mut concerns = Vec::new();
+        if ledgers > 0 && !self.missing.is_empty() {
+            concerns.push(Concern::Missing { roles: self.missing.clone(), ledgers });
+        }
+        concerns.extend(self.core.passed_over().cloned().map(Concern::Idle));
+        concerns
+            .extend(self.hearing.parked().map(|(node, why)| Concern::Parked(node.clone(), why.to_owned())));
+        for concern in self.said.due(&concerns, settings.clock.now()) {
+            tracing::warn!("{concern}");
+        }
+        settings.concern(&concerns);
     }
 
     fn worker(&self, member: &Member) -> Worker {
@@ -259,6 +306,7 @@ impl Active {
             load: member.load,
             // A suspect keeps what it has: it may be back before others have caught up.
             is_ready: self.hearing.answers(name) && !member.draining && !is_parked,
+            answered: self.hearing.has_answered(name),
             takes_more: member.state == MemberState::Alive,
             running: heard.map(running).unwrap_or_default(),
             parked: heard.map(|report| report.parked_tasks.iter().copied().collect()).unwrap_or_default(),

@@ -61,9 +61,19 @@ impl Hearing {
         self.heard.get(name).map(|(report, _)| report)
     }
 
+    /// Nodes that say that they may do nothing at all, and why.
+    pub(crate) fn parked(&self) -> impl Iterator<Item = (&NodeName, &str)> {
+        self.heard.iter().filter_map(|(name, (report, _))| Some((name, report.parked.as_deref()?)))
+    }
+
     /// Whether a node answers, or has only just begun not to.
     pub(crate) fn answers(&self, name: &NodeName) -> bool {
         self.heard.get(name).is_some_and(|(_, silent)| *silent < SILENT_ROUNDS_MAX)
+    }
+
+    /// Whether it did when it was asked last.
+    pub(crate) fn has_answered(&self, name: &NodeName) -> bool {
+        self.heard.get(name).is_some_and(|(_, silent)| *silent == 0)
     }
 
     /// A node has answered.
@@ -146,8 +156,9 @@ mod tests {
         hearing.note_silence(&a);
         assert!(!hearing.has_heard(&a), "silence is no answer");
         hearing.note(a.clone(), nothing());
+        assert!(hearing.has_answered(&a));
         (1..SILENT_ROUNDS_MAX).for_each(|_| hearing.note_silence(&a));
-        assert!(hearing.answers(&a));
+        assert!(hearing.answers(&a) && !hearing.has_answered(&a));
         hearing.note_silence(&a);
         assert!(!hearing.answers(&a) && hearing.has_heard(&a));
         hearing.note(a.clone(), nothing());

@@ -34,6 +34,9 @@ use crate::audit::chain::Note;
 /// A node that does not answer sooner is shown without its answer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 
+/// A coordinator that does not tell its concerns sooner is shown without them.
+const CONCERNS_WITHIN: Duration = Duration::from_secs(1);
+
 /// An action's body has some dozen bytes.
 const BODY_BYTES_MAX: usize = 4096;
 
@@ -52,12 +55,7 @@ const ACTIONS: [(&str, &str); 7] = [
 ];
 
 /// Serves it.
-pub(super) fn handlers(
-    peers: Peers,
-    coordination: watch::Receiver<Coordination>,
-    audit: Arc<Audit>,
-) -> FlightHandlers {
-    let inspection = Inspection { peers, coordination, audit };
+pub(super) fn handlers(inspection: Inspection) -> FlightHandlers {
     FlightHandlers {
         do_action: Some(Arc::new(move |request| {
             let inspection = inspection.clone();
@@ -80,20 +78,14 @@ pub(super) fn handlers(
     }
 }
 
-/// What the action `tree` answers, for this node's own HTTP.
-pub(super) async fn look(
-    peers: Peers,
-    coordination: watch::Receiver<Coordination>,
-    audit: Arc<Audit>,
-) -> Value {
-    Inspection { peers, coordination, audit }.tree().await
-}
-
+/// Asks the nodes.
 #[derive(Clone)]
-struct Inspection {
-    peers: Peers,
-    coordination: watch::Receiver<Coordination>,
-    audit: Arc<Audit>,
+pub(crate) struct Inspection {
+    pub(super) peers: Peers,
+    pub(super) coordination: watch::Receiver<Coordination>,
+    /// What this node wants a person to know while it coordinates.
+    pub(super) concerns: watch::Receiver<Vec<String>>,
+    pub(super) audit: Arc<Audit>,
 }
 
 #[derive(Deserialize)]
@@ -151,7 +143,8 @@ impl Inspection {
         outcome
     }
 
-    async fn perform(&self, action: &str, body: &[u8]) -> Result<Value, Status> {
+    /// What an action answers. Whoever asks for it notes it.
+    pub(crate) async fn perform(&self, action: &str, body: &[u8]) -> Result<Value, Status> {
         match action {
             "nodes" => Ok(self.nodes().await),
             "tree" => Ok(self.tree().await),
@@ -203,9 +196,25 @@ impl Inspection {
         json!({ "coordinator": self.coordinator().await, "nodes": nodes })
     }
 
-    /// The newest lease that this node has seen; or, if it is none of those that look at leases, that they have.
+    /// Who coordinates, and what it wants a person to know.
     async fn coordinator(&self) -> Value {
-        let own = lease(&self.coordination.borrow());
+        let mut known = self.newest_lease().await;
+        let holder = known["node"].as_str().and_then(|holder| holder.parse::<NodeName>().ok());
+        if known.get("concerns").is_none()
+            && let Some(holder) = holder
+            && let Ok(told) = self.peers.ask(&holder, &Ask::Coordinator, CONCERNS_WITHIN).await
+        {
+            let told = value(told);
+            if told["epoch"] == known["epoch"] {
+                known = told;
+            }
+        }
+        known
+    }
+
+    /// The newest lease that this node has seen; or, if it is none of those that look at leases, that they have.
+    async fn newest_lease(&self) -> Value {
+        let own = lease(&self.coordination.borrow(), &self.concerns.borrow());
         if !own.is_null() {
             return own;
         }
@@ -218,7 +227,8 @@ impl Inspection {
         told.max_by_key(|lease| lease["epoch"].as_u64()).unwrap_or_default()
     }
 
-    async fn tree(&self) -> Value {
+    /// Who is there, who coordinates, and what each node says of itself.
+    pub(crate) async fn tree(&self) -> Value {
         let members = self.peers.members();
         let asked = members.iter().map(|member| async {
             let mut node = described(member);
@@ -255,11 +265,17 @@ impl Inspection {
     }
 }
 
-/// The newest lease that was seen, if any was.
-pub(super) fn lease(coordination: &Coordination) -> Value {
+/// The newest lease that was seen, if any was; of whoever has it, with what a person should know.
+pub(super) fn lease(coordination: &Coordination, concerns: &[String]) -> Value {
     let newest = coordination.newest.as_ref();
     newest.map_or(Value::Null, |lease| {
-        json!({ "node": lease.holder.name.as_str(), "incarnation": lease.holder.incarnation, "epoch": lease.epoch.get() })
+        let (holder, epoch) = (&lease.holder, lease.epoch.get());
+        let mut told =
+            json!({ "node": holder.name.as_str(), "incarnation": holder.incarnation, "epoch": epoch });
+        if coordination.active == Some(lease.epoch) {
+            told["concerns"] = json!(concerns);
+        }
+        told
     })
 }
 

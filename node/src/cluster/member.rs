@@ -1,5 +1,7 @@
 //! A node's part in a cluster: its membership, its links, and its answers to what others ask.
 
+mod answers;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -28,24 +30,24 @@ use orrery_supervisor::cluster::{NodeIdentity, NodeName};
 use orrery_supervisor::{
     ChildSpec, Clock, ErrorClass, ExitError, Restart, RestartIntensity, Strategy, SupervisorSpec,
 };
-use serde_json::json;
 use tokio::runtime::Handle;
 use tokio::sync::{Mutex, mpsc, oneshot, watch};
 use tonic::Extensions;
 
-use super::assignee::{Assignee, Condition};
+use super::assignee::Assignee;
 use super::completion::Completion;
 use super::coordinator::{Coordinator, CoordinatorSettings};
 use super::flight::{self, Peer};
-use super::message::{Ask, Assignment, Told};
+use super::inspection::{self, Inspection};
+use super::message::{Ask, Told};
+use super::orders::Orders;
 use super::peers::{KIND, Peers};
 use super::relay::{self, Followed, Relay};
 use super::same_dataset::SameDataset;
-use super::{ClusterSettings, inspection, lease};
+use super::{ClusterSettings, lease};
 use crate::audit::Audit;
-use crate::control::{Control, Request};
+use crate::control::Control;
 use crate::exit::Failure;
-use crate::logs;
 use crate::runner::seed;
 use crate::trace_context;
 use crate::wall_clock;
@@ -68,9 +70,6 @@ const HAND_OVER_LOOK: Duration = Duration::from_millis(50);
 /// Time for another node to tell of its restarts.
 const RESTARTS_WITHIN: Duration = Duration::from_secs(2);
 
-/// Restarts that are told at once: their reasons are long.
-const RESTARTS_MAX: usize = 200;
-
 /// A node of a cluster, before and while its tree runs.
 pub(crate) struct ClusterNode {
     pub(crate) peers: Peers,
@@ -78,6 +77,8 @@ pub(crate) struct ClusterNode {
     clock: Arc<dyn Clock>,
     /// Who coordinates.
     coordination: watch::Sender<Coordination>,
+    /// What this node wants a person to know while it coordinates.
+    concerns: watch::Sender<Vec<String>>,
     /// What crosses to and from other nodes.
     meter: Arc<ExchangeMeter>,
     membership: Membership,
@@ -86,6 +87,7 @@ pub(crate) struct ClusterNode {
     acceptor: std::sync::Mutex<Option<Acceptor>>,
     questions: Mutex<mpsc::Receiver<Question>>,
     datasets: Arc<SameDataset>,
+    orders: Orders,
     /// Whose orders this node follows.
     followed: Followed,
     completion: Completion,
@@ -157,18 +159,24 @@ impl ClusterNode {
         let control = ControlPlane::new(links.clone(), handler(asked));
         let peers = Peers::new(control.clone(), membership.members());
         tracing::info!(node = %identity, address = %advertise, roles = %settings.roles, "node of a cluster");
+        let datasets = Arc::new(SameDataset::new(pipeline.dataset.clone(), clock.clone()));
+        // Who does not touch the dataset need not have it.
+        let touches = settings.roles.contains(Role::Sink) || settings.roles.contains(Role::Coordinator);
+        let orders = Orders::new(pipeline.network.passphrase(), touches.then(|| datasets.clone()));
         Ok(Self {
             peers,
             settings: settings.clone(),
             clock: clock.clone(),
             coordination: watch::Sender::default(),
+            concerns: watch::Sender::default(),
             meter: Arc::default(),
             membership,
             links,
             control,
             acceptor: std::sync::Mutex::new(Some(acceptor)),
             questions: Mutex::new(questions),
-            datasets: Arc::new(SameDataset::new(pipeline.dataset.clone())),
+            datasets,
+            orders,
             followed: Followed::default(),
             completion: Completion::new(
                 pipeline.dataset.clone(),
@@ -190,8 +198,7 @@ impl ClusterNode {
         audit: &Arc<Audit>,
         working: &Handle,
     ) -> ChildSpec {
-        let coordination = self.coordination.subscribe();
-        let mut handlers = inspection::handlers(self.peers.clone(), coordination, audit.clone());
+        let mut handlers = inspection::handlers(self.inspection(audit));
         let processes = self.settings.roles.contains(Role::Processor);
         handlers.do_get = relay::serve(pipeline, processes, self.followed.clone());
         let (flight, offers) = flight::server(ExchangeService::new(self.exchange(pipeline), handlers));
@@ -267,9 +274,14 @@ impl ClusterNode {
         }
     }
 
-    /// Who is there, who coordinates, and what each node says of itself.
-    pub(crate) async fn look(&self, audit: &Arc<Audit>) -> serde_json::Value {
-        inspection::look(self.peers.clone(), self.coordination.subscribe(), audit.clone()).await
+    /// What operators ask of the cluster, for this node's own HTTP.
+    pub(crate) fn inspection(&self, audit: &Arc<Audit>) -> Inspection {
+        Inspection {
+            peers: self.peers.clone(),
+            coordination: self.coordination.subscribe(),
+            concerns: self.concerns.subscribe(),
+            audit: audit.clone(),
+        }
     }
 
     /// What another node's supervisors restarted, newest last: it alone remembers.
@@ -317,6 +329,7 @@ impl ClusterNode {
             dataset: pipeline.dataset.clone(),
             settings: pipeline.settings.clone(),
             to,
+            concerns: self.concerns.clone(),
             metrics: pipeline.metrics.clone(),
             clock: self.clock.clone(),
         };
@@ -394,72 +407,6 @@ impl ClusterNode {
             tracing::warn!(%error, "others are not told that this node leaves; they will notice");
         }
     }
-
-    /// Why an assignment is not for this node. Who does not touch the dataset need not have it.
-    async fn refuses(&self, assignment: &Assignment) -> Result<Option<String>, String> {
-        let roles = &self.settings.roles;
-        match roles.contains(Role::Sink) || roles.contains(Role::Coordinator) {
-            true => self.datasets.refuses(assignment).await,
-            false => Ok(None),
-        }
-    }
-
-    async fn answer(&self, ask: Ask, control: &Control<'_>, assignee: &Assignee) -> Result<Told, Refusal> {
-        let is_draining = *self.draining.borrow();
-        match ask {
-            Ask::Assign(assignment) => {
-                let asked = assignment.epoch;
-                let mut condition = condition(control, is_draining);
-                if let Some(reason) = self.refuses(&assignment).await.map_err(Refusal::failed)? {
-                    control.refuse(reason.clone());
-                    condition.parked = Some(reason);
-                    return Ok(Told::Report(assignee.report(condition).await));
-                }
-                let report = assignee.assign(&assignment, condition).await;
-                let report = report.map_err(|current| Refusal::Stale { asked, current })?;
-                self.completion.hear(&assignment, self.clock.now());
-                self.followed.set(assignment.epoch, &assignment.coordinator);
-                if let Some(next) = assignment.next {
-                    control.mend(LedgerSequence(next));
-                }
-                self.membership.set_load(load(report.tasks.len(), self.settings.tasks));
-                if assignment.is_complete {
-                    self.complete.send_replace(true);
-                }
-                Ok(Told::Report(report))
-            }
-            Ask::Report => Ok(Told::Report(assignee.report(condition(control, is_draining)).await)),
-            Ask::Tree => control.perform(Request::Status).await.map(Told::Value).map_err(Refusal::failed),
-            Ask::Coordinator => Ok(Told::Value(inspection::lease(&self.coordination.borrow()))),
-            Ask::Restarts { last } => {
-                let restarts = control.perform(Request::Restarts { last: last.min(RESTARTS_MAX) }).await;
-                restarts.map(Told::Value).map_err(Refusal::failed)
-            }
-            Ask::Park { pipeline } => {
-                let parked = control.perform(Request::Park { pipeline }).await;
-                parked.map(Told::Value).map_err(Refusal::failed)
-            }
-            Ask::Resume { pipeline } => {
-                let resumed = control.perform(Request::Resume { pipeline }).await;
-                resumed.map(Told::Value).map_err(Refusal::failed)
-            }
-            Ask::Drain => {
-                self.draining.send_replace(true);
-                Ok(Told::Value(json!({ "node": self.settings.name().as_str(), "state": "draining" })))
-            }
-            Ask::Logs { after } => Ok(Told::Value(logs::page(after))),
-        }
-    }
-}
-
-fn condition(control: &Control<'_>, is_draining: bool) -> Condition {
-    let parked_tasks = control.parked_tasks().into_keys().collect();
-    Condition { parked: control.parked_reason(), parked_tasks, is_draining }
-}
-
-fn load(tasks: usize, tasks_max: u32) -> f32 {
-    let tasks = f32::from(u16::try_from(tasks).unwrap_or(u16::MAX));
-    tasks / f32::from(u16::try_from(tasks_max).unwrap_or(u16::MAX)).max(1.0)
 }
 
 /// Those who are to be linked with, this node included.

@@ -7,11 +7,13 @@
 
 mod settings;
 mod message;
+mod orders;
 mod peers;
 mod assignee;
 mod same_dataset;
 mod completion;
 mod hearing;
+mod concerns;
 mod lease;
 mod coordinator;
 mod flight;

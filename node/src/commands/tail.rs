@@ -1,6 +1,7 @@
 //! `orrery tail`: the live feed in a terminal or in a pipe.
 
 use std::io::{self, Write};
+use std::path::Path;
 use std::time::Duration;
 
 use orrery_schemas::{EventFilter, JsonEvent, TokenTransfer, write_json_line};
@@ -39,6 +40,17 @@ pub(crate) fn run(args: &TailArgs, console: &Console) -> Result<(), Failure> {
     ended
 }
 
+/// The certificates of a file.
+fn authorities(path: Option<&Path>) -> Result<Vec<reqwest::Certificate>, Failure> {
+    let Some(path) = path else { return Ok(Vec::new()) };
+    let wrong = |problem: &dyn std::fmt::Display| {
+        Failure::Usage(format!("--ca {}: {problem}: give a PEM file of certificates", path.display()))
+    };
+    let text = std::fs::read(path).map_err(|error| wrong(&error))?;
+    let found = reqwest::Certificate::from_pem_bundle(&text).map_err(|error| wrong(&error))?;
+    if found.is_empty() { Err(wrong(&"it has none")) } else { Ok(found) }
+}
+
 struct Tail<'a> {
     console: &'a Console,
     core: Core,
@@ -61,6 +73,9 @@ impl<'a> Tail<'a> {
         };
         let servers = args.urls.iter().map(|url| Server::new(url).map_err(Failure::Usage));
         let client = reqwest::Client::builder().http1_only().redirect(reqwest::redirect::Policy::none());
+        let client = authorities(args.ca.as_deref())?
+            .into_iter()
+            .fold(client, reqwest::ClientBuilder::add_root_certificate);
         Ok(Self {
             console,
             core: Core::new(begin),

@@ -70,6 +70,10 @@ pub(crate) fn nodes(args: &NodesArgs, console: &Console) -> Result<(), Failure> 
         ]);
     }
     console.text(columns.lines().join("\n"))?;
+    // Not in the array, whose every line is a node.
+    for concern in snapshot.concerns() {
+        console.warn(concern);
+    }
     console.json(&listed(&snapshot))
 }
 

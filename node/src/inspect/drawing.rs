@@ -28,6 +28,7 @@ pub(crate) fn draw_tree(snapshot: &Snapshot) -> Vec<String> {
         }
     }
     let mut lines = vec![summary(snapshot)];
+    lines.extend(snapshot.concerns().iter().map(|concern| format!("!  {concern}")));
     lines.extend(columns.lines());
     lines
 }
@@ -159,6 +160,13 @@ mod tests {
             "!  the node's state cannot be written",
         ];
         assert_eq!(lines[3..6], expect, "{lines:?}");
+    }
+
+    #[test]
+    fn what_the_coordinator_wants_known_is_said_first() {
+        let mut seen = seen(1, 1);
+        seen.coordinator.as_mut().unwrap().concerns = vec!["no node has the role sink".to_owned()];
+        assert_eq!(draw_tree(&seen)[1], "!  no node has the role sink");
     }
 
     #[test]

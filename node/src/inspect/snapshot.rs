@@ -38,6 +38,8 @@ pub(crate) struct Lease {
     pub(crate) node: String,
     pub(crate) incarnation: u64,
     pub(crate) epoch: u64,
+    /// What it wants a person to know.
+    pub(crate) concerns: Vec<String>,
 }
 
 /// One node.
@@ -172,6 +174,11 @@ impl Snapshot {
     pub(crate) fn events(&self) -> u64 {
         let counts = self.nodes.iter().filter_map(|node| Some(node.pipeline.as_ref()?.counts.sent_events));
         counts.fold(0, u64::saturating_add)
+    }
+
+    /// What the coordinator wants a person to know.
+    pub(crate) fn concerns(&self) -> &[String] {
+        self.coordinator.as_ref().map_or(&[], |lease| lease.concerns.as_slice())
     }
 
     /// Whether this node coordinates.

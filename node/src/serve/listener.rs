@@ -51,6 +51,11 @@ const HEADERS_MAX: usize = 64;
 /// Bytes of a request's body.
 const BODY_BYTES_MAX: usize = 64 << 10;
 
+/// Bytes that wait in the system beside those on their way. Left to it, they are megabytes for each connection that is not
+/// read: nobody would be found too slow for minutes, and a thousand of those would take gigabytes.
+#[cfg(target_os = "linux")]
+const UNSENT_BYTES_MAX: u32 = 128 << 10;
+
 /// Accepting rests when the process has no file descriptor left: trying on would spin.
 const EXHAUSTED_PAUSE: Duration = Duration::from_millis(100);
 
@@ -131,6 +136,7 @@ impl Listener {
             if let Err(error) = stream.set_nodelay(true) {
                 tracing::debug!(%error, "a connection sends with delay");
             }
+            bound_unsent(&stream);
             if held.of(peer.ip()) >= self.limits.per_address_max {
                 tracing::debug!(%peer, "closed: too many connections from there");
                 continue;
@@ -143,6 +149,16 @@ impl Listener {
             held.begun(id, peer.ip());
         }
     }
+}
+
+/// Keeps what the system holds for somebody who does not read small, so that it is soon known who that is.
+fn bound_unsent(stream: &TcpStream) {
+    #[cfg(target_os = "linux")]
+    if let Err(error) = socket2::SockRef::from(stream).set_tcp_notsent_lowat(UNSENT_BYTES_MAX) {
+        tracing::debug!(%error, "a connection's unsent bytes are not bounded");
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = stream;
 }
 
 /// Connections of each address.

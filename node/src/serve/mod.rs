@@ -10,6 +10,7 @@ pub(crate) mod feed;
 mod flight;
 mod health;
 mod listener;
+mod open_files;
 mod openapi;
 mod patience;
 mod problem;
@@ -18,6 +19,9 @@ mod request;
 mod rest;
 mod router;
 mod tls;
+
+#[cfg(test)]
+mod routes;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -38,7 +42,7 @@ pub(crate) use tls::TlsFiles;
 use access::Gatekeeper;
 use flight::Grpc;
 use listener::Listener;
-use router::Router;
+use router::{Endpoint, Router};
 use tls::Tls;
 
 /// What handlers read of the node. It is there before the node is: what is not there yet is answered with 503.
@@ -65,6 +69,8 @@ pub(crate) struct ServeSettings {
     access: AccessSettings,
     tls: Option<TlsFiles>,
     limits: ListenerLimits,
+    /// Bytes of answers that are kept.
+    answer_bytes: usize,
 }
 
 impl ServeSettings {
@@ -76,6 +82,7 @@ impl ServeSettings {
             access: settings.access.clone(),
             tls: settings.tls.clone(),
             limits: settings.listener,
+            answer_bytes: settings.look_ups.cache_bytes / 4,
         }
     }
 
@@ -89,6 +96,26 @@ impl ServeSettings {
     fn metrics_are_public(&self) -> bool {
         self.admin.is_none() && self.public.is_some_and(|address| address.ip().is_loopback())
     }
+}
+
+/// All that is served to everybody.
+fn public(settings: &ServeSettings, api: &Arc<Api>, feed: &Arc<Feed>) -> Vec<Endpoint> {
+    let mut endpoints = health::endpoints(api);
+    endpoints.extend(rest::endpoints(api, settings.answer_bytes));
+    endpoints.extend(feed.endpoints());
+    if settings.metrics_are_public() {
+        endpoints.extend(health::metrics(api));
+    }
+    endpoints.push(feed::asyncapi::endpoint(rest::schemas()["Event"].clone()));
+    openapi::add_to(&mut endpoints);
+    // For people: no part of the API.
+    endpoints.extend(dashboard::endpoints());
+    endpoints
+}
+
+/// All that is served to the operator's own machines.
+fn admin(api: &Arc<Api>) -> Vec<Endpoint> {
+    health::endpoints(api).into_iter().chain(health::metrics(api)).collect()
 }
 
 /// Serves while `work` is done, from before it begins until it has ended; nowhere if no address is given.
@@ -106,17 +133,9 @@ pub(crate) async fn beside<T>(
     let gatekeeper = Gatekeeper::new(&settings.access, &api.audit);
     let mut readers = None;
     if let Some(address) = settings.public {
+        open_files::raise(settings.limits.connections_max);
         let feed = Feed::new(api.readiness.feed.clone(), settings.readers());
-        let mut endpoints = health::endpoints(&api);
-        endpoints.extend(rest::endpoints(&api));
-        endpoints.extend(feed.endpoints());
-        if settings.metrics_are_public() {
-            endpoints.extend(health::metrics(&api));
-        }
-        endpoints.push(feed::asyncapi::endpoint(rest::schemas()["Event"].clone()));
-        openapi::add_to(&mut endpoints);
-        // For people: no part of the API.
-        endpoints.extend(dashboard::endpoints());
+        let endpoints = public(&settings, &api, &feed);
         let listener = Listener::bind("node.http", address, settings.limits, settings.tls).await?;
         tracing::info!(address = %listener.address(), "health and metrics are served");
         let grpc = Grpc::new(&api.readiness, &feed, &gatekeeper);
@@ -129,7 +148,7 @@ pub(crate) async fn beside<T>(
         readers = Some((feed, grpc));
     }
     if let Some(address) = settings.admin {
-        let endpoints = health::endpoints(&api).into_iter().chain(health::metrics(&api)).collect();
+        let endpoints = admin(&api);
         let listener = Listener::bind("node.admin", address, settings.limits, None).await?;
         tracing::info!(address = %listener.address(), "metrics are served");
         served.push(listener.serve(Router::new(endpoints)?, gatekeeper, None).boxed());

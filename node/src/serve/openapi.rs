@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use warp::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use warp::reply::{Reply, with_header};
 
-use super::access::Access;
+use super::access::{Access, Role};
 use super::describe::{Parameter, named};
 use super::problem::Problem;
 use super::rest;
@@ -85,6 +85,7 @@ fn operation(endpoint: &Endpoint) -> Value {
     // Whoever may read without a token is a matter of configuration.
     let security = match endpoint.access {
         Access::Open => json!([]),
+        Access::Of(role) if role > Role::Viewer => json!([{ "token": [] }]),
         Access::Of(_) => json!([{}, { "token": [] }]),
     };
     json!({

@@ -5,7 +5,7 @@ use futures::future::BoxFuture;
 use warp::http::Method;
 use warp::reply::Response;
 
-use super::access::Access;
+use super::access::{Access, Role};
 use super::describe::About;
 use super::problem::Problem;
 use super::request::{Request, decoded};
@@ -47,6 +47,19 @@ impl Endpoint {
     {
         let handler: Handler = Box::new(move |request| handler(request).boxed());
         Self { method: Method::GET, path, access, summary, about: About::default(), handler }
+    }
+
+    /// A POST, which changes something: for a role, never for anybody.
+    pub(crate) fn post<F>(
+        path: &'static str,
+        role: Role,
+        summary: &'static str,
+        handler: impl Fn(Request) -> F + Send + Sync + 'static,
+    ) -> Self
+    where
+        F: Future<Output = Answer> + Send + 'static,
+    {
+        Self { method: Method::POST, ..Self::get(path, Access::Of(role), summary, handler) }
     }
 
     /// The names in its path, with the values that `path` has for them; `None` if `path` is another.

@@ -19,6 +19,7 @@ QUARANTINED = {
         ({"reason": "source_outage", "pipeline": "main", "detail": "x", "seconds": 75}, "bad", "No source gives the next ledger for 75 s", "Check that the sources can be reached"),
         ({"reason": "dataset_outage", "pipeline": "main", "detail": "x", "seconds": 90}, "bad", "The dataset cannot be read or written for 2 min", "Check the store"),
         ({"reason": "other_dataset", "pipeline": "main", "detail": "x"}, "bad", "different datasets", "same --dataset"),
+        ({"reason": "other_network", "pipeline": "main", "detail": "x"}, "bad", "different networks", "same --network"),
         ({"reason": "dataset_gone", "pipeline": "main", "detail": "x"}, "bad", "The dataset is gone", "bring the dataset back"),
         ({"reason": "starting", "pipeline": "main", "detail": "x"}, "busy", "The node is starting", "Wait"),
         ({"reason": "draining", "pipeline": "main", "detail": "x"}, "busy", "The node is stopping", "Nothing is lost"),

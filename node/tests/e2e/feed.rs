@@ -6,6 +6,10 @@ use std::net::TcpListener;
 use serde_json::{Value, json};
 
 use crate::process::{Home, Node, get, wait_for};
+
+#[path = "../../examples/clients/rust/follow.rs"]
+mod follow;
+
 use crate::reader::Reader;
 
 /// Rounds of a reader that is killed and goes on; `ORRERY_FEED_ROUNDS` asks for more.
@@ -254,6 +258,41 @@ fn the_javascript_example_sees_every_event_once() {
         let given = [example("javascript/follow.mjs"), url, "oldest".to_owned(), "{}".to_owned()];
         [&fixed[..], &given, &[served.last.to_string()]].concat()
     });
+}
+
+/// In a thread of its own, which ends and begins again, while the server is killed under it.
+#[test]
+fn the_rust_example_sees_every_event_once() {
+    let mut served = Served::new(200, 100);
+    let text = |path: &str| served.home.path(path).display().to_string();
+    let (url, place, out) = (format!("http://{}", served.address), text("place.txt"), text("example.out"));
+    let start = |to: u32| {
+        let arguments = [&*url, &*place, "--from", "oldest", &format!("to={to}")].map(str::to_owned);
+        let out = std::fs::OpenOptions::new().create(true).append(true).open(&out).unwrap();
+        let example = std::thread::Builder::new().name("example".to_owned());
+        let running = example.spawn(move || {
+            let mut out = out;
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(follow::follow(&arguments, &mut out)).unwrap();
+        });
+        running.unwrap()
+    };
+    let lines = || std::fs::read_to_string(&out).unwrap_or_default().lines().count();
+    let half = served.last / 2;
+    let first = start(half);
+    wait_for("events", || lines() >= 50);
+    served.kill();
+    first.join().unwrap();
+    // What it has read of the ledger after the last that it wanted stands behind its place.
+    std::fs::write(&place, half.to_string()).unwrap();
+    let second = start(served.last);
+    wait_for("events", || lines() >= 300);
+    served.kill();
+    second.join().unwrap();
+    let values = |line: &str| serde_json::from_str::<Value>(line).unwrap();
+    let seen: Vec<_> = std::fs::read_to_string(&out).unwrap().lines().map(values).collect();
+    let expected: Vec<_> = served.expected().iter().map(|line| values(line)).collect();
+    assert!(seen == expected, "{} of {} events", seen.len(), expected.len());
 }
 
 #[test]

@@ -96,10 +96,10 @@ fn a_node_that_ends_says_so_sends_its_readers_on_and_then_closes() {
         });
         let mut reader = reader.unwrap();
         reader.subscribe("oldest", &json!({}));
-        reader.hear_until("events");
-        reader
+        let cursor = reader.hear_until("events")["cursor"].as_str().unwrap().to_owned();
+        (reader, cursor)
     };
-    let (mut reader, stuck) = (connect(), connect());
+    let ((mut reader, mut cursor), stuck) = (connect(), connect());
     let mut events = TcpStream::connect(&http).unwrap();
     write!(events, "GET /v1/feed.sse?from=oldest HTTP/1.1\r\nHost: {http}\r\nConnection: close\r\n\r\n")
         .unwrap();
@@ -116,7 +116,6 @@ fn a_node_that_ends_says_so_sends_its_readers_on_and_then_closes() {
     assert!(answer.1.contains("draining"), "{}", answer.1);
     assert_eq!(get(&http, "/healthz/traffic").0, 503);
     assert!(Reader::connect(&http, "/v1/feed").is_none(), "a reader was let in");
-    let mut cursor = String::new();
     let close = loop {
         let message = reader.hear().unwrap();
         match message["type"].as_str().unwrap() {

@@ -35,6 +35,7 @@ mod interrupts;
 mod kills;
 mod operators;
 mod readiness;
+mod routes;
 mod rpc;
 mod s3;
 mod telemetry;

@@ -5,6 +5,9 @@
 //! that the filter looks at; only the rows that are left are decoded with all columns. Filters run here and not inside of
 //! the Parquet library, because a reverse scan and a limit need to know which rows match before any of them is decoded.
 //!
+//! Where a file's rows stand once more in a form for look-ups (see `lookup`), a scan of an address or of few rows takes them
+//! from there, and then nothing of the file is read.
+//!
 //! Memory of a scan: the pages of one row group, one batch, and in reverse one chunk. Footers and Bloom filters are kept in a
 //! cache with a bound in bytes. Files are read by ranges; decoding runs beside the runtime's threads, a bounded number at
 //! once. What the library makes of a damaged file, an error or a panic, is a
@@ -23,15 +26,18 @@ mod pruning;
 mod predicate;
 mod rows;
 mod stream;
+mod shelve;
+mod look_up;
 
 use orrery_schemas::EventFilter;
 
 use super::kind::TableKind;
 
 pub use cache::Cache;
+pub use shelve::RowFileError;
 pub use span::{Place, Span};
 pub use stream::{Scan, ScanCounts};
-pub use view::{DatasetView, Snapshot, ViewLimits};
+pub use view::{DatasetView, RowFileLimits, Snapshot, ViewLimits};
 
 /// The direction of a scan.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use arrow::array::{RecordBatch, UInt64Array};
 use arrow::compute::{concat_batches, take_record_batch};
 use futures::stream::{self, BoxStream, StreamExt};
-use orrery_schemas::{EventFilter, LedgerSequence};
+use orrery_schemas::{EventFilter, LedgerSequence, TokenTransfer, token_transfers_from_batch};
 use parquet::errors::ParquetError;
 use tokio::sync::Semaphore;
 
@@ -21,6 +21,7 @@ use super::view::Snapshot;
 use super::{Order, ScanRequest};
 use crate::columnar::ROW_GROUP_ROWS;
 use crate::dataset::error::DatasetError;
+use crate::dataset::lookup::{Shelf, Walk};
 use crate::dataset::slot::AddFile;
 use crate::dataset::store::Store;
 
@@ -39,17 +40,28 @@ pub struct Scan {
     store: Store,
     files: Arc<Files>,
     turns: Arc<Semaphore>,
-    snapshot: Arc<Snapshot>,
-    request: ScanRequest,
+    pub(super) snapshot: Arc<Snapshot>,
+    pub(super) request: ScanRequest,
     /// Where files are still to be looked for.
-    rest: Span,
+    pub(super) rest: Span,
     /// Rows that may still be handed out.
-    left: Option<u64>,
+    pub(super) left: Option<u64>,
     open: Option<Open>,
     window_rows: usize,
-    passed: Option<Place>,
-    bytes: Arc<AtomicU64>,
-    counts: ScanCounts,
+    /// Where rows may stand in a form for look-ups, if the request is one.
+    pub(super) shelf: Option<Arc<Shelf>>,
+    pub(super) walk: Option<Walk>,
+    /// What no walk has handed out or passed yet.
+    pub(super) ahead: Span,
+    pub(super) passed: Option<Place>,
+    pub(super) bytes: Arc<AtomicU64>,
+    pub(super) counts: ScanCounts,
+}
+
+/// Rows that were found, as they were stored.
+enum Found {
+    Batch(RecordBatch),
+    Events(Vec<TokenTransfer>),
 }
 
 /// What a scan has done.
@@ -61,6 +73,8 @@ pub struct ScanCounts {
     pub row_groups: u64,
     /// Of these, those that may have had matches.
     pub row_groups_read: u64,
+    /// Files that were not looked at, because their rows stand in a form for look-ups as well.
+    pub row_files: u64,
     /// Rows that were handed out.
     pub rows: u64,
     /// Bytes that were read of files, those that were in the cache left out.
@@ -90,10 +104,14 @@ impl Scan {
         store: Store,
         files: Arc<Files>,
         turns: Arc<Semaphore>,
+        shelf: Option<Arc<Shelf>>,
         snapshot: Arc<Snapshot>,
         request: ScanRequest,
     ) -> Self {
         Self {
+            shelf: shelf.filter(|_| request.is_look_up()),
+            walk: None,
+            ahead: Span::ALL,
             store,
             files,
             turns,
@@ -126,12 +144,42 @@ impl Scan {
     ///
     /// [`DatasetError::Content`], naming the file, if one is not what the log says; [`DatasetError::Store`].
     pub async fn next(&mut self) -> Result<Option<RecordBatch>, DatasetError> {
+        match self.found().await? {
+            None => Ok(None),
+            Some(Found::Batch(batch)) => Ok(Some(batch)),
+            Some(Found::Events(events)) => self.request.batch(&events).map(Some),
+        }
+    }
+
+    /// [`Self::next`] of a scan of whole events, which are not made to columns and back if they were not stored as such.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::next`]; [`DatasetError::Encode`] if the scan is not one of whole events.
+    pub async fn next_events(&mut self) -> Result<Option<Vec<TokenTransfer>>, DatasetError> {
+        match self.found().await? {
+            None => Ok(None),
+            Some(Found::Batch(batch)) => Ok(Some(token_transfers_from_batch(&batch)?)),
+            Some(Found::Events(events)) => Ok(Some(events)),
+        }
+    }
+
+    async fn found(&mut self) -> Result<Option<Found>, DatasetError> {
         loop {
             let is_idle = self.open.as_ref().is_none_or(Open::is_idle);
-            if is_idle && self.left == Some(0) || self.open.is_none() && !self.open_next().await? {
+            if is_idle && self.left == Some(0) {
                 return Ok(None);
             }
-            let Some(mut open) = self.open.take() else { return Ok(None) };
+            if self.open.is_none() {
+                if let Some(events) = self.look_up().await? {
+                    self.counts.rows += events.len() as u64;
+                    return Ok(Some(Found::Events(events)));
+                }
+                if self.left == Some(0) || !self.open_next().await? {
+                    return Ok(None);
+                }
+            }
+            let Some(mut open) = self.open.take() else { continue };
             let batch = self.advance(&mut open).await?;
             if open.is_idle() && open.pieces.is_empty() {
                 // A limit may have cut off what was found.
@@ -143,7 +191,7 @@ impl Scan {
             }
             if let Some(batch) = batch {
                 self.counts.rows += batch.num_rows() as u64;
-                return Ok(Some(batch));
+                return Ok(Some(Found::Batch(batch)));
             }
         }
     }
@@ -240,27 +288,30 @@ impl Scan {
         Ok(())
     }
 
-    /// Opens the next file that may have matches; `false` if there is none.
+    /// Opens the next file, if it may have matches; `false` if there is none.
     async fn open_next(&mut self) -> Result<bool, DatasetError> {
-        while let Some(file) = self.next_file() {
-            let end = match self.request.order {
-                Order::Ascending => Place::end_of(*file.name.range.end()).min(self.request.span.last),
-                Order::Descending => Place::start_of(*file.name.range.start()).max(self.request.span.first),
-            };
-            let source = Source::new(&self.store, &file, &self.bytes);
-            let open = self.open_file(source, end).await?;
-            if open.pieces.is_empty() {
-                self.passed = Some(end);
-            } else {
-                self.open = Some(open);
-                return Ok(true);
-            }
+        let Some(file) = self.next_file() else { return Ok(false) };
+        let end = self.end_of(&file);
+        let source = Source::new(&self.store, &file, &self.bytes);
+        let open = self.open_file(source, end).await?;
+        if open.pieces.is_empty() {
+            self.passed = Some(end);
+        } else {
+            self.open = Some(open);
         }
-        Ok(false)
+        Ok(true)
+    }
+
+    /// The place behind which a file has nothing more.
+    pub(super) fn end_of(&self, file: &AddFile) -> Place {
+        match self.request.order {
+            Order::Ascending => Place::end_of(*file.name.range.end()).min(self.request.span.last),
+            Order::Descending => Place::start_of(*file.name.range.start()).max(self.request.span.first),
+        }
     }
 
     /// The next file whose ledgers are in what is left, which is then shorter by it.
-    fn next_file(&mut self) -> Option<AddFile> {
+    pub(super) fn next_file(&mut self) -> Option<AddFile> {
         if self.rest.is_empty() {
             return None;
         }

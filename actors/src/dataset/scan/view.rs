@@ -2,6 +2,7 @@
 //! is awaited.
 
 use std::ops::RangeInclusive;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -16,6 +17,7 @@ use super::{ScanRequest, Span};
 use crate::dataset::chain::Chain;
 use crate::dataset::error::DatasetError;
 use crate::dataset::kind::TableKind;
+use crate::dataset::lookup::Shelf;
 use crate::dataset::slot::{SLOT_BYTES_MAX, slot_path};
 use crate::dataset::store::Store;
 use crate::dataset::table::{Table, content};
@@ -36,6 +38,15 @@ impl Default for ViewLimits {
     }
 }
 
+/// What rows in a form for look-ups may cost a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RowFileLimits {
+    /// Bytes in the folder: those of the newest rows, about 125 a row.
+    pub disk_bytes_max: u64,
+    /// Bytes in memory while rows are taken over.
+    pub memory_bytes_max: usize,
+}
+
 /// Looks for what is new, after each so many of which one is for what has been deleted.
 const LOOKS_PER_LOOK_FOR_LOSS: u32 = 10;
 
@@ -49,6 +60,8 @@ pub struct DatasetView {
     is_gone: AtomicBool,
     files: Arc<Files>,
     turns: Arc<Semaphore>,
+    /// `None` if rows are read from data files alone.
+    shelf: Option<Arc<Shelf>>,
 }
 
 #[derive(Debug, Default)]
@@ -74,7 +87,25 @@ impl DatasetView {
             is_gone: AtomicBool::new(false),
             files: Arc::new(Files::new(limits.cache_bytes_max)),
             turns: Arc::new(Semaphore::new(limits.decoding_max.max(1))),
+            shelf: None,
         }
+    }
+
+    /// With a folder of this machine for rows in a form for look-ups. They are made by [`Self::keep_row_files`], or
+    /// [`Self::make_row_files`].
+    #[must_use]
+    pub fn with_row_files(self, folder: PathBuf, limits: RowFileLimits) -> Self {
+        let shelf = Shelf::new(folder, limits.disk_bytes_max, limits.memory_bytes_max);
+        Self { shelf: Some(Arc::new(shelf)), ..self }
+    }
+
+    pub(super) fn shelf(&self) -> Option<&Arc<Shelf>> {
+        self.shelf.as_ref()
+    }
+
+    /// What is needed to read a data file of `token_transfers`.
+    pub(super) fn reading(&self) -> (Store, &Files, &Semaphore) {
+        (self.store.within(TableKind::TokenTransfers.as_str()), &self.files, &self.turns)
     }
 
     /// What was seen last; `None` before both tables are there.
@@ -174,7 +205,8 @@ impl DatasetView {
     /// Reads rows of a snapshot.
     pub fn scan(&self, snapshot: &Arc<Snapshot>, request: ScanRequest) -> Scan {
         let store = self.store.within(request.table.as_str());
-        Scan::new(store, Arc::clone(&self.files), Arc::clone(&self.turns), Arc::clone(snapshot), request)
+        let (files, turns) = (Arc::clone(&self.files), Arc::clone(&self.turns));
+        Scan::new(store, files, turns, self.shelf.clone(), Arc::clone(snapshot), request)
     }
 }
 

@@ -63,6 +63,13 @@ const REASONS = {
     commands: ["orrery config print", "orrery nodes --cluster HOST:PORT"],
     detail: reason.detail,
   }),
+  other_network: (reason) => ({
+    level: "bad",
+    what: "This node and its coordinator have different networks",
+    act: "Give all nodes of the cluster the same --network or --passphrase and sources of it, then restart the one that differs. Until then this node takes no work.",
+    commands: ["orrery config print", "orrery nodes --cluster HOST:PORT"],
+    detail: reason.detail,
+  }),
   source_outage: (reason) => ({
     level: "bad",
     what: `No source gives the next ledger${lasting(reason)}`,

@@ -8,7 +8,6 @@ use warp::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
 use warp::http::{HeaderValue, StatusCode};
 use warp::reply::Response;
 
-use super::limits::KEPT_BYTES_MAX;
 use crate::serve::problem::Problem;
 use crate::serve::request::Request;
 use crate::serve::router::Answer;
@@ -38,17 +37,22 @@ type Key = (String, Option<(u64, u64)>);
 /// Answers that were made.
 pub(super) struct Kept(Cache<Key, Made>);
 
-impl Default for Kept {
-    fn default() -> Self {
-        Self(Cache::new(KEPT_BYTES_MAX))
-    }
-}
-
 impl Kept {
+    /// At most so many bytes of answers: the same accounts are asked for again and again.
+    pub(super) fn new(bytes_max: usize) -> Self {
+        Self(Cache::new(bytes_max))
+    }
+
     /// The answer to the same request, if its content is the same.
     pub(super) fn get(&self, request: &Request, content: (u64, u64)) -> Option<Made> {
         let name = name(request);
         self.0.get(&(name.clone(), None)).or_else(|| self.0.get(&(name, Some(content))))
+    }
+
+    /// Keeps what holds for ever, as the answer to a path without a query.
+    pub(super) fn put_always(&self, path: &str, made: &Made) {
+        let bytes = made.body.len() + 2 * path.len() + 200;
+        self.0.put((path.to_owned(), None), made.clone(), bytes);
     }
 
     /// Keeps an answer that is whole.
@@ -141,7 +145,7 @@ mod tests {
             upgrade: None,
             body: Bytes::new(),
         };
-        let kept = Kept::default();
+        let kept = Kept::new(1 << 20);
         let check = |query: &str, content, expect: Option<&str>| {
             let body = kept.get(&request(query), content).map(|made| made.body);
             assert_eq!(body.as_deref(), expect.map(str::as_bytes), "{query} {content:?}");

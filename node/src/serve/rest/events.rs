@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use orrery_actors::dataset::{DatasetView, Order, Place, ScanRequest, Snapshot};
-use orrery_schemas::{Cursor, EventFilter, TokenTransfer, token_transfers_from_batch};
+use orrery_schemas::{Cursor, EventFilter, TokenTransfer};
 use serde::Serialize;
 use serde_json::json;
 
@@ -119,12 +119,10 @@ async fn find(
     tokio::pin!(late);
     let is_late = loop {
         let batch = tokio::select! {
-            batch = scan.next() => batch.map_err(unreadable)?,
+            batch = scan.next_events() => batch.map_err(unreadable)?,
             () = &mut late => break true,
         };
-        let Some(batch) = batch else { break false };
-        let rows = token_transfers_from_batch(&batch)
-            .map_err(|error| Problem::new(schemas::INTERNAL, "dataset_unreadable", error.to_string()))?;
+        let Some(rows) = batch else { break false };
         events.extend(rows);
     };
     // A scan that was cut off may have looked at more than its last row; what it passed is whole files.

@@ -16,6 +16,13 @@ use crate::serve::problem::Problem;
 use crate::serve::request::Request;
 use crate::serve::router::{Answer, Endpoint};
 
+/// Of one ledger.
+const PATH: &str = "/v1/ledgers/{sequence}";
+
+/// Ledgers that are read together when one is asked for, and whose answers are kept: to read one is to decode its page, which
+/// has all of them.
+const LEDGERS_AT_ONCE: u32 = 64;
+
 pub(super) fn endpoints(rest: &Arc<Rest>) -> Vec<Endpoint> {
     let (all, one) = (rest.clone(), rest.clone());
     vec![
@@ -26,7 +33,7 @@ pub(super) fn endpoints(rest: &Arc<Rest>) -> Vec<Endpoint> {
         .takes(schemas::paging())
         .gives(JSON, named("LedgerPage"))
         .tagged(),
-        Endpoint::get("/v1/ledgers/{sequence}", Access::Of(Role::Viewer), "One ledger", move |request| {
+        Endpoint::get(PATH, Access::Of(Role::Viewer), "One ledger", move |request| {
             let rest = one.clone();
             async move { ledger(&rest, &request).await }
         })
@@ -43,13 +50,18 @@ async fn ledger(rest: &Rest, request: &Request) -> Answer {
     if let Some(made) = rest.kept.get(request, snapshot.slots()) {
         return Ok(made.respond(request));
     }
-    let found = read(rest, ScanRequest::ledgers().within(Span::ledgers(sequence..=sequence))).await?;
-    match found.first() {
-        Some(ledger) => {
-            let made = Made::new(&object(ledger), Holds::Always)?;
-            rest.kept.put(request, snapshot.slots(), &made);
-            Ok(made.respond(request))
+    let first = LedgerSequence(sequence.0 - sequence.0 % LEDGERS_AT_ONCE);
+    let last = LedgerSequence(first.0.saturating_add(LEDGERS_AT_ONCE - 1));
+    let mut found = None;
+    for ledger in read(rest, ScanRequest::ledgers().within(Span::ledgers(first..=last))).await? {
+        let made = Made::new(&object(&ledger), Holds::Always)?;
+        rest.kept.put_always(&PATH.replace("{sequence}", &ledger.sequence.to_string()), &made);
+        if ledger.sequence == sequence {
+            found = Some(made);
         }
+    }
+    match found {
+        Some(made) => Ok(made.respond(request)),
         None => Err(Problem::not_found(match snapshot.last() {
             Some(last) => format!("ledger {sequence} is not here: there are {} to {last}", snapshot.first()),
             None => format!("ledger {sequence} is not here: nothing is durable yet"),

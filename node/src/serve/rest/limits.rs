@@ -11,9 +11,6 @@ pub(super) const PAGE_ROWS_MAX: u32 = 1_000;
 /// Time of a page. What was found by then is answered, with the place to go on from.
 pub(super) const PAGE_WITHIN: Duration = Duration::from_secs(5);
 
-/// Bytes of answered pages that are kept: the same accounts are asked for again and again.
-pub(super) const KEPT_BYTES_MAX: usize = 64 << 20;
-
 /// Pages that are read at once; further ones wait.
 pub(super) const PAGES_MAX: usize = 16;
 

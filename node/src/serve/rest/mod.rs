@@ -13,6 +13,7 @@ mod assets;
 mod export;
 mod node;
 mod actors;
+mod operate;
 mod schemas;
 
 use std::sync::Arc;
@@ -40,15 +41,15 @@ pub(super) struct Rest {
 }
 
 /// Everything that is served of it.
-pub(super) fn endpoints(api: &Arc<Api>) -> Vec<Endpoint> {
-    of(api.readiness.clone())
+pub(super) fn endpoints(api: &Arc<Api>, answer_bytes_max: usize) -> Vec<Endpoint> {
+    of(api.readiness.clone(), answer_bytes_max)
 }
 
-fn of(readiness: Arc<Readiness>) -> Vec<Endpoint> {
+fn of(readiness: Arc<Readiness>, answer_bytes_max: usize) -> Vec<Endpoint> {
     let rest = Arc::new(Rest {
         readiness,
         volumes: volumes::Volumes::default(),
-        kept: answer::Kept::default(),
+        kept: answer::Kept::new(answer_bytes_max),
         looks: node::Looks::default(),
         pages: Semaphore::new(PAGES_MAX),
         exports: Arc::new(Semaphore::new(EXPORTS_MAX)),
@@ -60,6 +61,7 @@ fn of(readiness: Arc<Readiness>) -> Vec<Endpoint> {
         export::endpoints(&rest),
         node::endpoints(&rest),
         actors::endpoints(&rest),
+        operate::endpoints(&rest),
     ];
     groups.into_iter().flatten().collect()
 }
@@ -93,5 +95,5 @@ fn unreadable(error: DatasetError) -> Problem {
 /// The table, of a node that will never be there.
 #[cfg(test)]
 pub(super) fn endpoints_for_tests() -> Vec<Endpoint> {
-    of(crate::readiness::tests::of_nobody())
+    of(crate::readiness::tests::of_nobody(), 0)
 }

@@ -9,12 +9,13 @@ use orrery_actors::dataset::Snapshot as Dataset;
 use orrery_supervisor::{Clock, MonotonicTime};
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
+use warp::http::StatusCode;
 
 use super::Rest;
 use super::answer::{self, Holds, JSON};
 use super::query::only;
 use crate::inspect::{Snapshot, listed};
-use crate::reach::Question;
+use crate::reach::{Question, Unanswered};
 use crate::readiness::Readiness;
 use crate::serve::access::{Access, Role};
 use crate::serve::describe::named;
@@ -83,9 +84,23 @@ pub(super) fn endpoints(rest: &Arc<Rest>) -> Vec<Endpoint> {
 impl Rest {
     pub(super) async fn ask(&self, question: Question) -> Result<Value, Problem> {
         // Before the node runs nobody answers; it may be long until it does.
-        let asked = tokio::time::timeout(Duration::from_secs(5), self.readiness.reach.ask(question));
-        let answer = asked.await.map_err(|_| Problem::unavailable("the node does not run yet", 2))?;
-        answer.map_err(|reason| Problem::unavailable(reason, 2))
+        self.ask_within(question, Duration::from_secs(5), "the node does not run yet").await
+    }
+
+    /// `late` is what it means that there is no answer in time.
+    pub(super) async fn ask_within(
+        &self,
+        question: Question,
+        within: Duration,
+        late: &str,
+    ) -> Result<Value, Problem> {
+        let asked = tokio::time::timeout(within, self.readiness.reach.ask(question)).await;
+        let answer = asked.map_err(|_| Problem::unavailable(late, 2))?;
+        answer.map_err(|why| match why {
+            Unanswered::Away(why) => Problem::unavailable(why, 2),
+            Unanswered::Refused(why) => Problem::new(StatusCode::CONFLICT, "not_done", why),
+            Unanswered::Unknown(why) => Problem::not_found(why),
+        })
     }
 
     /// What was seen within the last second.

@@ -162,6 +162,7 @@ pub(crate) fn schemas() -> Value {
             ("restarts", or_null(list(named("Restart")))),
         ]),
         "Restart": object(&[("supervisor", text()), ("child", text()), ("reason", text()), ("incarnation", count())]),
+        "Done": object(&[("nodes", list(object(&[("node", text()), ("answer", json!({ "type": "object" }))])))]),
         "Quarantined": object(&[("ledger", count()), ("pipeline", text()), ("reason", text())]),
     })
 }

@@ -12,6 +12,9 @@ use super::*;
 
 const TICK: Duration = Duration::from_millis(50);
 
+/// Where something has to be read within one, on a machine that may do much else.
+const LONG_TICK: Duration = Duration::from_secs(2);
+
 /// A hub without a dataset, with these ledgers of `events` events each.
 fn hub(ledgers: std::ops::RangeInclusive<u32>, events: u32) -> Arc<Hub> {
     let hub = Hub::new(HubLimits::default());
@@ -90,10 +93,17 @@ struct Client {
 }
 
 fn connect(hub: &Arc<Hub>, pipe_bytes: usize) -> (Client, impl Future<Output = ()> + use<>) {
+    connect_with(hub, pipe_bytes, TICK)
+}
+
+fn connect_with(
+    hub: &Arc<Hub>,
+    pipe_bytes: usize,
+    tick: Duration,
+) -> (Client, impl Future<Output = ()> + use<>) {
     let (near, far) = tokio::io::duplex(pipe_bytes);
     let session = SessionLimits { subscriptions_max: 4, messages_per_tick_max: 1_000 };
-    let settings =
-        ConnectionSettings { format: Format::Json, session, tick: TICK, now_ms: || 1_725_274_219_500 };
+    let settings = ConnectionSettings { format: Format::Json, session, tick, now_ms: || 1_725_274_219_500 };
     let connection = Connection::new(near, hub.clone(), settings);
     let client = Client { io: far, decoder: Decoder::new(End::Client, 1 << 24), heard: VecDeque::new() };
     (client, async move { connection.run(&[]).await })
@@ -170,8 +180,8 @@ async fn a_reader_gets_what_is_there_and_then_what_comes() {
 #[tokio::test]
 async fn a_reader_that_takes_nothing_is_closed_with_its_cursor_and_others_are_served() {
     let hub = hub(10..=40, 50);
-    let (mut slow, slow_served) = connect(&hub, 256);
-    let (mut quick, quick_served) = connect(&hub, 256);
+    let (mut slow, slow_served) = connect_with(&hub, 256, LONG_TICK);
+    let (mut quick, quick_served) = connect_with(&hub, 256, LONG_TICK);
     let read = async {
         for client in [&mut slow, &mut quick] {
             client.say(json!({ "op": "subscribe", "id": "a", "from": "oldest" })).await;

@@ -1,0 +1,108 @@
+//! `orrery-chaos load` as its users run it, in small: nothing here depends on how fast the machine is.
+
+#![expect(clippy::unwrap_used, reason = "tests say why they fail")]
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+/// The program under test stands beside `orrery-chaos`: `cargo test --workspace` builds both.
+fn orrery() -> PathBuf {
+    let orrery = Path::new(env!("CARGO_BIN_EXE_orrery-chaos")).with_file_name("orrery");
+    assert!(orrery.is_file(), "{}: not built: run `cargo build -p orrery-node`", orrery.display());
+    orrery
+}
+
+fn load(arguments: &[&str], folder: &Path) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_orrery-chaos"));
+    command.arg("load").args(arguments).arg("--orrery").arg(orrery()).arg("--dir").arg(folder);
+    command.args(["--output", "json"]).output().unwrap()
+}
+
+/// The report of a run whose limits hold.
+fn held(arguments: &[&str]) -> Value {
+    let folder = tempfile::tempdir().unwrap();
+    let output = load(arguments, folder.path());
+    let (text, report) = (String::from_utf8_lossy(&output.stderr), String::from_utf8_lossy(&output.stdout));
+    assert_eq!(output.status.code(), Some(0), "{arguments:?}: {text}{report}");
+    let report: Value = serde_json::from_str(&report).unwrap();
+    for what in ["refused", "lost", "missed"] {
+        assert_eq!(report[what], 0, "{what}: {report}");
+    }
+    let wrong =
+        report["wrong"].as_object().unwrap().values().map(|count| count.as_u64().unwrap()).sum::<u64>();
+    assert_eq!(wrong, 0, "{report}");
+    report
+}
+
+/// Every ledger of a half at every reader that counts, or more, where one was still on its way when the half began.
+fn check_half(half: &Value, readers: u64) {
+    let (ledgers, samples) = (half["ledgers"].as_u64().unwrap(), half["samples"].as_u64().unwrap());
+    assert!(ledgers > 0 && samples > 0 && samples <= ledgers * readers, "{half}");
+    assert!(half["bytes_per_ledger"].as_u64().unwrap() > 0, "{half}");
+}
+
+#[test]
+fn readers_beside_slow_ones_get_every_ledger() {
+    let report =
+        held(&["--connections", "200", "--seconds", "2", "--rate", "5", "--slow", "10%", "--seed", "3"]);
+    assert_eq!((&report["connected"], &report["slow"]["readers"]), (&200.into(), &20.into()), "{report}");
+    assert_eq!(report["passed_by_all"], 0, "{report}");
+    check_half(&report["all_read"], 180);
+    check_half(&report["some_slow"], 180);
+    let slow = &report["slow"];
+    let all: u64 =
+        ["closed_4008", "cut_off", "caught_up"].iter().map(|name| slow[name].as_u64().unwrap()).sum();
+    assert_eq!(all, 20, "{report}");
+    assert!(report["memory"]["each_subscribed"].as_u64().unwrap() > 0, "{report}");
+}
+
+#[test]
+fn readers_of_several_servers_with_a_filter_are_one_report() {
+    let filter = r#"{"kind":["fee"]}"#;
+    let arguments =
+        ["--connections", "31", "--processes", "2", "--seconds", "2", "--rate", "5", "--filter", filter];
+    let report = held(&arguments);
+    assert_eq!(report["connected"], 31, "{report}");
+    check_half(&report["all_read"], 31);
+}
+
+#[test]
+fn readers_beside_hostile_clients_get_every_ledger() {
+    let report = held(&["--connections", "50", "--seconds", "2", "--rate", "5", "--hostile"]);
+    let attacks = report["attacks"].as_array().unwrap();
+    assert_eq!(attacks.len(), 13, "{report}");
+    for attack in attacks {
+        assert_eq!(attack["tries"], attack["as_expected"], "{attack}");
+        assert!(attack["tries"].as_u64().unwrap() > 0, "{attack}");
+    }
+    check_half(&report["some_slow"], 50);
+}
+
+#[test]
+fn a_limit_that_does_not_hold_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let arguments = ["--connections", "5", "--seconds", "1", "--rate", "5", "--idle-below", "1"];
+    let output = load(&arguments, folder.path());
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{errors}");
+    assert!(errors.contains("reproduce: orrery-chaos load --connections 5 --processes 1"), "{errors}");
+}
+
+#[test]
+fn what_cannot_be_run_says_why() {
+    let folder = tempfile::tempdir().unwrap();
+    let check = |arguments: &[&str], fragment: &str| {
+        let output = load(arguments, folder.path());
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {text}");
+        assert!(text.contains(fragment), "{arguments:?}: {text}");
+    };
+    check(&["--connections", "1", "--processes", "2"], "give fewer --processes");
+    check(&["--slow", "200%"], "0% to 100%");
+    check(&["--url", "https://127.0.0.1:1"], "TLS is not spoken here");
+    check(&["--p99-below", "250"], "250ms");
+    check(&["--filter", "{\"kin\":[]}"], "kin");
+    check(&["--connections", "1000000"], "give --processes, or raise the limit");
+}

@@ -1,0 +1,89 @@
+//! What a node answers to what others ask.
+
+use orrery_schemas::LedgerSequence;
+use orrery_supervisor::cluster::control::Refusal;
+use serde_json::json;
+
+use super::ClusterNode;
+use crate::cluster::assignee::{Assignee, Condition};
+use crate::cluster::inspection;
+use crate::cluster::message::{Ask, Assignment, Told};
+use crate::control::{Control, Request};
+use crate::logs;
+
+/// Restarts that are told at once: their reasons are long.
+const RESTARTS_MAX: usize = 200;
+
+impl ClusterNode {
+    pub(super) async fn answer(
+        &self,
+        ask: Ask,
+        control: &Control<'_>,
+        assignee: &Assignee,
+    ) -> Result<Told, Refusal> {
+        let is_draining = *self.draining.borrow();
+        match ask {
+            Ask::Assign(assignment) => self.assigned(&assignment, control, assignee).await,
+            Ask::Report => Ok(Told::Report(assignee.report(condition(control, is_draining)).await)),
+            Ask::Tree => control.perform(Request::Status).await.map(Told::Value).map_err(Refusal::failed),
+            Ask::Coordinator => {
+                Ok(Told::Value(inspection::lease(&self.coordination.borrow(), &self.concerns.borrow())))
+            }
+            Ask::Restarts { last } => {
+                let restarts = control.perform(Request::Restarts { last: last.min(RESTARTS_MAX) }).await;
+                restarts.map(Told::Value).map_err(Refusal::failed)
+            }
+            Ask::Park { pipeline } => {
+                let parked = control.perform(Request::Park { pipeline }).await;
+                parked.map(Told::Value).map_err(Refusal::failed)
+            }
+            Ask::Resume { pipeline } => {
+                let resumed = control.perform(Request::Resume { pipeline }).await;
+                resumed.map(Told::Value).map_err(Refusal::failed)
+            }
+            Ask::Drain => {
+                self.draining.send_replace(true);
+                Ok(Told::Value(json!({ "node": self.settings.name().as_str(), "state": "draining" })))
+            }
+            Ask::Logs { after } => Ok(Told::Value(logs::page(after))),
+        }
+    }
+
+    /// Does what a coordinator says, unless it is not this node's.
+    async fn assigned(
+        &self,
+        assignment: &Assignment,
+        control: &Control<'_>,
+        assignee: &Assignee,
+    ) -> Result<Told, Refusal> {
+        let asked = assignment.epoch;
+        let mut condition = condition(control, *self.draining.borrow());
+        if let Some(refused) = self.orders.refuses(assignment).await.map_err(Refusal::failed)? {
+            condition.parked = Some(refused.detail.clone());
+            control.refuse(refused);
+            return Ok(Told::Report(assignee.report(condition).await));
+        }
+        let report = assignee.assign(assignment, condition).await;
+        let report = report.map_err(|current| Refusal::Stale { asked, current })?;
+        self.completion.hear(assignment, self.clock.now());
+        self.followed.set(assignment.epoch, &assignment.coordinator);
+        if let Some(next) = assignment.next {
+            control.mend(LedgerSequence(next));
+        }
+        self.membership.set_load(load(report.tasks.len(), self.settings.tasks));
+        if assignment.is_complete {
+            self.complete.send_replace(true);
+        }
+        Ok(Told::Report(report))
+    }
+}
+
+fn condition(control: &Control<'_>, is_draining: bool) -> Condition {
+    let parked_tasks = control.parked_tasks().into_keys().collect();
+    Condition { parked: control.parked_reason(), parked_tasks, is_draining }
+}
+
+fn load(tasks: usize, tasks_max: u32) -> f32 {
+    let tasks = f32::from(u16::try_from(tasks).unwrap_or(u16::MAX));
+    tasks / f32::from(u16::try_from(tasks_max).unwrap_or(u16::MAX)).max(1.0)
+}
