@@ -160,9 +160,8 @@ impl ClusterNode {
         let peers = Peers::new(control.clone(), membership.members());
         tracing::info!(node = %identity, address = %advertise, roles = %settings.roles, "node of a cluster");
         let datasets = Arc::new(SameDataset::new(pipeline.dataset.clone(), clock.clone()));
-        // Who does not touch the dataset need not have it.
-        let touches = settings.roles.contains(Role::Sink) || settings.roles.contains(Role::Coordinator);
-        let orders = Orders::new(pipeline.network.passphrase(), touches.then(|| datasets.clone()));
+        let compared = settings.touches_dataset().then(|| datasets.clone());
+        let orders = Orders::new(pipeline.network.passphrase(), compared);
         Ok(Self {
             peers,
             settings: settings.clone(),

@@ -90,6 +90,11 @@ impl ClusterSettings {
         self.credentials.name()
     }
 
+    /// Whether it reads or writes the dataset by its roles: who does not need not have it.
+    pub(super) fn touches_dataset(&self) -> bool {
+        self.roles.contains(Role::Sink) || self.roles.contains(Role::Coordinator)
+    }
+
     /// What its port holds at most, and who may not connect.
     pub(super) fn limits(&self) -> Limits {
         Limits { denied: self.denied.clone(), ..Limits::default() }
