@@ -245,15 +245,12 @@ impl<'a> Control<'a> {
             Request::Park { pipeline } => {
                 self.known(&pipeline)?;
                 let _change = self.change.lock().await;
-                self.node
-                    .state
-                    .parked
-                    .park(&pipeline, "parked by an operator")
-                    .map_err(|error| error.to_string())?;
+                let noted = self.node.state.parked.park(&pipeline, "parked by an operator");
+                let is_noted = self.node.state.writes.note("that a pipeline is parked", noted).is_some();
                 let done = self.handle.park(&["pipelines", &pipeline]).await;
                 done.map_err(|error| error.to_string())?;
                 self.parked.add(pipeline.clone(), "parked by an operator".to_owned());
-                Ok(json!({ "pipeline": pipeline, "state": "parked" }))
+                Ok(parked(&pipeline, is_noted))
             }
             Request::Resume { pipeline } => {
                 let _change = self.change.lock().await;
@@ -296,7 +293,12 @@ impl<'a> Control<'a> {
     async fn resume(&self, pipeline: &str) -> Result<Value, String> {
         self.known(pipeline)?;
         // With it, each of its tasks that a ledger parked.
-        self.node.state.parked.resume_all(pipeline).map_err(|error| error.to_string())?;
+        let state = &self.node.state;
+        let noted = state.parked.resume_all(pipeline).map_err(|error| error.to_string());
+        // What was parked while the state could not be written is not noted there.
+        if noted.is_err() && state.parked.reason(pipeline).is_ok_and(|reason| reason.is_some()) {
+            return noted.map(|_| Value::Null);
+        }
         // Before it starts: it may be parked again at once.
         let before = self.parked.replace(Reasons::default());
         // Tasks that others do now are parked here in name alone.
@@ -388,6 +390,16 @@ impl<'a> Control<'a> {
 }
 
 /// A tree as JSON.
+/// That a pipeline was parked, for whoever asked; it is stopped in any case.
+fn parked(pipeline: &str, is_noted: bool) -> Value {
+    let mut done = json!({ "pipeline": pipeline, "state": "parked" });
+    if !is_noted {
+        done["warning"] =
+            "the node's state cannot be written: a restarted node starts the pipeline again".into();
+    }
+    done
+}
+
 fn tree_json(node: &TreeNode) -> Value {
     json!({
         "id": node.id.as_str(),

@@ -97,9 +97,7 @@ impl Parked {
                 restarts_in_window: report.restarts_in_window,
                 incarnation: report.incarnation,
             };
-            if let Err(error) = state.restarts.add(&record) {
-                tracing::warn!(%error, "restart not noted");
-            }
+            state.writes.note("restart", state.restarts.add(&record));
         })
     }
 

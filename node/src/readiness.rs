@@ -6,9 +6,10 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
+use orrery_actors::checkpoint::Writes;
 use orrery_actors::feed::{Hub, HubLimits};
 use orrery_actors::metrics::{Outages, PipelineMetrics};
 use orrery_supervisor::{Clock, MonotonicTime, SystemClock};
@@ -61,6 +62,8 @@ pub(crate) struct Readiness {
     /// What coordinators said.
     orders: Mutex<Orders>,
     phase: Mutex<Phase>,
+    /// Of the node's state, since it was opened.
+    writes: OnceLock<Writes>,
 }
 
 /// Why a node does not do what a coordinator says.
@@ -118,6 +121,7 @@ impl Readiness {
             parked: watch::Sender::default(),
             orders: Mutex::default(),
             phase: Mutex::new(Phase::Starting),
+            writes: OnceLock::new(),
         })
     }
 
@@ -194,13 +198,29 @@ impl Readiness {
         Some(format!("{why}; traffic comes back when {} is deleted", self.out_of_traffic.display()))
     }
 
+    /// The node's state was opened.
+    pub(crate) fn watch(&self, writes: Writes) {
+        // Once for a node; another would be the same.
+        let _ = self.writes.set(writes);
+    }
+
+    /// What a person should see to, though the node does its work.
+    pub(crate) fn warnings(&self) -> Vec<String> {
+        self.writes.get().and_then(Writes::refused).into_iter().collect()
+    }
+
     /// The answer, and whether it is that the node is ready.
     pub(crate) fn answer(&self) -> (bool, Value) {
         let reasons = self.reasons();
-        match reasons.is_empty() {
+        let (is_ready, mut answer) = match reasons.is_empty() {
             true => (true, json!({ "ready": true })),
             false => (false, json!({ "ready": false, "reasons": reasons })),
+        };
+        let warnings = self.warnings();
+        if !warnings.is_empty() {
+            answer["warnings"] = json!(warnings);
         }
+        (is_ready, answer)
     }
 
     fn reasons(&self) -> Vec<Value> {
@@ -309,6 +329,21 @@ pub(crate) mod tests {
         check(Some(91), None, Some(false));
         check(Some(91), Some(90), Some(false));
         check(Some(99), Some(91), Some(true));
+    }
+
+    #[test]
+    fn a_state_that_cannot_be_written_is_a_warning_and_no_reason_to_send_traffic_elsewhere() {
+        let (readiness, writes) = (of_nobody(), Writes::default());
+        readiness.enter(Phase::Running);
+        readiness.watch(writes.clone());
+        assert_eq!(readiness.answer(), (true, json!({ "ready": true })));
+        let source = io::ErrorKind::StorageFull.into();
+        let full = orrery_actors::checkpoint::StateError::Io { path: "data".into(), action: "write", source };
+        writes.note::<()>("restart", Err(full));
+        let (is_ready, answer) = readiness.answer();
+        let warning = answer["warnings"][0].as_str().unwrap();
+        assert!(is_ready && warning.contains("state cannot be written"), "{answer}");
+        assert!(readiness.traffic().0);
     }
 
     #[test]

@@ -121,6 +121,7 @@ impl Node {
     ) -> Result<Self, Failure> {
         let state = NodeState::open(&settings.data_dir)?;
         state.keep_open();
+        readiness.watch(state.writes.clone());
         if let Err(error) = state.parked.know(&settings.pipeline) {
             tracing::warn!(%error, "the pipeline's name is not noted; commands on the stopped node ask for --config");
         }

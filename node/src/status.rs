@@ -36,6 +36,7 @@ pub(crate) fn status(
             "counts": counted(&metrics.counts()),
             "tasks": tasks,
         },
+        "warnings": node.readiness.warnings(),
         "exchange": node.exchange_counts().map(|counts| exchanged(&counts)),
         "tree": tree,
     })

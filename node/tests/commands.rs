@@ -207,7 +207,7 @@ fn certificates_are_made_once_and_say_what_to_copy_where() {
         2,
         "`Moon` cannot be the name of a cluster",
     );
-    check(&["certs", "issue", "a-1", "--dir", &authority], 69, "orrery certs init");
+    check(&["certs", "issue", "a-1", "--dir", &authority], 78, "orrery certs init");
     check(&init, 0, "orrery certs issue NAME --dir");
     check(&init, 2, "ca.pem: exists already");
     let issue = ["certs", "issue", "a-1", "--dir", &authority];

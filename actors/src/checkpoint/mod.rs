@@ -6,6 +6,7 @@
 //! One process at a time: sled locks the directory.
 
 mod kv;
+mod writes;
 
 use std::fs;
 use std::io;
@@ -20,6 +21,7 @@ pub use kv::objects::{Objects, Seen};
 pub use kv::parked::{Parked, name_of_task, task_of};
 pub use kv::quarantine::{Quarantine, Quarantined};
 pub use kv::restarts::{RestartRecord, Restarts};
+pub use writes::Writes;
 
 /// Where in a node's directory.
 const STATE: &str = "state";
@@ -46,6 +48,8 @@ pub struct NodeState {
     pub parked: Parked,
     /// What was restarted, and why.
     pub restarts: Restarts,
+    /// Whether it takes what is written.
+    pub writes: Writes,
     db: sled::Db,
 }
 
@@ -125,6 +129,7 @@ impl NodeState {
             quarantine: Quarantine::new(tree("quarantine")?, tree("quarantine-bytes")?),
             parked: Parked::new(tree("parked")?),
             restarts: Restarts::new(tree("restarts")?),
+            writes: Writes::default(),
             db,
         })
     }

@@ -56,7 +56,7 @@ pub use slot::{reread_first_slot, reread_slot};
 pub use store::{Listed, Put, Retry, Store};
 pub use table::{SlotRows, Table};
 pub use url::{Access, Bucket, DatasetUrl};
-pub use verify::{DatasetProblem, DatasetReport, TableReport, verify};
+pub use verify::{DatasetProblem, DatasetReport, TableReport, Unnamed, verify};
 
 /// What a dataset is, or must be. `None` takes what is there; without a dataset, network and start are needed.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -7,7 +7,7 @@
 //!
 //! Memory: one file, its largest batch, and the list of files.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 
 use bytes::Bytes;
@@ -20,10 +20,13 @@ use super::file::{FILE_BYTES_MAX, FileContent, read_content};
 use super::kind::TableKind;
 use super::slot::{AddFile, Change, SLOT_BYTES_MAX, sha256, slot_path};
 use super::store::Store;
-use super::{DatasetError, StoreError};
+use super::{DatasetError, Listed, StoreError};
 
 /// Most problems that are listed: the first ones tell most.
 const PROBLEMS_MAX: usize = 1000;
+
+/// Most files beside the log that are named: whoever deletes them verifies again.
+const UNNAMED_MAX: usize = 1000;
 
 /// Something that is not as it must be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +35,17 @@ pub struct DatasetProblem {
     pub path: String,
     /// What is wrong with it.
     pub problem: String,
+}
+
+/// Files beside those of the log: no reader looks at them, and nothing is wrong because of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Unnamed {
+    /// How many.
+    pub files: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// The first ones.
+    pub first: Vec<String>,
 }
 
 /// What was read of a table.
@@ -55,6 +69,8 @@ pub struct TableReport {
     pub digest: RowDigest,
     /// Checkpoints that were compared with the slots.
     pub checkpoints: u64,
+    /// Data files that no slot names. Writers store a file before the slot that names it, so that those at work have some.
+    pub unnamed: Unnamed,
     /// What is wrong; empty if all is well.
     pub problems: Vec<DatasetProblem>,
 }
@@ -88,6 +104,8 @@ struct TableVerifier<'a> {
     store: Store,
     report: TableReport,
     chain: Option<Chain>,
+    /// Files that a compaction replaced: readers of earlier slots may still look at them.
+    replaced: BTreeSet<String>,
     ends: BTreeMap<LedgerSequence, SlotEnd>,
     promised: Promised,
     progress: &'a mut (dyn FnMut(u64) + Send),
@@ -180,13 +198,17 @@ impl<'a> TableVerifier<'a> {
             rows: 0,
             digest: RowDigest::default(),
             checkpoints: 0,
+            unnamed: Unnamed::default(),
             problems: Vec::new(),
         };
         let store = dataset.within(kind.as_str());
-        Self { store, report, chain: None, ends: BTreeMap::new(), promised: Promised::default(), progress }
+        let (ends, promised) = (BTreeMap::new(), Promised::default());
+        Self { store, report, chain: None, replaced: BTreeSet::new(), ends, promised, progress }
     }
 
     async fn run(&mut self) -> Result<(), StoreError> {
+        // Before the log is read: a file that is named meanwhile is named.
+        let data = self.store.list("data").await?;
         let listed = self.store.list("_delta_log").await?;
         let names: Vec<_> = listed.into_iter().map(|listed| listed.name).collect();
         let Some(genesis) = self.store.read(&slot_path(0), SLOT_BYTES_MAX).await? else {
@@ -199,6 +221,7 @@ impl<'a> TableVerifier<'a> {
             }
             Ok(chain) => {
                 let chain = self.follow(chain, &names).await?;
+                self.report.unnamed = unnamed(data, &chain, &self.replaced);
                 self.read_files(&chain).await?;
                 self.report.tip_sha256 = Some(chain.tip.slot_sha256);
                 self.chain = Some(chain);
@@ -217,10 +240,16 @@ impl<'a> TableVerifier<'a> {
             match chain.follow(&bytes) {
                 Ok(commit) => {
                     self.report.slots += 1;
-                    if matches!(commit.change, Change::Append(_)) {
-                        let (rows, digest) = (commit.total_rows, commit.total_digest);
-                        let end = SlotEnd { hash: commit.last_ledger_hash, rows, digest };
-                        self.ends.insert(commit.last_ledger, end);
+                    match &commit.change {
+                        Change::Append(_) => {
+                            let (rows, digest) = (commit.total_rows, commit.total_digest);
+                            let end = SlotEnd { hash: commit.last_ledger_hash, rows, digest };
+                            self.ends.insert(commit.last_ledger, end);
+                        }
+                        Change::Compaction { remove, .. } => {
+                            self.replaced.extend(remove.iter().map(|file| file.name.to_string()));
+                        }
+                        Change::Epoch(_) => {}
                     }
                 }
                 Err(problem) => {
@@ -333,6 +362,24 @@ impl<'a> TableVerifier<'a> {
             self.report.problems.push(DatasetProblem { path: self.store.name(path), problem });
         }
     }
+}
+
+/// Of the files in a table's folder, those that no slot of its chain ever named.
+fn unnamed(data: Vec<Listed>, chain: &Chain, replaced: &BTreeSet<String>) -> Unnamed {
+    let live: BTreeSet<_> = chain.files.values().map(|file| file.name.to_string()).collect();
+    let mut unnamed = Unnamed::default();
+    for Listed { name, bytes } in data {
+        let path = format!("data/{name}");
+        if live.contains(&path) || replaced.contains(&path) {
+            continue;
+        }
+        unnamed.files += 1;
+        unnamed.bytes += bytes;
+        if unnamed.first.len() < UNNAMED_MAX {
+            unnamed.first.push(path);
+        }
+    }
+    unnamed
 }
 
 /// The ends of slots that lie in a file.

@@ -81,9 +81,9 @@ impl Notes {
     /// Every ledger up to `ledger` is durable in the table.
     pub(super) fn committed(&self, ledger: LedgerSequence) {
         let Some(output) = self.output.get() else { return };
-        if let Err(error) = self.state.checkpoints.advance(output, ledger) {
-            tracing::warn!(%error, "checkpoint not noted; the dataset has it");
-        }
+        // The dataset has it all the same.
+        let noted = self.state.checkpoints.advance(output, ledger);
+        self.state.writes.note("checkpoint, which the dataset has", noted);
         self.release(output);
     }
 
@@ -104,7 +104,7 @@ impl Notes {
             Ok(ledgers) => ledgers.into_iter().for_each(|ledger| {
                 tracing::info!(%ledger, "a quarantined ledger is durable now and leaves the quarantine");
             }),
-            Err(error) => tracing::warn!(%error, "the quarantine cannot be tidied"),
+            Err(error) => drop(self.state.writes.note::<()>("end of a quarantine", Err(error))),
         }
     }
 

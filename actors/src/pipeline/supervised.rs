@@ -413,14 +413,14 @@ impl SupervisedPipeline {
     fn remember(&self, chunk: &LedgerChunk) {
         let Some(state) = &self.state else { return };
         let fingerprint = Hash32(chunk.fingerprint().0);
-        match state.objects.remember(chunk.lake(), *chunk.range.start(), fingerprint) {
-            Ok(Seen::New | Seen::Same) => {}
-            Ok(Seen::Changed(before)) => {
+        let seen = state.objects.remember(chunk.lake(), *chunk.range.start(), fingerprint);
+        match state.writes.note("fingerprint of an object", seen) {
+            None | Some(Seen::New | Seen::Same) => {}
+            Some(Seen::Changed(before)) => {
                 self.metrics.object_changed();
                 let (file, source) = (chunk.file.as_ref(), chunk.lake().as_ref());
                 tracing::error!(file, source, %before, now = %fingerprint, "an object changed after it was processed");
             }
-            Err(error) => tracing::warn!(%error, "fingerprint of an object not noted"),
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use orrery_actors::dataset::{Dataset, DatasetReport, TableKind, verify};
+use orrery_actors::dataset::{Dataset, DatasetReport, TableKind, Unnamed, verify};
 
 use crate::made::{files, fill, settings};
 
@@ -65,6 +65,20 @@ async fn a_sound_dataset_has_no_problem() {
     // Slot 0, slots that end with 15, 31, ..., 191 and 200, and a compaction.
     assert_eq!((events.slots, ledgers.slots), (15, 15));
     assert_eq!(ledgers.files, 10);
+    // Files that a compaction replaced are the log's.
+    assert_eq!((&events.unnamed, &ledgers.unnamed), (&Unnamed::default(), &Unnamed::default()));
+}
+
+#[tokio::test]
+async fn files_that_no_slot_names_are_counted_and_do_no_harm() {
+    let home = tempfile::tempdir().unwrap();
+    dataset(home.path()).await;
+    let other = "data/16-31-0123456789abcdef.parquet";
+    fs::write(home.path().join("ledgers").join(other), b"of another chain").unwrap();
+    let report = report(home.path()).await;
+    assert!(report.is_sound(), "{report:?}");
+    let expect = Unnamed { files: 1, bytes: 16, first: vec![other.to_owned()] };
+    assert_eq!((&report.tables[0].unnamed, &report.tables[1].unnamed), (&Unnamed::default(), &expect));
 }
 
 #[tokio::test]

@@ -25,7 +25,7 @@ use orrery_supervisor::cluster::lease::Coordination;
 use orrery_supervisor::cluster::links::{LinkSettings, Links};
 use orrery_supervisor::cluster::membership::{Members, Membership, MembershipSettings, Profile, Timings};
 use orrery_supervisor::cluster::role::Role;
-use orrery_supervisor::cluster::transport::{Acceptor, Connection, Limits};
+use orrery_supervisor::cluster::transport::{Acceptor, Connection};
 use orrery_supervisor::cluster::{NodeIdentity, NodeName};
 use orrery_supervisor::{
     ChildSpec, Clock, ErrorClass, ExitError, Restart, RestartIntensity, Strategy, SupervisorSpec,
@@ -127,9 +127,7 @@ impl ClusterNode {
         let credentials = settings.credentials.clone();
         let identity =
             NodeIdentity { name: settings.name().clone(), incarnation: wall_clock::milliseconds() };
-        let denied = settings.denied.clone();
-        let limits = Limits { denied: denied.clone(), ..Limits::default() };
-        let acceptor = Acceptor::bind(settings.listen, credentials.clone(), limits).await;
+        let acceptor = Acceptor::bind(settings.listen, credentials.clone(), settings.limits()).await;
         let acceptor = acceptor.map_err(|error| unavailable(&error))?;
         let listen = acceptor.local_address();
         let advertise = with_port(settings.advertise.unwrap_or(listen), listen.port());
@@ -150,21 +148,20 @@ impl ClusterNode {
             advertise,
             seeds: settings.join.clone(),
             gossip_key: *gossip_key.bytes(),
-            denied: denied.clone(),
+            denied: settings.denied.clone(),
             timings: Timings::default(),
         };
         let membership =
             Membership::start(membership, clock.clone()).await.map_err(|error| unavailable(&error))?;
         let links = LinkSettings::new(identity.clone(), credentials, clock.clone(), seed());
-        let links = Links::new(LinkSettings { denied, ..links });
+        let links = Links::new(LinkSettings { denied: settings.denied.clone(), ..links });
         let (asked, questions) = mpsc::channel(QUESTIONS_MAX);
         let control = ControlPlane::new(links.clone(), handler(asked));
         let peers = Peers::new(control.clone(), membership.members());
         tracing::info!(node = %identity, address = %advertise, roles = %settings.roles, "node of a cluster");
         let datasets = Arc::new(SameDataset::new(pipeline.dataset.clone(), clock.clone()));
-        // Who does not touch the dataset need not have it.
-        let touches = settings.roles.contains(Role::Sink) || settings.roles.contains(Role::Coordinator);
-        let orders = Orders::new(pipeline.network.passphrase(), touches.then(|| datasets.clone()));
+        let compared = settings.touches_dataset().then(|| datasets.clone());
+        let orders = Orders::new(pipeline.network.passphrase(), compared);
         Ok(Self {
             peers,
             settings: settings.clone(),

@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use orrery_supervisor::ChildSpec;
 use orrery_supervisor::cluster::certificates::{Credentials, Purpose, keep_current};
 use orrery_supervisor::cluster::role::{Role, Roles};
+use orrery_supervisor::cluster::transport::Limits;
 use orrery_supervisor::cluster::{DeniedNames, NodeName};
 
 use crate::config::Config;
@@ -87,6 +88,16 @@ impl ClusterSettings {
     /// The node's name: its certificate's.
     pub(crate) fn name(&self) -> &NodeName {
         self.credentials.name()
+    }
+
+    /// Whether it reads or writes the dataset by its roles: who does not need not have it.
+    pub(super) fn touches_dataset(&self) -> bool {
+        self.roles.contains(Role::Sink) || self.roles.contains(Role::Coordinator)
+    }
+
+    /// What its port holds at most, and who may not connect.
+    pub(super) fn limits(&self) -> Limits {
+        Limits { denied: self.denied.clone(), ..Limits::default() }
     }
 
     /// The child that takes up a renewed certificate; none without files.
@@ -183,7 +194,10 @@ mod tests {
         config.cluster.listen = "127.0.0.1:0".to_owned();
         config.cluster.insecure_loopback = true;
         change(&mut config);
-        ClusterSettings::new(&config).map_err(|error| error.to_string())
+        ClusterSettings::new(&config).map_err(|error| {
+            assert!(matches!(error, Failure::Configuration(_)), "{error}");
+            error.to_string()
+        })
     }
 
     #[test]
@@ -233,6 +247,11 @@ mod tests {
         check(|config| config.node.name = "A b".to_owned(), "node.name");
         check(|config| config.cluster.denied_names = vec!["E e".to_owned()], "cluster.denied_names: `E e`");
         check(|config| config.cluster.denied_names = vec!["a".to_owned()], "this node's own");
+        let missing = |config: &mut Config| {
+            config.cluster.insecure_loopback = false;
+            config.cluster.certificates = "no/such/folder".into();
+        };
+        check(missing, "no/such/folder");
         let alone = |config: &mut Config| {
             config.cluster.listen.clear();
             config.cluster.join = vec!["h:1".to_owned()];

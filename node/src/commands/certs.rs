@@ -33,17 +33,16 @@ fn validity(days: u32) -> Validity {
     Validity::starting_now(DAY.saturating_mul(days))
 }
 
-/// The files are there or not, and are what they should be or not.
+/// A file that is not there is as wrong as one that does not fit: trying again does not help.
 pub(crate) fn failure(error: CertificateError) -> Failure {
     match error {
         CertificateError::Exists { .. } | CertificateError::Validity { .. } | CertificateError::Name(_) => {
             Failure::Usage(error.to_string())
         }
-        CertificateError::Missing { .. } | CertificateError::Io { .. } => {
-            Failure::Unavailable(error.to_string())
-        }
+        CertificateError::Io { .. } => Failure::Unavailable(error.to_string()),
         CertificateError::Cryptography { .. } => Failure::Bug(error.to_string()),
-        CertificateError::TooLarge { .. }
+        CertificateError::Missing { .. }
+        | CertificateError::TooLarge { .. }
         | CertificateError::Unreadable { .. }
         | CertificateError::KeyReadable { .. }
         | CertificateError::Expired { .. }

@@ -37,10 +37,18 @@ fn print(report: &DatasetReport, dataset: &DatasetUrl, console: &Console) -> Res
     for problem in report.problems() {
         console.warn(format_args!("{}: {}", problem.path, problem.problem));
     }
+    for table in &report.tables {
+        for path in &table.unnamed.first {
+            console.warn(format_args!("{}/{path}: no slot names this file", table.kind.as_str()));
+        }
+    }
     let tables: Vec<_> = report.tables.iter().map(table).collect();
     console.rows(&tables)?;
     if report.tables.iter().all(|table| table.slots == 0) {
         return Err(Failure::CheckFailed(format!("{dataset}: no dataset is there: nothing is verified")));
+    }
+    if report.tables.iter().any(|table| table.unnamed.files > 0) {
+        console.text(WHAT_IS_UNNAMED)?;
     }
     match report.problems().count() {
         0 => console.text(WHAT_IT_MEANS),
@@ -60,9 +68,16 @@ fn table(table: &TableReport) -> Vec<(&'static str, Value)> {
         ("row_digest", json!(table.digest.to_string())),
         ("last_slot_sha256", json!(table.tip_sha256.map(|hash| hash.to_string()))),
         ("checkpoints_compared", json!(table.checkpoints)),
+        ("unnamed_files", json!(table.unnamed.files)),
+        ("unnamed_bytes", json!(table.unnamed.bytes)),
         ("problems", json!(table.problems.len())),
     ]
 }
+
+const WHAT_IS_UNNAMED: &str = "
+Unnamed files are named by no slot: no reader looks at them, and they only take room. A writer stores each file before the slot
+that names it; those that stay are of one that ended in between, or whose source has another network's ledgers. Their names are
+above. When nobody writes to the dataset or compacts it, verify again and delete them.";
 
 const WHAT_IT_MEANS: &str = "
 Proven: every slot of the log follows from the one before by hash, ledgers are contiguous and their hashes link, every file

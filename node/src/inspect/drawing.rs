@@ -20,6 +20,9 @@ pub(crate) fn draw_tree(snapshot: &Snapshot) -> Vec<String> {
         for line in node.pipeline.iter().flat_map(parked) {
             columns.across(line);
         }
+        for warning in &node.warnings {
+            columns.across(format!("!  {}", shortened(warning)));
+        }
         if let Some(tree) = &node.tree {
             draw_below(&mut columns, "", tree);
         }
@@ -155,13 +158,15 @@ mod tests {
         pipeline.parked = Some("asked for".to_owned());
         pipeline.parked_tasks = [("until-9".to_owned(), "ledger 7".to_owned())].into();
         pipeline.stranger = Some("c's".to_owned());
+        seen.nodes[0].warnings = vec!["the node's state cannot be written".to_owned()];
         let lines = draw_tree(&seen);
         let expect = [
             "!  main is parked: asked for",
             "!  main/until-9 is parked: ledger 7",
             "!  another coordinator is not heard: c's",
+            "!  the node's state cannot be written",
         ];
-        assert_eq!(lines[3..6], expect, "{lines:?}");
+        assert_eq!(lines[3..7], expect, "{lines:?}");
     }
 
     #[test]

@@ -58,6 +58,8 @@ pub(crate) struct NodeView {
     pub(crate) load: f64,
     /// Why the rest is missing.
     pub(crate) error: Option<String>,
+    /// What a person should see to, though the node works.
+    pub(crate) warnings: Vec<String>,
     /// Its own monotonic time.
     pub(crate) now_ms: u64,
     pub(crate) pipeline: Option<PipelineView>,

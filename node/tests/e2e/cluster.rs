@@ -317,7 +317,7 @@ fn a_node_that_cannot_take_part_says_why() {
         78,
         "`writer` is no role",
     );
-    check(&["--listen", "127.0.0.1:0", "--certificates", "nowhere"], 69, "nowhere");
+    check(&["--listen", "127.0.0.1:0", "--certificates", "nowhere"], 78, "nowhere");
     let processes = ["--listen", "127.0.0.1:0", "--insecure-loopback", "--roles", "processor"];
     check(&processes, 78, "give --join HOST:PORT");
 }

@@ -134,7 +134,7 @@ fn check_refusals(cluster: &Cluster) {
     home.run(&["tree", "--cluster", address]).expect(2, "--certificates DIR");
     home.run(&["tree", "--cluster", "nowhere", "--insecure-loopback"]).expect(2, "HOST:PORT");
     home.run(&["tree", "--cluster", address, "--insecure-loopback"]).expect(78, "of one authority?");
-    home.run(&["tree", "--cluster", address, "--certificates", "missing"]).expect(69, "missing");
+    home.run(&["tree", "--cluster", address, "--certificates", "missing"]).expect(78, "missing");
     home.run(&["certs", "init", "--dir", "other", "--cluster", "test"]).expect(0, "");
     home.run(&["certs", "issue", "ops", "--dir", "other", "--operator"]).expect(0, "");
     home.run(&["nodes", "--cluster", address, "--certificates", "other/ops"]).expect(78, "of one authority?");

@@ -12,6 +12,7 @@ use ractor_cluster::{NodeServerMessage, RactorMessage};
 use tokio::sync::{Mutex, Notify, mpsc, watch};
 
 use super::claim::Side;
+use super::failures::Failures;
 use super::guard::{Ended, Guarded};
 use super::node_server::{Wakes, node_server};
 use super::redial::Redial;
@@ -243,13 +244,7 @@ struct Keeper<'a> {
     redial: Redial,
     dials: FuturesUnordered<BoxFuture<'static, Dialled>>,
     ended: (mpsc::Sender<Ended>, mpsc::Receiver<Ended>),
-    errors: BTreeMap<NodeName, LastError>,
-}
-
-struct LastError {
-    text: String,
-    /// Whether there was a link since: the same error is news then.
-    is_over: bool,
+    failures: Failures,
 }
 
 impl<'a> Keeper<'a> {
@@ -262,7 +257,7 @@ impl<'a> Keeper<'a> {
             redial: Redial::new(identity.name.clone(), *backoff, *seed),
             dials: FuturesUnordered::new(),
             ended: mpsc::channel(ENDED_MAX),
-            errors: BTreeMap::new(),
+            failures: Failures::default(),
         }
     }
 
@@ -327,7 +322,7 @@ impl<'a> Keeper<'a> {
         self.redial.dialled(name, self.shared.settings.clock.now(), dialled.is_ok());
         match dialled {
             Ok(connection) => self.open(connection, Side::Dialled),
-            Err(error) => self.failed(name, error.to_string()),
+            Err(error) => self.failures.failed(name, error.to_string(), self.shared.settings.clock.now()),
         }
     }
 
@@ -345,25 +340,17 @@ impl<'a> Keeper<'a> {
     }
 
     fn noted(&mut self, ended: Ended) {
-        self.redial.ended(&ended.peer, self.shared.settings.clock.now());
+        let now = self.shared.settings.clock.now();
+        self.redial.ended(&ended.peer, now);
         if let Some(error) = ended.error {
-            self.failed(&ended.peer, error);
-        }
-    }
-
-    /// The same error again is no news.
-    fn failed(&mut self, peer: &NodeName, text: String) {
-        let is_known = self.errors.get(peer).is_some_and(|last| !last.is_over && last.text == text);
-        if !is_known {
-            tracing::warn!(%peer, error = text, "no link");
-            self.errors.insert(peer.clone(), LastError { text, is_over: false });
+            self.failures.failed(&ended.peer, error, now);
         }
     }
 
     fn tell(&mut self, linked: BTreeMap<NodeName, Linked>, wanted: &BTreeMap<NodeName, String>) {
-        self.errors.retain(|name, _| wanted.contains_key(name) || linked.contains_key(name));
-        for (name, error) in &mut self.errors {
-            error.is_over |= linked.contains_key(name);
+        let (now, stand) = (self.shared.settings.clock.now(), linked.keys().cloned().collect());
+        for (peer, error) in self.failures.look(now, |name| wanted.contains_key(name), &stand) {
+            tracing::warn!(%peer, error, "no link");
         }
         let names: BTreeSet<_> = wanted.keys().chain(linked.keys()).collect();
         let me = &self.shared.settings.identity.name;
@@ -371,7 +358,7 @@ impl<'a> Keeper<'a> {
             let status = LinkStatus {
                 linked: linked.get(name).map(|linked| linked.identity.clone()),
                 attempts: self.redial.attempts(name),
-                last_error: self.errors.get(name).map(|error| error.text.clone()),
+                last_error: self.failures.of(name).map(str::to_owned),
             };
             (name.clone(), status)
         });

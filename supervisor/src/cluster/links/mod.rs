@@ -9,12 +9,14 @@
 //! - a link that is silent for [`LinkSettings::idle_limit`], or takes no bytes for as long, ends (`guard.rs`);
 //!   ractor_cluster's pings every 1 to 5 s make that a failure detector;
 //! - a wanted peer that is not linked is dialled, judged by what is and not by events (`redial.rs`);
+//! - why one is missing is said when it is for longer, not while two give way to one or a peer leaves (`failures.rs`);
 //! - of two lives of one node the later one counts (`sessions.rs`);
 //! - its own listener is bound to loopback and completes no handshake, so that nobody reaches it past the certificates.
 //!
 //! The cookie is the cluster's name: it tells clusters apart and proves nothing.
 
 mod claim;
+mod failures;
 mod guard;
 mod keeper;
 mod node_server;
