@@ -161,10 +161,7 @@ impl ClusterNode {
         let control = ControlPlane::new(links.clone(), handler(asked));
         let peers = Peers::new(control.clone(), membership.members());
         tracing::info!(node = %identity, address = %advertise, roles = %settings.roles, "node of a cluster");
-        let datasets = Arc::new(SameDataset::new(pipeline.dataset.clone(), clock.clone()));
-        // Who does not touch the dataset need not have it.
-        let touches = settings.roles.contains(Role::Sink) || settings.roles.contains(Role::Coordinator);
-        let orders = Orders::new(pipeline.network.passphrase(), touches.then(|| datasets.clone()));
+        let (datasets, orders) = orders(settings, pipeline);
         Ok(Self {
             peers,
             settings: settings.clone(),
@@ -409,6 +406,15 @@ impl ClusterNode {
             tracing::warn!(%error, "others are not told that this node leaves; they will notice");
         }
     }
+}
+
+/// What tells whose dataset a coordinator writes to, and whether this node does what it says.
+fn orders(settings: &ClusterSettings, pipeline: &SupervisedPipeline) -> (Arc<SameDataset>, Orders) {
+    let datasets = Arc::new(SameDataset::new(pipeline.dataset.clone(), pipeline.clock.clone()));
+    // Who does not touch the dataset need not have it.
+    let touches = settings.roles.contains(Role::Sink) || settings.roles.contains(Role::Coordinator);
+    let orders = Orders::new(pipeline.network.passphrase(), touches.then(|| datasets.clone()));
+    (datasets, orders)
 }
 
 /// Those who are to be linked with, this node included.
