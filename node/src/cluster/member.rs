@@ -159,9 +159,7 @@ impl ClusterNode {
         let control = ControlPlane::new(links.clone(), handler(asked));
         let peers = Peers::new(control.clone(), membership.members());
         tracing::info!(node = %identity, address = %advertise, roles = %settings.roles, "node of a cluster");
-        let datasets = Arc::new(SameDataset::new(pipeline.dataset.clone(), clock.clone()));
-        let compared = settings.touches_dataset().then(|| datasets.clone());
-        let orders = Orders::new(pipeline.network.passphrase(), compared);
+        let (datasets, orders) = orders(settings, pipeline);
         Ok(Self {
             peers,
             settings: settings.clone(),
@@ -406,6 +404,14 @@ impl ClusterNode {
             tracing::warn!(%error, "others are not told that this node leaves; they will notice");
         }
     }
+}
+
+/// What tells whose dataset a coordinator writes to, and whether this node does what it says.
+fn orders(settings: &ClusterSettings, pipeline: &SupervisedPipeline) -> (Arc<SameDataset>, Orders) {
+    let datasets = Arc::new(SameDataset::new(pipeline.dataset.clone(), pipeline.clock.clone()));
+    let compared = settings.touches_dataset().then(|| datasets.clone());
+    let orders = Orders::new(pipeline.network.passphrase(), compared);
+    (datasets, orders)
 }
 
 /// Those who are to be linked with, this node included.
