@@ -158,14 +158,15 @@ impl Gatekeeper {
             return Err(Problem::new(StatusCode::FORBIDDEN, "foreign_origin", detail));
         }
         if principal.role < Some(needed) {
-            let detail = match principal.role {
-                None if principal.is_anonymous() => {
-                    let fix = "give a token: Authorization: Bearer TOKEN; `orrery token` makes one";
-                    return Err(Problem::unauthorized(fix));
-                }
-                None => format!("needs the role {needed}; {} has none", principal.name),
-                Some(role) => format!("needs the role {needed}; {} is {role}", principal.name),
-            };
+            // Who said nothing of themselves may yet be who may.
+            if principal.is_anonymous() {
+                let fix = format!(
+                    "needs the role {needed}: give a token, Authorization: Bearer TOKEN; `orrery token` makes one"
+                );
+                return Err(Problem::unauthorized(fix));
+            }
+            let has = principal.role.map_or_else(|| "has none".to_owned(), |role| format!("is {role}"));
+            let detail = format!("needs the role {needed}; {} {has}", principal.name);
             return Err(Problem::new(StatusCode::FORBIDDEN, "forbidden", detail));
         }
         match principal.is_anonymous() {

@@ -70,9 +70,9 @@ async fn whoever_says_nothing_may_do_what_is_configured() {
     };
     check("loopback", HERE, Role::Viewer, 200).await;
     check("loopback", ELSEWHERE, Role::Viewer, 401).await;
-    check("loopback", HERE, Role::Operator, 403).await;
+    check("loopback", HERE, Role::Operator, 401).await;
     check("viewer", ELSEWHERE, Role::Viewer, 200).await;
-    check("viewer", ELSEWHERE, Role::Operator, 403).await;
+    check("viewer", ELSEWHERE, Role::Operator, 401).await;
     check("nobody", HERE, Role::Viewer, 401).await;
 }
 
