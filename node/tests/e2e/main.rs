@@ -26,6 +26,7 @@ mod api;
 mod cluster;
 mod configuration;
 mod dashboard;
+mod described;
 mod feed;
 mod flight;
 mod feed_nodes;

@@ -161,7 +161,7 @@ pub(crate) fn schemas() -> Value {
         "LedgerPage": page("ledgers", "Ledger"),
         "AssetVolume": object(&asset_volume()),
         "Assets": object(&[&window_of()[..], &[("assets", list(named("AssetVolume")))]].concat()),
-        "Asset": object(&[&window_of()[..], &asset_volume()[..]].concat()),
+        "Asset": object(&[&[("asked", text())], &window_of()[..], &asset_volume()[..]].concat()),
     });
     for (name, schema) in node::schemas() {
         schemas[name] = schema;
