@@ -30,7 +30,7 @@ use super::access::Gatekeeper;
 use super::flight::Grpc;
 use super::patience::Patient;
 use super::problem::Problem;
-use super::protocol::{Begun, Protocol, http2};
+use super::protocol::{Begun, Pace, Protocol, http2};
 use super::request::{Request, pairs};
 use super::router::Router;
 use super::tls::{Tls, TlsFiles};
@@ -268,7 +268,7 @@ fn http2_boxed(
         let answered = Service::call(&service, request);
         async move { answered.await.map_or_else(|never| match never {}, |answer| answer.map(Body::new)) }
     };
-    http2(stream, peer, grpc, http).boxed()
+    http2(stream, peer, Pace::USUAL, grpc, http).boxed()
 }
 
 /// A request before it is looked at.
@@ -361,5 +361,24 @@ fn secure(headers: &mut HeaderMap) {
     ];
     for (name, value) in fixed {
         headers.entry(name).or_insert(HeaderValue::from_static(value));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Without the bound a reader that takes nothing would have megabytes in the system: it is what finds out who is slow.
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn what_the_system_keeps_unsent_is_bounded() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let connected = TcpStream::connect(listener.local_addr().unwrap());
+        let (client, accepted) = tokio::join!(connected, listener.accept());
+        let (server, _) = accepted.unwrap();
+        bound_unsent(&server);
+        let bound = |stream: &TcpStream| socket2::SockRef::from(stream).tcp_notsent_lowat().unwrap();
+        assert_eq!(bound(&server), UNSENT_BYTES_MAX);
+        assert_ne!(bound(&client.unwrap()), UNSENT_BYTES_MAX);
     }
 }
