@@ -7,6 +7,7 @@ use warp::http::{HeaderMap, HeaderName};
 use warp::hyper::upgrade::OnUpgrade;
 
 use super::access::Principal;
+use super::patience::Room;
 use super::problem::Problem;
 use super::router::PathValues;
 
@@ -24,6 +25,8 @@ pub(crate) struct Request {
     pub(crate) headers: HeaderMap,
     /// Who is at the other end of the connection.
     pub(crate) peer: SocketAddr,
+    /// For last words, where the connection goes on in another protocol.
+    pub(crate) room: Room,
     /// Who asks.
     pub(crate) principal: Principal,
     /// Where the connection goes on in another protocol, if the client may ask for that.

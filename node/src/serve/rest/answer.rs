@@ -141,6 +141,7 @@ mod tests {
             query: pairs(query).unwrap(),
             headers: HeaderMap::new(),
             peer: ([127, 0, 0, 1], 1).into(),
+            room: Default::default(),
             principal: Principal::anonymous(None),
             upgrade: None,
             body: Bytes::new(),
