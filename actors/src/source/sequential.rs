@@ -25,7 +25,7 @@ pub(super) struct SyntheticStore {
 }
 
 /// Readers at different ledgers that are served without a look back, as many as a node may have tasks. Each holds a
-/// network's accounts: 2 MiB as dense as the public network.
+/// network's accounts and its last ledger: 7 MiB of one as dense as the public network.
 const RUNS_MAX: usize = 64;
 
 #[derive(Default)]
