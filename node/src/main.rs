@@ -78,6 +78,7 @@ fn run(cli: Cli, console: &Console) -> Result<(), Failure> {
         Command::Synth(args) => commands::synth::run(&args, console),
         Command::Verify(args) => commands::verify::run(&args, console),
         Command::Compact(args) => commands::compact::run(&args, console),
+        Command::Epoch(args) => commands::epoch::run(&args, console),
         Command::Version => commands::version::run(console),
         Command::Completions(args) => commands::completions::run(&args),
     }

@@ -9,6 +9,7 @@
 //! | `_delta_log/00000000000000000000.json` | once | network, grid, schema, epochs |
 //! | `_delta_log/N.json` | once | slot N: ledgers, a compaction or an epoch, and the hash of slot N-1 |
 //! | `data/FIRST-LAST-SHA256.parquet` | once | rows |
+//! | `_epochs/N.json` | once | an epoch that is to come |
 //! | `_delta_log/*.checkpoint.parquet`, `_last_checkpoint` | any time | what the slots say, to open faster |
 //! | `_quarantine/` | once | both sides of a contradiction |
 //!
@@ -27,6 +28,7 @@ mod file;
 mod commit;
 mod table;
 mod ahead;
+mod announced;
 mod checkpoint;
 mod restore;
 mod compaction;
@@ -38,6 +40,7 @@ mod error;
 use orrery_schemas::LedgerSequence;
 
 pub use ahead::StoredSlot;
+pub use announced::AnnouncedEpoch;
 pub use chain::Tip;
 pub use checkpoint::{parse_hint, reread_checkpoint_rows};
 pub use commit::Outcome;
@@ -158,9 +161,14 @@ mod tests {
         let table = dataset.table_mut(TableKind::Ledgers);
         is_send(&table.compact(1024, 1));
         is_send(&table.refresh());
-        let epoch =
-            Epoch { epoch: 2, from_ledger: LedgerSequence(9), schema_version: 1, processor_version: 1 };
-        is_send(&table.begin_epoch(epoch, None));
+        let epoch = AnnouncedEpoch {
+            epoch: 2,
+            from_ledger: 9,
+            schema_version: 1,
+            processor_version: 1,
+            ledgers_per_slot: None,
+        };
+        is_send(&table.announce_epoch(epoch));
         let rows = SlotRows {
             range: LedgerSequence(2)..=LedgerSequence(2),
             parent_hash: orrery_schemas::Hash32::ZERO,

@@ -22,6 +22,7 @@ mod seaweed;
 mod checkpoints;
 mod compaction;
 mod damage;
+mod epochs;
 mod feed;
 mod kill;
 mod made;
