@@ -4,7 +4,6 @@ use std::fs;
 use std::path::Path;
 
 use orrery_actors::dataset::{DatasetSettings, Table, TableKind};
-use orrery_schemas::LedgerSequence;
 
 use crate::made::{self, files, settings};
 

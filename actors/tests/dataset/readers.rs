@@ -4,9 +4,8 @@ use std::fmt::Write;
 use std::fs;
 use std::path::Path;
 
-use orrery_actors::dataset::{Dataset, Epoch};
+use orrery_actors::dataset::Dataset;
 use orrery_actors::sink::{self, FileColumn, Format, SinkSettings, Target};
-use orrery_schemas::LedgerSequence;
 
 use crate::delta;
 use crate::made::{self, START, events, files, fill, ledger, settings};
