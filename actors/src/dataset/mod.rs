@@ -36,6 +36,7 @@ mod pace;
 mod attest;
 mod compare;
 mod backup;
+mod scrub;
 mod lookup;
 mod scan;
 mod error;
@@ -60,6 +61,7 @@ pub use scan::{
     Cache, DatasetView, Order, Place, RowFileError, RowFileLimits, Scan, ScanCounts, ScanRequest, Snapshot,
     Span, ViewLimits,
 };
+pub use scrub::{Finding, MakeFile, Remedy, ScrubProgress, ScrubReport, ScrubSettings, Wrong, scrub};
 pub use slot::{reread_first_slot, reread_slot};
 pub use store::{Listed, Put, Retry, Store};
 pub use table::{SlotRows, Table};
