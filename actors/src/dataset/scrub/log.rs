@@ -32,7 +32,7 @@ pub(super) struct Fault {
 const MISSING: &str = "the slot is not there";
 const OTHER_HASH: &str = "the slot after it has another hash of it";
 const MALFORMED: &str = "it is not as a slot is written";
-const APART: &str = "it has another hash of the slot before: one of both is damaged";
+pub(super) const APART: &str = "it has another hash of the slot before: one of both is damaged";
 
 /// The faults of a log, from its end.
 pub(super) fn judge(seen: &[Option<Seen>]) -> Vec<Fault> {

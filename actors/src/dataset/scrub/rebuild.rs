@@ -130,7 +130,7 @@ impl Scrub<'_> {
 }
 
 /// The log before slot `slot`, if it can be followed.
-async fn chain_before(table: &Store, slot: u64) -> Result<Option<Chain>, DatasetError> {
+pub(super) async fn chain_before(table: &Store, slot: u64) -> Result<Option<Chain>, DatasetError> {
     let mut chain: Option<Chain> = None;
     for number in 0..slot {
         let Some(bytes) = table.read(&slot_path(number), SLOT_BYTES_MAX).await? else { return Ok(None) };

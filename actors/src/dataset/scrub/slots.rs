@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 use orrery_schemas::{Hash32, LedgerSequence};
 
-use super::log::{self, Seen, judge};
+use super::log::{self, APART, Seen, judge};
+use super::rebuild::chain_before;
 use super::{FROM_STORED, Fault, Scrub};
 use crate::dataset::attest::attest;
 use crate::dataset::chain::Chain;
@@ -101,6 +102,10 @@ impl Scrub<'_> {
             let Some(fault) = next(&faults, &alone, &lost) else { return Ok(lost) };
             let path = below(kind, &slot_path(fault.slot));
             let good = if alone.contains(&fault.slot) {
+                if let Some(slot) = self.to_vouch(kind, &faults).await? {
+                    vouch(seen, slot);
+                    continue;
+                }
                 let rebuilt = self.rebuild(kind, fault.slot, fault.expected).await?;
                 rebuilt.map(|bytes| (bytes, FROM_STORED))
             } else {
@@ -130,6 +135,28 @@ impl Scrub<'_> {
             // Once is enough: what is not sound now stays so.
             lost.insert(slot);
             lost.retain(|lost| judge(seen).iter().any(|fault| fault.slot == *lost));
+        }
+    }
+
+    /// The last slot that does not fit the one before because that one is damaged.
+    async fn to_vouch(&self, kind: TableKind, faults: &[log::Fault]) -> Result<Option<u64>, DatasetError> {
+        for fault in faults.iter().filter(|fault| fault.what == APART) {
+            if self.blames_before(kind, fault.slot).await? {
+                return Ok(Some(fault.slot));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Of two slots that do not fit together, whether it is the one before `slot` that cannot be as it was written.
+    async fn blames_before(&self, kind: TableKind, slot: u64) -> Result<bool, DatasetError> {
+        let table = self.dataset.within(kind.as_str());
+        let Some(before) = slot.checked_sub(1) else { return Ok(false) };
+        let Some(chain) = chain_before(&table, before).await? else { return Ok(false) };
+        let bytes = table.read(&slot_path(before), SLOT_BYTES_MAX).await?;
+        match bytes {
+            Some(bytes) => Ok(self.judge_last(&table, &chain, &bytes).await?.is_err()),
+            None => Ok(false),
         }
     }
 
@@ -183,8 +210,8 @@ impl Scrub<'_> {
             if slot + 1 == slots
                 && let Some(chain) = followed.chain.take()
             {
-                bytes = self.last_slot(kind, &chain, bytes).await?;
-                followed.chain = Some(chain);
+                let Some(last) = self.last_slot(kind, &chain, bytes).await? else { continue };
+                (bytes, followed.chain) = (last, Some(chain));
             }
             self.note(kind, &bytes, &mut followed);
             if let Some(mut chain) = followed.chain.take()
@@ -244,15 +271,15 @@ impl Scrub<'_> {
         }
     }
 
-    /// The last slot, which no other has the hash of; gives it as it is afterwards.
+    /// The last slot, which no other has the hash of; gives it as it is afterwards, if it is sound.
     async fn last_slot(
         &mut self,
         kind: TableKind,
         chain: &Chain,
         bytes: Bytes,
-    ) -> Result<Bytes, DatasetError> {
+    ) -> Result<Option<Bytes>, DatasetError> {
         let table = self.dataset.within(kind.as_str());
-        let Err(what) = self.judge_last(&table, chain, &bytes).await? else { return Ok(bytes) };
+        let Err(what) = self.judge_last(&table, chain, &bytes).await? else { return Ok(Some(bytes)) };
         let path = below(kind, &slot_path(chain.tip.slot + 1));
         let prev = chain.tip.slot_sha256;
         let fits = |theirs: &Bytes| see(kind, chain.tip.slot + 1, theirs).prev == Some(prev);
@@ -268,10 +295,8 @@ impl Scrub<'_> {
         }
         let fault = Fault { path, found: Some(sha256(&bytes)), what };
         let now = good.as_ref().map(|(bytes, _)| bytes.clone());
-        Ok(match (self.settle(fault, good, FIX_SLOT).await?, now) {
-            (true, Some(now)) => now,
-            _ => bytes,
-        })
+        let is_repaired = self.settle(fault, good, FIX_SLOT).await?;
+        Ok(now.filter(|_| is_repaired))
     }
 
     async fn judge_last(
@@ -292,17 +317,27 @@ impl Scrub<'_> {
         Ok(if differs { Err("`ledgers` tells of another last ledger".to_owned()) } else { Ok(()) })
     }
 
-    /// The slot of the checkpoint that the hint names, as far as it can be read.
+    /// The slot of the checkpoint that the hint names, if there should be one: they stand at multiples of a number of slots.
+    /// Otherwise it is the hint that is damaged.
     async fn hinted(&mut self, kind: TableKind) -> Result<Option<u64>, DatasetError> {
         let hint = match self.dataset.read(&below(kind, HINT_PATH), HINT_BYTES_MAX).await {
             Err(StoreError::TooLarge { .. }) => None,
             hint => hint?,
         };
-        Ok(hint.and_then(|hint| parse_hint(&hint).ok()))
+        let checkpoints = self.listed.keys().filter_map(|path| match ObjectKind::of(path) {
+            ObjectKind::Checkpoint(of, slot) if of == kind && slot > 0 => Some(slot),
+            _ => None,
+        });
+        let interval = checkpoints.min().unwrap_or(1);
+        Ok(hint.and_then(|hint| parse_hint(&hint).ok()).filter(|slot| slot.is_multiple_of(interval)))
     }
 
     /// The hint names a checkpoint that is there, as it was written.
     async fn hint(&mut self, kind: TableKind, followed: &Followed) -> Result<(), DatasetError> {
+        if followed.chain.is_none() {
+            // The log comes first: what is behind its fault gives checkpoints too.
+            return Ok(());
+        }
         let path = below(kind, HINT_PATH);
         let found = self.hash(&path).await?.map(|(_, found)| found);
         let is_sound = match found {
