@@ -82,7 +82,11 @@ pub(super) async fn attest(
 fn check_alone(chain: &Chain, bytes: &Bytes) -> Result<Commit, String> {
     let commit = Commit::parse(bytes)?;
     chain.check(&commit)?;
-    if chain.encode(&commit)? == *bytes { Ok(commit) } else { Err("it is not as a slot is written".to_owned()) }
+    if chain.encode(&commit)? == *bytes {
+        Ok(commit)
+    } else {
+        Err("it is not as a slot is written".to_owned())
+    }
 }
 
 /// When the file of a slot was last changed, by the rule that made it.
@@ -96,12 +100,7 @@ fn modified_at(chain: &Chain, commit: &Commit) -> CloseTime {
     replaced.map_or(commit.closed_at, |file| file.modified_at)
 }
 
-fn check_file(
-    commit: &Commit,
-    add: &AddFile,
-    remade: &Remade,
-    modified_at: CloseTime,
-) -> Result<(), String> {
+fn check_file(commit: &Commit, add: &AddFile, remade: &Remade, modified_at: CloseTime) -> Result<(), String> {
     if *add != remade.file.to_add(remade.digest, modified_at) {
         return Err(format!("it says other things of {} than its rows", add.name));
     }

@@ -44,8 +44,7 @@ impl ObjectKind {
         if path.starts_with(QUARANTINE) {
             return evidence(path);
         }
-        let table =
-            TableKind::ALL.into_iter().find_map(|kind| Some((kind, below(path, kind.as_str())?)));
+        let table = TableKind::ALL.into_iter().find_map(|kind| Some((kind, below(path, kind.as_str())?)));
         let Some((kind, path)) = table else { return Self::Foreign };
         if path == HINT_PATH {
             return Self::Hint(kind);
@@ -81,8 +80,7 @@ fn evidence(path: &str) -> ObjectKind {
         [QUARANTINE, _, name] => name.rsplit_once('-').map(|(_, digits)| digits),
         _ => None,
     };
-    let is_digest =
-        |digits: &&str| digits.len() == 16 && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let is_digest = |digits: &&str| digits.len() == 16 && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
     digits.filter(is_digest).map_or(ObjectKind::Foreign, |digits| ObjectKind::Evidence(digits.to_owned()))
 }
 
@@ -96,7 +94,10 @@ mod tests {
         let log = |name: &str| format!("ledgers/_delta_log/{name}");
         check(&log("00000000000000000000.json"), ObjectKind::Slot(TableKind::Ledgers, 0));
         check(&log("00000000000000000017.json"), ObjectKind::Slot(TableKind::Ledgers, 17));
-        check(&log("00000000000000000064.checkpoint.parquet"), ObjectKind::Checkpoint(TableKind::Ledgers, 64));
+        check(
+            &log("00000000000000000064.checkpoint.parquet"),
+            ObjectKind::Checkpoint(TableKind::Ledgers, 64),
+        );
         check(&log("_last_checkpoint"), ObjectKind::Hint(TableKind::Ledgers));
         for name in ["17.json", "0000000000000000001x.json", "00000000000000000017.crc", "a/b", ""] {
             check(&log(name), ObjectKind::Foreign);

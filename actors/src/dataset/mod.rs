@@ -55,8 +55,8 @@ pub use error::{DatasetError, DatasetErrorClass, Halt, StoreError};
 pub use file::{SlotFile, SlotFileEncoder};
 pub use grid::{Grid, GridError, GridStep};
 pub use kind::TableKind;
-pub use pace::Pace;
 pub use ledger_digest::{LEDGERS_DIGEST_ALGORITHM, ledgers_digest};
+pub use pace::Pace;
 pub use scan::{
     Cache, DatasetView, Order, Place, RowFileError, RowFileLimits, Scan, ScanCounts, ScanRequest, Snapshot,
     Span, ViewLimits,

@@ -245,7 +245,8 @@ async fn slots_and_checkpoints_are_made_anew_from_what_is_stored_alone() {
                 case.check_lost(&slot(kind, number), Help::Itself).await;
             }
         }
-        case.check_flip(&named(&case.set(), &[kind.as_str(), "12.checkpoint.parquet"]), 99, Help::Itself).await;
+        case.check_flip(&named(&case.set(), &[kind.as_str(), "12.checkpoint.parquet"]), 99, Help::Itself)
+            .await;
     }
 }
 
@@ -267,7 +268,11 @@ async fn much_damage_at_once_is_repaired_at_once() {
     let other = case.home.path().join("other");
     for (index, path) in case.before.keys().enumerate() {
         let path = path.to_str().unwrap();
-        if index % 3 == 0 { flip(&set, path, index * 97) } else if index % 7 == 0 { fs::remove_file(set.join(path)).unwrap() }
+        if index % 3 == 0 {
+            flip(&set, path, index * 97)
+        } else if index % 7 == 0 {
+            fs::remove_file(set.join(path)).unwrap()
+        }
     }
     let report = case.scrub(Help::Other).await;
     assert!(!report.remains(), "{report:?}");
@@ -275,7 +280,8 @@ async fn much_damage_at_once_is_repaired_at_once() {
     // The object of the self-test may be missing.
     fs::copy(other.join("_orrery/put-if-absent"), set.join("_orrery/put-if-absent")).unwrap();
     let after = contents(&set);
-    let differ: Vec<_> = case.before.iter().filter(|(path, bytes)| after.get(*path) != Some(bytes)).map(|it| it.0).collect();
+    let differ: Vec<_> =
+        case.before.iter().filter(|(path, bytes)| after.get(*path) != Some(bytes)).map(|it| it.0).collect();
     assert!(differ.is_empty() && after.len() == case.before.len(), "{differ:?} {report:?}");
     assert!(verify(&files(&set), &mut |_| {}).await.unwrap().is_sound());
 }
@@ -295,11 +301,16 @@ async fn what_cannot_be_repaired_remains_and_is_told_with_the_way_out() {
     // Nor is one of another history.
     let slot = slot(TableKind::Ledgers, 5);
     fs::remove_file(case.set().join(&slot)).unwrap();
-    fs::copy(case.set().join(self::slot(TableKind::Ledgers, 4)), case.home.path().join("other").join(&slot)).unwrap();
+    fs::copy(case.set().join(self::slot(TableKind::Ledgers, 4)), case.home.path().join("other").join(&slot))
+        .unwrap();
     fs::remove_file(named_path(&case, "ledgers", "/data/64-79")).unwrap();
     let report = case.scrub(Help::Other).await;
-    assert!(report.findings.iter().any(|finding| finding.path.ends_with(&slot)
-        && matches!(finding.remedy, Remedy::Remains { .. })));
+    assert!(
+        report
+            .findings
+            .iter()
+            .any(|finding| finding.path.ends_with(&slot) && matches!(finding.remedy, Remedy::Remains { .. }))
+    );
     assert!(!case.set().join(&slot).exists());
 }
 
@@ -316,7 +327,8 @@ async fn foreign_objects_are_named_and_stay() {
     let [finding] = report.findings.as_slice() else { panic!("{report:?}") };
     assert_eq!((finding.wrong, &finding.remedy), (Wrong::Foreign, &Remedy::Harmless));
     // Beside the log, a reader may take it for a part of it.
-    fs::write(set.join("ledgers/_delta_log/00000000000000000001.00000000000000000009.compacted.json"), "").unwrap();
+    fs::write(set.join("ledgers/_delta_log/00000000000000000001.00000000000000000009.compacted.json"), "")
+        .unwrap();
     let report = case.scrub(Help::Other).await;
     assert!(report.remains() && report.findings.len() == 2, "{report:?}");
     assert_eq!(contents(&set).len(), case.before.len() + 2);

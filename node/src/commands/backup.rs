@@ -47,7 +47,10 @@ pub(crate) fn restore(args: &RestoreArgs, console: &Console) -> Result<(), Failu
 
 fn run(way: &Way<'_>, console: &Console) -> Result<CopyReport, Failure> {
     if way.from == way.to {
-        return Err(Failure::Usage(format!("{}: a dataset is no copy of itself: name another place", way.to)));
+        return Err(Failure::Usage(format!(
+            "{}: a dataset is no copy of itself: name another place",
+            way.to
+        )));
     }
     let runtime = threads::runtime()?;
     let interrupted = interrupt::wait()?;
@@ -117,7 +120,9 @@ fn verdict(way: &Way<'_>, report: &CopyReport, problems: &[String]) -> Result<()
     }
     let short = report.tables.iter().find_map(|table| Some((table.kind, table.falls_short.as_ref()?)));
     match short {
-        Some((kind, problem)) => Err(Failure::CheckFailed(format!("{}: {}: {problem}", way.to, kind.as_str()))),
+        Some((kind, problem)) => {
+            Err(Failure::CheckFailed(format!("{}: {}: {problem}", way.to, kind.as_str())))
+        }
         None => Ok(()),
     }
 }
@@ -133,7 +138,8 @@ fn write_metrics(path: &Path, report: &CopyReport) -> Result<(), Failure> {
             }
         }
     };
-    let closed_at = |table: &TableCopy| table.closed_at.and_then(|time| u64::try_from(time.unix_seconds()).ok());
+    let closed_at =
+        |table: &TableCopy| table.closed_at.and_then(|time| u64::try_from(time.unix_seconds()).ok());
     gauge("orrery_backup_last_ledger", "Newest ledger of the backup.", &|table| {
         table.last_ledger.map(|ledger| u64::from(ledger.0))
     });
@@ -147,6 +153,9 @@ fn write_metrics(path: &Path, report: &CopyReport) -> Result<(), Failure> {
     // A collector never sees half a file.
     let part = path.with_extension("part");
     std::fs::write(&part, text).and_then(|()| std::fs::rename(&part, path)).map_err(|error| {
-        Failure::Unavailable(format!("write {}: {error}: name a file in a folder that is there", path.display()))
+        Failure::Unavailable(format!(
+            "write {}: {error}: name a file in a folder that is there",
+            path.display()
+        ))
     })
 }

@@ -1,9 +1,7 @@
 //! `orrery verify --dataset --against`: two datasets held against each other by their logs.
 
 use futures::FutureExt;
-use orrery_actors::dataset::{
-    Comparison, DatasetUrl, Relation, Side, Standing, TableComparison, compare,
-};
+use orrery_actors::dataset::{Comparison, DatasetUrl, Relation, Side, Standing, TableComparison, compare};
 use serde_json::{Value, json};
 
 use crate::console::Console;
@@ -76,7 +74,8 @@ fn verdict(
             Relation::Behind(side) => behind = behind.or(Some((kind, side))),
             Relation::OtherLayout => {
                 console.warn(format_args!("{kind}: from slot {slot} on, slots or compactions are in other places; the rows are the same"));
-                let [ends_one, ends_other] = table.ends.each_ref().map(|end| end.as_ref().map(|it| it.last_ledger));
+                let [ends_one, ends_other] =
+                    table.ends.each_ref().map(|end| end.as_ref().map(|it| it.last_ledger));
                 if ends_one != ends_other {
                     let side = if ends_one < ends_other { Side::One } else { Side::Other };
                     behind = behind.or(Some((kind, side)));
@@ -95,10 +94,9 @@ fn verdict(
         }
     }
     match behind {
-        Some((kind, side)) => Err(Failure::Behind(format!(
-            "{}: {kind} is behind, and the same as far as it goes",
-            names(side)
-        ))),
+        Some((kind, side)) => {
+            Err(Failure::Behind(format!("{}: {kind} is behind, and the same as far as it goes", names(side))))
+        }
         None => console.text(WHAT_IT_MEANS),
     }
 }

@@ -13,31 +13,29 @@ pub(super) enum Next {
     /// Store its file, then the slot.
     Slot { commit: Box<Commit>, bytes: Bytes },
     /// All that was asked for is there.
+    Reached,
+    /// There is no more.
     End,
 }
 
 impl Next {
     /// Of slot `slot` of the log that is copied; `None` if there is no such slot.
     pub(super) fn of(slot: u64, found: Option<Bytes>, until: CopyUntil) -> Result<Self, String> {
-        let Some(bytes) = found.filter(|_| until.has_slot(slot)) else { return Ok(Self::End) };
+        let Some(bytes) = found else { return Ok(Self::End) };
+        if matches!(until, CopyUntil::Slot(last) if slot > last) {
+            return Ok(Self::Reached);
+        }
         let commit = Commit::parse(&bytes)?;
         if let (CopyUntil::Ledger(last), Change::Append(_)) = (until, &commit.change)
             && commit.last_ledger > last
         {
-            return Ok(Self::End);
+            return Ok(Self::Reached);
         }
         Ok(Self::Slot { commit: Box::new(commit), bytes })
     }
 }
 
 impl CopyUntil {
-    fn has_slot(self, slot: u64) -> bool {
-        match self {
-            Self::Slot(last) => slot <= last,
-            Self::End | Self::Ledger(_) => true,
-        }
-    }
-
     /// What is wrong if a copy has this chain already.
     pub(super) fn refuses(self, chain: &Chain) -> Option<String> {
         let last = LedgerSequence(chain.tip.next_ledger.0.saturating_sub(1));
@@ -45,21 +43,31 @@ impl CopyUntil {
             Self::End => None,
             Self::Slot(slot) => (chain.tip.slot > slot)
                 .then(|| format!("it has slots up to {} already, {slot} was asked for", chain.tip.slot)),
-            Self::Ledger(ledger) => {
-                (last > ledger).then(|| format!("it has ledgers up to {last} already, {ledger} was asked for"))
-            }
+            Self::Ledger(ledger) => (last > ledger)
+                .then(|| format!("it has ledgers up to {last} already, {ledger} was asked for")),
         }
     }
 
-    /// What is missing if a copy ends with this chain and there was no more to copy.
+    /// What is missing if the log ends with this chain.
     pub(super) fn lacks(self, chain: &Chain) -> Option<String> {
         let last = LedgerSequence(chain.tip.next_ledger.0.saturating_sub(1));
         match self {
             Self::Slot(slot) if chain.tip.slot < slot => {
-                Some(format!("the log ends with slot {}, before slot {slot}", chain.tip.slot))
+                Some(format!("its log ends with slot {}, before slot {slot}", chain.tip.slot))
             }
+            Self::Ledger(ledger) if last < ledger => {
+                Some(format!("its log ends with ledger {last}, before ledger {ledger}"))
+            }
+            _ => None,
+        }
+    }
+
+    /// What wants to be known of a point that was reached.
+    pub(super) fn note(self, chain: &Chain) -> Option<String> {
+        let last = LedgerSequence(chain.tip.next_ledger.0.saturating_sub(1));
+        match self {
             Self::Ledger(ledger) if last < ledger => Some(format!(
-                "the last slot that has no ledger after {ledger} ends with ledger {last}: slots are copied whole"
+                "slots are taken whole: the last one that has no ledger after {ledger} ends with {last}"
             )),
             _ => None,
         }
@@ -94,16 +102,16 @@ mod tests {
     fn a_copy_ends_where_it_was_asked_to_and_never_inside_a_slot() {
         // Its ledgers are 5 to 7.
         let bytes = log()[1].clone();
-        let is_end = |slot, found: Option<&Bytes>, until| {
-            matches!(Next::of(slot, found.cloned(), until).unwrap(), Next::End)
+        let check = |until, expect: bool| {
+            let next = Next::of(1, Some(bytes.clone()), until).unwrap();
+            assert_eq!(matches!(next, Next::Reached), expect, "{until:?}");
         };
-        let check = |until, expect| assert_eq!(is_end(1, Some(&bytes), until), expect, "{until:?}");
         check(CopyUntil::End, false);
         check(CopyUntil::Slot(0), true);
         check(CopyUntil::Slot(1), false);
         check(CopyUntil::Ledger(LedgerSequence(7)), false);
         check(CopyUntil::Ledger(LedgerSequence(6)), true);
-        assert!(is_end(1, None, CopyUntil::End));
+        assert!(matches!(Next::of(1, None, CopyUntil::Slot(0)), Ok(Next::End)));
         assert!(Next::of(1, Some(bytes.slice(1..)), CopyUntil::End).is_err());
     }
 
@@ -112,6 +120,7 @@ mod tests {
         let check = |until: CopyUntil, refuses: bool, lacks: bool| {
             let chain = chain();
             let found = (until.refuses(&chain).is_some(), until.lacks(&chain).is_some());
+            assert_eq!(until.note(&chain).is_some(), lacks && matches!(until, CopyUntil::Ledger(_)));
             assert_eq!(found, (refuses, lacks), "{until:?}");
         };
         check(CopyUntil::End, false, false);

@@ -78,9 +78,9 @@ pub struct TableCopy {
     pub rows: u64,
     /// Their digest.
     pub digest: RowDigest,
-    /// What keeps the copy from being what was asked for, and what does no harm but wants to be known.
+    /// What does no harm but wants to be known.
     pub notes: Vec<String>,
-    /// The first of these: the point that was asked for is not reached.
+    /// The point that was asked for is not reached.
     pub falls_short: Option<String>,
 }
 

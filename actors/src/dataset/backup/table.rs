@@ -26,7 +26,8 @@ pub(super) struct Copying {
     /// The copy; `None` before it has its slot 0.
     table: Option<Table>,
     until: CopyUntil,
-    is_done: bool,
+    /// How it ended.
+    ended: Option<Ended>,
     limits: Limits,
     report: Counts,
     kind: TableKind,
@@ -37,6 +38,15 @@ struct Counts {
     slots: u64,
     files: u64,
     bytes: u64,
+}
+
+/// Why there is no more to copy.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ended {
+    /// The log has no more.
+    Log,
+    /// The point that was asked for is reached.
+    Point,
 }
 
 /// A slot whose file is stored.
@@ -72,7 +82,8 @@ impl Copying {
             let tip = table.tip();
             match source.read(&slot_path(tip.slot), SLOT_BYTES_MAX).await? {
                 None => {
-                    let problem = format!("it has slots up to {}, and {} has fewer", tip.slot, source.name(""));
+                    let problem =
+                        format!("it has slots up to {}, and {} has fewer", tip.slot, source.name(""));
                     return Err(no_copy(problem, "compare them with `orrery verify --against`"));
                 }
                 Some(bytes) if sha256(&bytes) != tip.slot_sha256 => {
@@ -93,7 +104,7 @@ impl Copying {
             }
         }
         let report = Counts::default();
-        Ok(Self { from: source, to: target, genesis, table, until, is_done: false, limits, report, kind })
+        Ok(Self { from: source, to: target, genesis, table, until, ended: None, limits, report, kind })
     }
 
     /// The settings of the table, if it has none yet.
@@ -105,8 +116,8 @@ impl Copying {
         progress(self.genesis.len() as u64);
         self.report.slots += 1;
         self.report.bytes += self.genesis.len() as u64;
-        let chain = Chain::genesis(&self.genesis)
-            .map_err(|problem| content(&self.from, &slot_path(0), problem))?;
+        let chain =
+            Chain::genesis(&self.genesis).map_err(|problem| content(&self.from, &slot_path(0), problem))?;
         let store = self.to.clone();
         self.table =
             Some(Table { store, chain, slots_per_checkpoint: slots_per_checkpoint(), checkpoint: None });
@@ -115,7 +126,7 @@ impl Copying {
 
     /// Where it is; `None` when it is done.
     pub(super) fn next_ledger(&self) -> Option<LedgerSequence> {
-        let table = self.table.as_ref().filter(|_| !self.is_done)?;
+        let table = self.table.as_ref().filter(|_| self.ended.is_none())?;
         Some(table.tip().next_ledger)
     }
 
@@ -133,21 +144,26 @@ impl Copying {
             .buffered(limits.concurrency);
         let mut ready = std::pin::pin!(ready.peekable());
         while let Some(slot) = ready.next().await.transpose()? {
-            let Some(Ready { commit, bytes, copied }) = slot else {
-                self.is_done = true;
-                return Ok(());
+            let Ready { commit, bytes, copied } = match slot {
+                Ok(ready) => ready,
+                Err(ended) => {
+                    self.ended = Some(ended);
+                    return Ok(());
+                }
             };
             let number = table.tip().slot + 1;
             // Nothing that does not follow gets into the copy's log.
             let refuse = |problem| content(&self.from, &slot_path(number), problem);
             table.chain.check(&commit).map_err(refuse)?;
             let next = match ready.as_mut().peek().await {
-                Some(Ok(Some(next))) => Some(next.commit.prev),
+                Some(Ok(Ok(next))) => Some(next.commit.prev),
                 _ => None,
             };
             match next {
                 Some(prev) if prev == sha256(&bytes) => {}
-                Some(_) => return Err(refuse(format!("slot {} has another hash of it; {MENDS}", number + 1))),
+                Some(_) => {
+                    return Err(refuse(format!("slot {} has another hash of it; {MENDS}", number + 1)));
+                }
                 None => drop(attest(&self.to, &table.chain, &bytes).await?.map_err(refuse)?),
             }
             put_slot(&self.to, number, &bytes).await?;
@@ -176,6 +192,15 @@ impl Copying {
             copied = evidence::copy(&self.from, &self.to, &self.limits.pace, progress).await?;
             notes.append(&mut copied.notes);
         }
+        let falls_short = match self.ended {
+            Some(Ended::Log) => self.until.lacks(&table.chain),
+            _ => {
+                notes.extend(
+                    self.until.note(&table.chain).map(|note| format!("{}: {note}", self.to.name(""))),
+                );
+                None
+            }
+        };
         let tip = table.tip();
         let start = table.configuration().start_ledger;
         let last = LedgerSequence(tip.next_ledger.0.saturating_sub(1));
@@ -192,29 +217,30 @@ impl Copying {
             rows: tip.total_rows,
             digest: tip.total_digest,
             notes,
-            falls_short: self.until.lacks(&table.chain),
+            falls_short,
         })
     }
 }
 
-/// A slot with its file stored; `None` at the end.
+/// A slot with its file stored, or that there is no more to do.
 async fn fetch(
     from: &Store,
     to: &Store,
     limits: &Limits,
     until: CopyUntil,
     slot: u64,
-) -> Result<Option<Ready>, DatasetError> {
+) -> Result<Result<Ready, Ended>, DatasetError> {
     let path = slot_path(slot);
     let found = from.read(&path, SLOT_BYTES_MAX).await?;
     match Next::of(slot, found, until).map_err(|problem| content(from, &path, problem))? {
-        Next::End => Ok(None),
+        Next::End => Ok(Err(Ended::Log)),
+        Next::Reached => Ok(Err(Ended::Point)),
         Next::Slot { commit, bytes } => {
             let copied = match commit.file() {
                 Some(file) => copy_file(from, to, limits, file).await?,
                 None => None,
             };
-            Ok(Some(Ready { commit, bytes, copied }))
+            Ok(Ok(Ready { commit, bytes, copied }))
         }
     }
 }
@@ -227,7 +253,8 @@ async fn copy_file(
     file: &AddFile,
 ) -> Result<Option<u64>, DatasetError> {
     let path = file.name.to_string();
-    let kib = usize::try_from(file.bytes >> 10).unwrap_or(usize::MAX).clamp(1, super::IN_WORK_BYTES_MAX >> 10);
+    let kib =
+        usize::try_from(file.bytes >> 10).unwrap_or(usize::MAX).clamp(1, super::IN_WORK_BYTES_MAX >> 10);
     let permits = u32::try_from(kib).unwrap_or(u32::MAX);
     // It is never closed.
     let _in_memory = limits.memory.acquire_many(permits).await.ok();
@@ -236,9 +263,7 @@ async fn copy_file(
     }
     limits.pace.take(file.bytes).await;
     let bytes = from.read(&path, FILE_BYTES_MAX).await?;
-    let damaged = |problem: String| {
-        content(from, &path, format!("{problem}; {MENDS}"))
-    };
+    let damaged = |problem: String| content(from, &path, format!("{problem}; {MENDS}"));
     let bytes = bytes.ok_or_else(|| damaged("the file is not there".to_owned()))?;
     let found = sha256(&bytes);
     if found != file.sha256 {

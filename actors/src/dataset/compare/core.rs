@@ -101,7 +101,10 @@ impl End {
     fn agrees(&self, other: &Self) -> Result<(), String> {
         let ledger = self.ledger;
         if self.hash != other.hash {
-            return Err(format!("ledger {ledger} is {} in the first, {} in the other", self.hash, other.hash));
+            return Err(format!(
+                "ledger {ledger} is {} in the first, {} in the other",
+                self.hash, other.hash
+            ));
         }
         if (self.rows, self.digest) != (other.rows, other.digest) {
             return Err(format!(
@@ -129,7 +132,11 @@ mod tests {
                     halving.hear(slot, slot < first);
                     looks += 1;
                 }
-                assert_eq!(halving.first_difference(), (first <= newest).then_some(first), "{newest} {first}");
+                assert_eq!(
+                    halving.first_difference(),
+                    (first <= newest).then_some(first),
+                    "{newest} {first}"
+                );
                 assert!(looks <= 8, "{looks} looks at {newest} slots");
             }
         }
@@ -166,8 +173,10 @@ mod tests {
         rest.last_ledger_hash = Hash32::ZERO;
         check(&[(0, &whole), (1, &half), (1, &rest)], Err("ledger 31 is"));
         let compaction = chain.without_ledgers(Change::Append(None));
-        let compaction =
-            Commit { change: Change::Compaction { add: crate::dataset::chain::tests::file(5, 23), remove: Vec::new() }, ..compaction };
+        let compaction = Commit {
+            change: Change::Compaction { add: crate::dataset::chain::tests::file(5, 23), remove: Vec::new() },
+            ..compaction
+        };
         check(&[(0, &compaction), (0, &whole), (1, &half), (1, &rest)], Err("ledger 31"));
     }
 }

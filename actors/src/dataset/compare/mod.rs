@@ -100,13 +100,14 @@ pub async fn compare(one: &Store, other: &Store) -> Result<Comparison, DatasetEr
     Ok(Comparison { tables })
 }
 
-async fn compare_tables(kind: TableKind, one: &Store, other: &Store) -> Result<TableComparison, DatasetError> {
-    let tables =
-        [Table::look_at(one, kind, u64::MAX).await?, Table::look_at(other, kind, u64::MAX).await?];
+async fn compare_tables(
+    kind: TableKind,
+    one: &Store,
+    other: &Store,
+) -> Result<TableComparison, DatasetError> {
+    let tables = [Table::look_at(one, kind, u64::MAX).await?, Table::look_at(other, kind, u64::MAX).await?];
     let ends = [standing(tables[0].as_ref()), standing(tables[1].as_ref())];
-    let done = |relation, difference| {
-        Ok(TableComparison { kind, ends: ends.clone(), relation, difference })
-    };
+    let done = |relation, difference| Ok(TableComparison { kind, ends: ends.clone(), relation, difference });
     let [Some(one), Some(other)] = &tables else {
         let side = if tables[0].is_none() { Side::One } else { Side::Other };
         return done(Relation::Missing(side), None);
@@ -171,8 +172,8 @@ async fn rows_differ(one: &Table, other: &Table, slot: u64) -> Result<Option<Str
             return Ok(None);
         }
         let bytes = read(table, at).await?;
-        let commit = Commit::parse(&bytes)
-            .map_err(|problem| content(&table.store, &slot_path(at), problem))?;
+        let commit =
+            Commit::parse(&bytes).map_err(|problem| content(&table.store, &slot_path(at), problem))?;
         next[side] += 1;
         if let Err(what) = rows.hear(side, &commit) {
             return Ok(Some(what));

@@ -85,7 +85,8 @@ mod tests {
     fn check(damage: impl FnOnce(&mut Vec<Option<Seen>>), expect: &[(u64, Option<Hash32>, &str)]) {
         let mut seen = sound();
         damage(&mut seen);
-        let found: Vec<_> = judge(&seen).iter().map(|fault| (fault.slot, fault.expected, fault.what)).collect();
+        let found: Vec<_> =
+            judge(&seen).iter().map(|fault| (fault.slot, fault.expected, fault.what)).collect();
         assert_eq!(found, expect);
     }
 

@@ -7,12 +7,12 @@
 use bytes::Bytes;
 use orrery_schemas::Hash32;
 
+use crate::dataset::StoreError;
 use crate::dataset::file::FILE_BYTES_MAX;
 use crate::dataset::inventory::QUARANTINE;
 use crate::dataset::kind::TableKind;
 use crate::dataset::slot::sha256;
 use crate::dataset::store::{Replaced, Store};
-use crate::dataset::StoreError;
 
 /// Where the damaged bytes of an object are kept. Paths are below the dataset.
 pub(super) fn evidence_path(path: &str, damaged: Hash32) -> String {
@@ -92,7 +92,10 @@ mod tests {
             assert_eq!(evidence, format!("{expect}/damaged-abababababababab"));
             assert_eq!(ObjectKind::of(&evidence), ObjectKind::Evidence("ab".repeat(8)));
         };
-        check("ledgers/_delta_log/00000000000000000001.json", "ledgers/_quarantine/_delta_log.00000000000000000001.json");
+        check(
+            "ledgers/_delta_log/00000000000000000001.json",
+            "ledgers/_quarantine/_delta_log.00000000000000000001.json",
+        );
         check("ledgers/data/1-2-x.parquet", "ledgers/_quarantine/data.1-2-x.parquet");
         check("_orrery/put-if-absent", "_quarantine/_orrery.put-if-absent");
         check(

@@ -235,7 +235,9 @@ impl Scrub<'_> {
         for path in foreign {
             let is_in_log = path.contains("/_delta_log/");
             let remedy = if is_in_log {
-                Remedy::Remains { fix: "readers may take it for a part of the log: move it elsewhere".to_owned() }
+                Remedy::Remains {
+                    fix: "readers may take it for a part of the log: move it elsewhere".to_owned(),
+                }
             } else {
                 Remedy::Harmless
             };

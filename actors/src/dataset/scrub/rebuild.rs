@@ -209,7 +209,8 @@ mod tests {
         let chain = chain();
         let check = |first, last, expect: &[u32]| {
             let range = LedgerSequence(first)..=LedgerSequence(last);
-            let found: Vec<_> = covered(&chain, &range).iter().map(|file| file.name.range.start().0).collect();
+            let found: Vec<_> =
+                covered(&chain, &range).iter().map(|file| file.name.range.start().0).collect();
             assert_eq!(found, expect, "{first} to {last}");
         };
         check(5, 23, &[5, 8, 16]);

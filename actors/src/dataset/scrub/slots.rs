@@ -7,14 +7,18 @@ use orrery_schemas::{Hash32, LedgerSequence};
 
 use super::log::{self, APART, Seen, judge};
 use super::rebuild::chain_before;
-use super::{FROM_STORED, Fault, Scrub};
+use super::{FROM_STORED, Fault, Remedy, Scrub};
 use crate::dataset::attest::attest;
 use crate::dataset::chain::Chain;
-use crate::dataset::checkpoint::{HINT_BYTES_MAX, HINT_PATH, checkpoint_path, encode, encode_hint, parse_hint};
+use crate::dataset::checkpoint::{
+    HINT_BYTES_MAX, HINT_PATH, checkpoint_path, encode, encode_hint, parse_hint,
+};
 use crate::dataset::compaction::blocking;
 use crate::dataset::inventory::ObjectKind;
 use crate::dataset::kind::TableKind;
-use crate::dataset::slot::{Change, Commit, SLOT_BYTES_MAX, parse_genesis, reread_first_slot, sha256, slot_path};
+use crate::dataset::slot::{
+    Change, Commit, SLOT_BYTES_MAX, parse_genesis, reread_first_slot, sha256, slot_path,
+};
 use crate::dataset::{DatasetError, StoreError, reread_slot};
 
 /// Way out for a slot.
@@ -38,19 +42,36 @@ pub(super) fn below(kind: TableKind, path: &str) -> String {
 }
 
 impl Scrub<'_> {
-    /// Everything of one table but its evidence.
+    /// Everything of one table but its evidence. Where the log lacked a file that was repaired, it is looked at once more.
     pub(super) async fn table(&mut self, kind: TableKind) -> Result<(), DatasetError> {
+        let begun = self.report.findings.len();
+        let repaired = self.report.repaired();
+        if self.log_and_files(kind).await? || self.report.repaired() == repaired {
+            return Ok(());
+        }
+        let mut index = 0;
+        self.report.findings.retain(|finding| {
+            index += 1;
+            index <= begun || !matches!(finding.remedy, Remedy::Remains { .. })
+        });
+        self.log_and_files(kind).await.map(drop)
+    }
+
+    /// Whether the log can be followed to its end.
+    async fn log_and_files(&mut self, kind: TableKind) -> Result<bool, DatasetError> {
         let mut seen = self.see_log(kind).await?;
         if seen.iter().all(Option::is_none) {
             let (path, what) = (below(kind, &slot_path(0)), "no slot of the table is there".to_owned());
             let fix = "bring the table back with `orrery restore`; see ops/runbooks/total-loss.md";
-            return self.settle(Fault { path, found: None, what }, None, fix).await.map(drop);
+            self.settle(Fault { path, found: None, what }, None, fix).await?;
+            return Ok(true);
         }
         let lost = self.mend_log(kind, &mut seen).await?;
         let hint = self.hinted(kind).await?;
         let followed = self.follow(kind, seen.len() as u64, &lost, hint).await?;
         self.hint(kind, &followed).await?;
-        self.data(kind, &followed).await
+        self.data(kind, &followed).await?;
+        Ok(followed.chain.is_some())
     }
 
     /// Reads all slots: those that are listed or that a checkpoint is of, and those behind.
@@ -245,7 +266,8 @@ impl Scrub<'_> {
         }
         let at = chain.clone();
         let expected = blocking(move || encode(&at)).await;
-        let expected = expected.map_err(|problem| DatasetError::content(&self.dataset.name(&path), problem))?;
+        let expected =
+            expected.map_err(|problem| DatasetError::content(&self.dataset.name(&path), problem))?;
         let found = self.hash(&path).await?.map(|(_, found)| found);
         if found != Some(sha256(&expected)) {
             let what = match found {
@@ -368,11 +390,7 @@ impl Scrub<'_> {
 }
 
 /// The fault to work on: the last one that the other dataset may mend, else the first one.
-fn next<'a>(
-    faults: &'a [log::Fault],
-    alone: &BTreeSet<u64>,
-    lost: &BTreeSet<u64>,
-) -> Option<&'a log::Fault> {
+fn next<'a>(faults: &'a [log::Fault], alone: &BTreeSet<u64>, lost: &BTreeSet<u64>) -> Option<&'a log::Fault> {
     let open = || faults.iter().filter(|fault| !lost.contains(&fault.slot));
     open().find(|fault| !alone.contains(&fault.slot)).or_else(|| open().next_back())
 }
@@ -395,4 +413,3 @@ fn see(kind: TableKind, slot: u64, bytes: &Bytes) -> Seen {
 fn is_of(kind: TableKind, genesis: &[u8]) -> bool {
     parse_genesis(genesis).is_ok_and(|metadata| metadata.configuration.kind == kind)
 }
-

@@ -16,8 +16,7 @@ use crate::dataset::store::SELF_TEST_CONTENTS;
 /// Bytes that are read at once: larger files are hashed part by part.
 const PART_BYTES: u64 = 8 << 20;
 
-const FIX_FILE: &str =
-    "scrub with --repair-from another copy of the dataset, or with --source its ledgers; see ops/runbooks/corruption.md";
+const FIX_FILE: &str = "scrub with --repair-from another copy of the dataset, or with --source its ledgers; see ops/runbooks/corruption.md";
 const FIX_EVIDENCE: &str = "scrub with --repair-from a copy that has it; nothing else has these bytes";
 
 impl Scrub<'_> {

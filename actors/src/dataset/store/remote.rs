@@ -248,8 +248,7 @@ impl Objects {
     pub(super) async fn walk(&self, folder: &str) -> Result<Vec<Listed>, Failure> {
         let prefix = Path::from(folder);
         let objects = self.store.list(Some(&prefix));
-        let objects: Vec<_> =
-            objects.try_collect().await.map_err(|error| failure("list", folder, error))?;
+        let objects: Vec<_> = objects.try_collect().await.map_err(|error| failure("list", folder, error))?;
         let listed = objects.into_iter().map(|object| {
             let name: Vec<_> = object.location.prefix_match(&prefix).into_iter().flatten().collect();
             let name: Vec<_> = name.iter().map(AsRef::as_ref).collect();
