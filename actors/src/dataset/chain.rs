@@ -291,4 +291,4 @@ fn expect<T: PartialEq + std::fmt::Debug>(what: &str, found: &T, expected: &T) -
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

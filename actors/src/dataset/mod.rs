@@ -33,6 +33,12 @@ mod checkpoint;
 mod restore;
 mod compaction;
 mod verify;
+mod inventory;
+mod pace;
+mod attest;
+mod compare;
+mod backup;
+mod scrub;
 mod lookup;
 mod scan;
 mod error;
@@ -41,20 +47,24 @@ use orrery_schemas::LedgerSequence;
 
 pub use ahead::StoredSlot;
 pub use announced::AnnouncedEpoch;
+pub use backup::{CopyReport, CopySettings, CopyUntil, TableCopy, copy};
 pub use chain::Tip;
 pub use checkpoint::{parse_hint, reread_checkpoint_rows};
 pub use commit::Outcome;
 pub use compaction::CompactionReport;
+pub use compare::{Comparison, Difference, Relation, Side, Standing, TableComparison, compare};
 pub use configuration::{Configuration, Epoch, Epochs};
 pub use error::{DatasetError, DatasetErrorClass, Halt, StoreError};
 pub use file::{SlotFile, SlotFileEncoder};
 pub use grid::{Grid, GridError, GridStep};
 pub use kind::TableKind;
 pub use ledger_digest::{LEDGERS_DIGEST_ALGORITHM, ledgers_digest};
+pub use pace::Pace;
 pub use scan::{
     Cache, DatasetView, Order, Place, RowFileError, RowFileLimits, Scan, ScanCounts, ScanRequest, Snapshot,
     Span, ViewLimits,
 };
+pub use scrub::{Finding, MakeFile, Remedy, ScrubProgress, ScrubReport, ScrubSettings, Wrong, scrub};
 pub use slot::{reread_first_slot, reread_slot};
 pub use store::{Listed, Put, Retry, Store};
 pub use table::{SlotRows, Table};

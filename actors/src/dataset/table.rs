@@ -13,6 +13,7 @@ use super::configuration::{Configuration, Epoch, Epochs};
 use super::error::{Halt, StoreError};
 use super::file::{FILE_BYTES_MAX, SlotFile, SlotFileEncoder};
 use super::grid::Grid;
+use super::inventory::QUARANTINE;
 use super::kind::TableKind;
 use super::slot::{Change, MetaData, SLOT_BYTES_MAX, encode_genesis, sha256, slot_path};
 use super::store::Store;
@@ -20,9 +21,6 @@ use super::{DatasetError, DatasetSettings};
 
 /// Slots that are read ahead while the log is followed.
 const READ_AHEAD: usize = 8;
-
-/// Where both sides of a contradiction are kept, below the table.
-const QUARANTINE: &str = "_quarantine";
 
 /// Ledgers to append, with their rows.
 #[derive(Clone, Debug)]
@@ -99,6 +97,27 @@ impl Table {
     /// A table of which no more is known than its first slot.
     pub(super) fn of(store: Store, chain: Chain, slots_per_checkpoint: u64, processor_version: u32) -> Self {
         Self { store, chain, slots_per_checkpoint, checkpoint: None, announced: None, processor_version }
+    }
+
+    /// Opens the table of `kind` to look at it: nothing is created or repaired. `None` if there is none.
+    ///
+    /// # Errors
+    ///
+    /// [`DatasetError`]: a log that contradicts itself, a store that fails.
+    pub(super) async fn look_at(
+        dataset: &Store,
+        kind: TableKind,
+        slots_per_checkpoint: u64,
+    ) -> Result<Option<Self>, DatasetError> {
+        let store = dataset.within(kind.as_str());
+        let path = slot_path(0);
+        let Some(genesis) = store.read(&path, SLOT_BYTES_MAX).await? else { return Ok(None) };
+        let chain = Chain::genesis(&genesis).map_err(|problem| content(&store, &path, problem))?;
+        check_settings(&store, kind, &chain, &DatasetSettings::default())?;
+        let mut table = Self::of(store, chain, slots_per_checkpoint, 0);
+        table.restore().await?;
+        table.refresh().await?;
+        Ok(Some(table))
     }
 
     /// Which table it is.

@@ -21,6 +21,7 @@ mod seaweed;
 
 mod checkpoints;
 mod compaction;
+mod copies;
 mod damage;
 mod epochs;
 mod feed;
@@ -29,5 +30,6 @@ mod made;
 mod readers;
 mod resume;
 mod scan;
+mod scrub;
 mod s3;
 mod stores;
