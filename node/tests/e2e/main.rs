@@ -27,6 +27,7 @@ mod cluster;
 mod configuration;
 mod dashboard;
 mod drill;
+mod described;
 mod feed;
 mod flight;
 mod feed_nodes;
