@@ -29,6 +29,7 @@ mod dashboard;
 mod feed;
 mod flight;
 mod feed_nodes;
+mod feed_regions;
 mod golden;
 mod inspection;
 mod interrupts;

@@ -133,7 +133,12 @@ impl Follow {
             url.set_query(None);
             let answer = client.get(url).timeout(Duration::from_secs(2)).send().await;
             let status = answer.map(|answer| answer.status().as_u16());
-            ranks.push((status.is_err(), failures.failed.contains(&at), status.is_ok_and(|it| it == 503), at));
+            ranks.push((
+                status.is_err(),
+                failures.failed.contains(&at),
+                status.is_ok_and(|it| it == 503),
+                at,
+            ));
         }
         ranks.into_iter().min().map_or(0, |(.., at)| at)
     }
