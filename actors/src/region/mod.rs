@@ -4,6 +4,7 @@
 //! traffic belongs): every region decides from what it hears, by the same pure functions.
 
 pub mod report;
+pub mod traffic;
 
 mod mode;
 mod state;
