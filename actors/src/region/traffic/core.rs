@@ -117,6 +117,10 @@ impl TrafficCore {
         if begins {
             // It has heard nothing for a while, or nothing ever: what others do now it has to find out.
             (self.listens, self.orphaned, self.settled) = (Some(now), None, self.generation());
+            if self.changed.is_none() {
+                // Whether it took or kept traffic under this decision, it does not know.
+                self.changed_under = self.generation();
+            }
         }
         let standings =
             standing::of_all(&self.settings, &mut self.seen, self.has, self.decision.as_ref(), input);

@@ -240,7 +240,7 @@ impl Region {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
 
     #[test]
     fn regions_do_not_flap_and_agree_when_all_is_well_again(
