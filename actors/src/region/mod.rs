@@ -4,9 +4,11 @@
 //! traffic belongs): every region decides from what it hears, by the same pure functions.
 
 pub mod report;
+pub mod ticket;
 
 mod mode;
 mod state;
+pub mod replication;
 
 pub use mode::ReplicationMode;
 pub use state::{PeerState, RegionView, ReplicationState};
