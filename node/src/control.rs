@@ -242,16 +242,7 @@ impl<'a> Control<'a> {
             Request::Tree => self.tree().await,
             Request::Status => self.status().await,
             Request::Logs { after } => Ok(logs::page(after)),
-            Request::Park { pipeline } => {
-                self.known(&pipeline)?;
-                let _change = self.change.lock().await;
-                let noted = self.node.state.parked.park(&pipeline, "parked by an operator");
-                let is_noted = self.node.state.writes.note("that a pipeline is parked", noted).is_some();
-                let done = self.handle.park(&["pipelines", &pipeline]).await;
-                done.map_err(|error| error.to_string())?;
-                self.parked.add(pipeline.clone(), "parked by an operator".to_owned());
-                Ok(parked(&pipeline, is_noted))
-            }
+            Request::Park { pipeline } => self.park(&pipeline, "parked by an operator").await,
             Request::Resume { pipeline } => {
                 let _change = self.change.lock().await;
                 self.resume(&pipeline).await
@@ -277,6 +268,18 @@ impl<'a> Control<'a> {
                 Ok(json!({ "killed": path }))
             }
         }
+    }
+
+    /// Parks the pipeline until it is resumed, and says why wherever that is asked.
+    pub(crate) async fn park(&self, pipeline: &str, reason: &str) -> Result<Value, String> {
+        self.known(pipeline)?;
+        let _change = self.change.lock().await;
+        let noted = self.node.state.parked.park(pipeline, reason);
+        let is_noted = self.node.state.writes.note("that a pipeline is parked", noted).is_some();
+        let done = self.handle.park(&["pipelines", pipeline]).await;
+        done.map_err(|error| error.to_string())?;
+        self.parked.add(pipeline.to_owned(), reason.to_owned());
+        Ok(parked(pipeline, is_noted))
     }
 
     async fn status(&self) -> Result<Value, String> {

@@ -145,7 +145,12 @@ impl Settings {
 impl Settings {
     /// Whether this node reads sources: it fetches, or finds out what is to be fetched.
     pub(crate) fn needs_sources(&self) -> bool {
-        needs(&self.cluster, Role::Fetcher)
+        needs(&self.cluster, Role::Fetcher) && self.derives()
+    }
+
+    /// Whether ledgers are derived here: a region that only copies needs no source.
+    pub(crate) fn derives(&self) -> bool {
+        !self.region.as_ref().is_some_and(RegionSettings::copies_only)
     }
 
     /// Whether this node reaches the dataset: it writes it, or finds out what is missing.

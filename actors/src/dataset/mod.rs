@@ -27,6 +27,7 @@ mod file;
 mod commit;
 mod table;
 mod ahead;
+mod replica;
 mod checkpoint;
 mod restore;
 mod compaction;
@@ -48,6 +49,10 @@ pub use file::{SlotFile, SlotFileEncoder};
 pub use grid::{Grid, GridError, GridStep};
 pub use kind::TableKind;
 pub use ledger_digest::{LEDGERS_DIGEST_ALGORITHM, ledgers_digest};
+pub use replica::{
+    AppendFacts, OBJECT_BYTES_MAX, Replica, SlotDoes, SlotFacts, SlotObject, SlotPut, is_object,
+    keep_difference, object_sha256, put_object, read_object, read_slot, slot_facts,
+};
 pub use scan::{
     Cache, DatasetView, Order, Place, RowFileError, RowFileLimits, Scan, ScanCounts, ScanRequest, Snapshot,
     Span, ViewLimits,

@@ -4,10 +4,12 @@
 //! traffic belongs): every region decides from what it hears, by the same pure functions.
 
 pub mod report;
+pub mod ticket;
 pub mod traffic;
 
 mod mode;
 mod state;
+pub mod replication;
 
 pub use mode::ReplicationMode;
 pub use state::{PeerState, RegionView, ReplicationState};

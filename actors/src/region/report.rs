@@ -12,16 +12,16 @@ use thiserror::Error;
 
 use crate::dataset::TableKind;
 
-/// Most bytes of a report: one with every list full of long texts fits.
-pub const REPORT_BYTES_MAX: usize = 64 << 10;
+/// Most bytes of a report: one with every list full of long texts fits, and a node is told of 16 at once.
+pub const REPORT_BYTES_MAX: usize = 32 << 10;
 
 /// Most reasons, tables, and regions heard of.
-const REASONS_MAX: usize = 32;
+const REASONS_MAX: usize = 16;
 const TABLES_MAX: usize = 8;
 const REGIONS_MAX: usize = 32;
 
 /// Most characters of a reason, and of other free texts.
-const REASON_CHARS_MAX: usize = 512;
+const REASON_CHARS_MAX: usize = 256;
 const TEXT_CHARS_MAX: usize = 128;
 
 /// Longest name of a region.

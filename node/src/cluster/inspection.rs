@@ -7,6 +7,7 @@
 //! | `restarts` | `{"node": NAME, "last": COUNT}` | what the node's supervisors restarted, newest last |
 //! | `logs` | `{"node": NAME, "after": NUMBER}` | the node's log lines after this one, oldest first, or the first of them |
 //! | `park`, `resume` | `{"pipeline": NAME}` | what each node says |
+//! | `region.report` | | what this region says of itself, to nodes of its peers alone |
 //! | `drain` | `{"node": NAME}` | what the node says |
 
 use std::sync::Arc;
@@ -16,7 +17,9 @@ use arrow_flight::{Action, ActionType};
 use futures::future::join_all;
 use futures::{FutureExt, StreamExt};
 use orrery_actors::exchange::FlightHandlers;
+use orrery_actors::region::ticket::REPORT_ACTION;
 use orrery_supervisor::cluster::NodeName;
+use orrery_supervisor::cluster::certificates::Purpose;
 use orrery_supervisor::cluster::lease::Coordination;
 use orrery_supervisor::cluster::membership::Member;
 use orrery_supervisor::cluster::role::Role;
@@ -30,6 +33,7 @@ use super::message::{Ask, Told};
 use super::peers::Peers;
 use crate::audit::Audit;
 use crate::audit::chain::Note;
+use crate::region::RegionService;
 
 /// A node that does not answer sooner is shown without its answer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
@@ -55,13 +59,21 @@ const ACTIONS: [(&str, &str); 7] = [
 ];
 
 /// Serves it.
-pub(super) fn handlers(inspection: Inspection) -> FlightHandlers {
+pub(super) fn handlers(inspection: Inspection, regions: RegionService) -> FlightHandlers {
     FlightHandlers {
-        do_action: Some(Arc::new(move |request| {
-            let inspection = inspection.clone();
+        do_action: Some(Arc::new(move |request: Request<Action>| {
+            let (inspection, regions) = (inspection.clone(), regions.clone());
             async move {
-                let body = serde_json::to_vec(&inspection.act(request).await?)
-                    .map_err(|error| Status::internal(error.to_string()))?;
+                let purpose = request.extensions().get::<Peer>().map(|peer| peer.purpose);
+                let body = match purpose {
+                    Some(purpose) if request.get_ref().r#type == REPORT_ACTION => regions.report(purpose)?,
+                    Some(Purpose::Region) => {
+                        let reason = format!("a node of a peer region may ask for {REPORT_ACTION} alone");
+                        return Err(Status::permission_denied(reason));
+                    }
+                    _ => serde_json::to_vec(&inspection.act(request).await?)
+                        .map_err(|error| Status::internal(error.to_string()))?,
+                };
                 let result = arrow_flight::Result { body: body.into() };
                 Ok(Response::new(futures::stream::iter([Ok(result)]).boxed()))
             }
@@ -150,7 +162,7 @@ impl Inspection {
             "tree" => Ok(self.tree().await),
             "park" => {
                 let OfPipeline { pipeline } = parse(body)?;
-                Ok(self.ask_all(&Ask::Park { pipeline }).await)
+                Ok(self.ask_all(&Ask::Park { pipeline, reason: None }).await)
             }
             "resume" => {
                 let OfPipeline { pipeline } = parse(body)?;

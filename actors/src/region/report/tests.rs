@@ -60,12 +60,12 @@ fn what_is_no_report_or_too_long_is_refused_with_its_limit() {
     check(|json| json["durable"]["hash"] = json!("00"), "64 hexadecimal digits");
     check(|json| json["tables"][0]["total_digest"] = json!("f".repeat(64)), "modulus");
     check(|json| json["tables"][0]["kind"] = json!("accounts"), "`accounts` is no table");
-    check(|json| json["reasons"] = json!(vec!["r"; 33]), "33 reasons: 32 at most");
-    check(|json| json["reasons"] = json!(["r".repeat(513)]), "513 characters of a reason: 512 at most");
+    check(|json| json["reasons"] = json!(vec!["r"; 17]), "17 reasons: 16 at most");
+    check(|json| json["reasons"] = json!(["r".repeat(257)]), "257 characters of a reason: 256 at most");
     check(|json| json["tables"] = json!(vec![json["tables"][0].clone(); 9]), "9 tables: 8 at most");
     check(|json| json["heard"] = json!(vec![json["heard"][0].clone(); 33]), "33 regions heard");
     check(|json| json["decision"]["by"] = json!("b".repeat(129)), "129 characters of a decision");
-    check(|json| json["version"] = json!("1".repeat(70_000)), "bytes: 65536 at most");
+    check(|json| json["version"] = json!("1".repeat(70_000)), "bytes: 32768 at most");
     let malformed = |text: &[u8]| RegionReport::parse(text).unwrap_err();
     assert!(matches!(malformed(b"{"), ReportError::Malformed { .. }));
     assert!(matches!(malformed(b"[]"), ReportError::Malformed { .. }));
@@ -80,6 +80,6 @@ fn what_is_written_can_always_be_read() {
         ..report()
     };
     let read = RegionReport::parse(&long.to_json()).unwrap();
-    assert_eq!((read.reasons.len(), read.heard.len()), (32, 32));
-    assert_eq!(read.reasons[0].chars().count(), 512);
+    assert_eq!((read.reasons.len(), read.heard.len()), (16, 32));
+    assert_eq!(read.reasons[0].chars().count(), 256);
 }

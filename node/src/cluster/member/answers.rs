@@ -33,8 +33,15 @@ impl ClusterNode {
                 let restarts = control.perform(Request::Restarts { last: last.min(RESTARTS_MAX) }).await;
                 restarts.map(Told::Value).map_err(Refusal::failed)
             }
-            Ask::Park { pipeline } => {
-                let parked = control.perform(Request::Park { pipeline }).await;
+            Ask::Park { pipeline, reason } => {
+                let parked = match (reason, control.parked_reason()) {
+                    // Told again while nobody has resumed it.
+                    (Some(_), Some(why)) => {
+                        Ok(json!({ "pipeline": pipeline, "state": "parked", "reason": why }))
+                    }
+                    (Some(reason), None) => control.park(&pipeline, &reason).await,
+                    (None, _) => control.perform(Request::Park { pipeline }).await,
+                };
                 parked.map(Told::Value).map_err(Refusal::failed)
             }
             Ask::Resume { pipeline } => {
@@ -72,6 +79,9 @@ impl ClusterNode {
         }
         self.completion.hear(assignment, self.clock.now());
         self.followed.set(assignment.epoch, &assignment.coordinator);
+        if let Some(view) = &assignment.regions {
+            self.regions.tell(view, self.clock.now());
+        }
         if let Some(next) = assignment.next {
             control.mend(LedgerSequence(next));
         }
