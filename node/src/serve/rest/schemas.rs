@@ -163,6 +163,8 @@ pub(crate) fn schemas() -> Value {
         ]),
         "Restart": object(&[("supervisor", text()), ("child", text()), ("reason", text()), ("incarnation", count())]),
         "Done": object(&[("nodes", list(object(&[("node", text()), ("answer", json!({ "type": "object" }))])))]),
+        "Regions": regions(),
+        "Failover": object(&[("decision", decision()), ("behind_ledgers", or_null(count()))]),
         "Quarantined": object(&[("ledger", count()), ("pipeline", text()), ("reason", text())]),
     })
 }
@@ -235,6 +237,43 @@ fn asset_volume() -> [(&'static str, Value); 4] {
         ("events", count()),
         ("by_kind", json!({ "type": "object", "additionalProperties": of_kind })),
     ]
+}
+
+fn decision() -> Value {
+    let is = json!({ "type": "boolean" });
+    object(&[
+        ("generation", count()),
+        ("to", or_null(text())),
+        ("forced", is),
+        ("by", text()),
+        ("reason", text()),
+    ])
+}
+
+fn regions() -> Value {
+    let is = || json!({ "type": "boolean" });
+    let row = object(&[
+        ("region", text()),
+        ("own", is()),
+        ("traffic", is()),
+        ("priority", or_null(count())),
+        ("state", text()),
+        ("why", text()),
+        ("tip", or_null(count())),
+        ("tip_closed_at", or_null(time())),
+        ("lag_ledgers", or_null(json!({ "type": "integer" }))),
+        ("lag_seconds", or_null(json!({ "type": "integer" }))),
+        ("replica", or_null(text())),
+        ("mode", or_null(text())),
+        ("heard_ms_ago", or_null(count())),
+    ]);
+    object(&[
+        ("region", or_null(text())),
+        ("traffic", is()),
+        ("decision", or_null(decision())),
+        ("concerns", list(text())),
+        ("regions", list(row)),
+    ])
 }
 
 fn status() -> Value {
