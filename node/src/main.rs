@@ -13,6 +13,7 @@ mod threads;
 mod serve;
 mod tail;
 mod cluster;
+mod region;
 mod telemetry;
 mod trace_context;
 mod logs;

@@ -29,6 +29,7 @@ mod commit;
 mod table;
 mod ahead;
 mod announced;
+mod replica;
 mod checkpoint;
 mod restore;
 mod compaction;
@@ -60,6 +61,10 @@ pub use grid::{Grid, GridError, GridStep};
 pub use kind::TableKind;
 pub use ledger_digest::{LEDGERS_DIGEST_ALGORITHM, ledgers_digest};
 pub use pace::Pace;
+pub use replica::{
+    AppendFacts, OBJECT_BYTES_MAX, Replica, SlotDoes, SlotFacts, SlotObject, SlotPut, is_object,
+    keep_difference, object_sha256, put_object, read_object, read_slot, slot_facts,
+};
 pub use scan::{
     Cache, DatasetView, Order, Place, RowFileError, RowFileLimits, Scan, ScanCounts, ScanRequest, Snapshot,
     Span, ViewLimits,

@@ -350,7 +350,7 @@ fn check_settings(
 }
 
 /// Keeps both sides of a contradiction, named by their content. Returns the folder, or nothing if that failed too.
-async fn keep(store: &Store, path: &str, ours: &Bytes, theirs: &Bytes) -> String {
+pub(super) async fn keep(store: &Store, path: &str, ours: &Bytes, theirs: &Bytes) -> String {
     let folder = format!("{QUARANTINE}/{}", path.replace('/', "."));
     for (side, bytes) in [("ours", ours), ("theirs", theirs)] {
         let digits: String = sha256(bytes).to_string().chars().take(16).collect();
