@@ -10,7 +10,7 @@
 //! | `_delta_log/N.json` | once | slot N: ledgers, a compaction or an epoch, and the hash of slot N-1 |
 //! | `data/FIRST-LAST-SHA256.parquet` | once | rows |
 //! | `_delta_log/*.checkpoint.parquet`, `_last_checkpoint` | any time | what the slots say, to open faster |
-//! | `_quarantine/` | once | both sides of a contradiction |
+//! | `_quarantine/` | once | both sides of a contradiction; what was damaged, and replaced by `scrub` |
 //!
 //! In the dataset itself, `_orrery/` holds the object of the store's self-test and, on a file system, temporary files.
 

@@ -11,11 +11,14 @@
 //! `verify` decodes rows and holds tables against each other; this holds bytes against hashes, and reads files that a compaction
 //! replaced too. Whatever is taken from elsewhere counts by its hash alone, so that nobody need be trusted.
 //!
-//! Memory: the list of objects, two hashes a slot, a name a file, one object that is repaired.
+//! Beside writers all of this holds too: what they write is put if absent, and the log is read after the list of objects.
+//!
+//! Memory: the list of objects, two hashes a slot, a name a file, parts of a few objects, one that is repaired.
 
 mod log;
 mod mend;
 mod slots;
+mod follow;
 mod stored;
 mod rebuild;
 
@@ -247,6 +250,9 @@ impl Scrub<'_> {
         }
     }
 }
+
+/// Objects that are read ahead: one by one, a bucket's answers would take most of the time.
+const AT_ONCE: usize = 8;
 
 const FROM_OTHER: &str = "the other dataset";
 const FROM_LOG: &str = "the log";
