@@ -1,6 +1,7 @@
 //! The command line, as data.
 
 mod certs;
+mod dataset;
 mod demo;
 mod inspection;
 mod recovery;
@@ -16,6 +17,7 @@ use orrery_actors::processor::ttp::Mode;
 use orrery_actors::source::{LedgerBound, LedgerRange, SourceUrl};
 
 pub(crate) use certs::{CertsAction, CertsArgs};
+pub(crate) use dataset::{CompactArgs, EpochArgs};
 pub(crate) use demo::DemoArgs;
 pub(crate) use inspection::{
     DrainArgs, InspectArgs, LogsArgs, NodesArgs, PipelineArgs, ProofOfWho, PsArgs, PsOrder, TargetArgs,
@@ -71,6 +73,8 @@ pub(crate) enum Command {
     Restore(RestoreArgs),
     /// Replace many small files of a dataset by few large ones; safe while others write to it.
     Compact(CompactArgs),
+    /// List the epochs of datasets, or announce one: from a ledger on, slots are cut otherwise or rows made by other rules.
+    Epoch(EpochArgs),
     /// Ledgers that could not be processed, with the evidence.
     Quarantine(QuarantineArgs),
     /// What supervisors restarted, and why; newest last, also of lives of the node before this one.
@@ -169,16 +173,6 @@ pub(crate) struct VerifyArgs {
     pub(crate) range: RangeArgs,
     #[command(flatten)]
     pub(crate) workers: WorkersArgs,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct CompactArgs {
-    /// The dataset: file://DIR, s3:// or gs:// (untested).
-    #[arg(long, value_name = "URL")]
-    pub(crate) dataset: DatasetUrl,
-    /// Ledgers of a large file; a multiple of the slots' width.
-    #[arg(long, value_name = "N", default_value_t = 1024, value_parser = clap::value_parser!(u32).range(2..=65_536))]
-    pub(crate) ledgers_per_file: u32,
 }
 
 #[derive(Debug, Args)]

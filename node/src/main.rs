@@ -13,6 +13,7 @@ mod threads;
 mod serve;
 mod tail;
 mod cluster;
+mod region;
 mod telemetry;
 mod trace_context;
 mod logs;
@@ -81,6 +82,7 @@ fn run(cli: Cli, console: &Console) -> Result<(), Failure> {
         Command::Backup(args) => commands::backup::backup(&args, console),
         Command::Restore(args) => commands::backup::restore(&args, console),
         Command::Compact(args) => commands::compact::run(&args, console),
+        Command::Epoch(args) => commands::epoch::run(&args, console),
         Command::Version => commands::version::run(console),
         Command::Completions(args) => commands::completions::run(&args),
     }

@@ -23,6 +23,7 @@ mod checkpoints;
 mod compaction;
 mod copies;
 mod damage;
+mod epochs;
 mod feed;
 mod kill;
 mod made;

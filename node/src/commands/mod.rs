@@ -10,6 +10,7 @@ pub(crate) mod completions;
 pub(crate) mod config;
 pub(crate) mod demo;
 pub(crate) mod drain;
+pub(crate) mod epoch;
 pub(crate) mod events;
 pub(crate) mod inspect;
 pub(crate) mod logs;

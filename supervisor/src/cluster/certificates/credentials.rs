@@ -19,6 +19,7 @@ use tokio_rustls::rustls::{ClientConfig, RootCertStore, ServerConfig};
 
 use super::contents::{self, Contents, Purpose};
 use super::error::CertificateError;
+use super::regions::{self, RegionAuthority};
 use super::validity::{Validity, date};
 use super::verifier::AnyNameVerifier;
 use super::{files, loopback};
@@ -91,6 +92,8 @@ struct Inner {
     warnings: Vec<String>,
     /// Where they were read, and when it is; none of `--insecure-loopback`.
     source: Option<(PathBuf, Arc<dyn TimeProvider>)>,
+    /// Whose nodes are let in as peer regions.
+    regions: Arc<[RegionAuthority]>,
     current: RwLock<Arc<Current>>,
 }
 
@@ -103,6 +106,8 @@ struct Current {
     named: ClientConfig,
     /// For servers whose name is read from their certificate.
     unnamed: ClientConfig,
+    /// For nodes of peer regions, in the order of their authorities.
+    regions: Vec<ClientConfig>,
 }
 
 /// What credentials are made of; the paths are for messages.
@@ -113,6 +118,7 @@ struct Parts {
     gossip_key: Option<GossipKey>,
     source: Option<PathBuf>,
     warnings: Vec<String>,
+    regions: Arc<[RegionAuthority]>,
 }
 
 impl Credentials {
@@ -132,6 +138,23 @@ impl Credentials {
     ///
     /// As [`Self::load`].
     pub fn load_with(folder: &Path, time: Arc<dyn TimeProvider>) -> Result<Self, CertificateError> {
+        Self::load_all(folder, time, [].into())
+    }
+
+    /// As [`Self::load`]; nodes of these regions are let in as [`Purpose::Region`], and can be dialled.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::load`]; or a region's authority is this cluster's own.
+    pub fn load_with_regions(folder: &Path, regions: Vec<RegionAuthority>) -> Result<Self, CertificateError> {
+        Self::load_all(folder, Arc::new(DefaultTimeProvider), regions.into())
+    }
+
+    fn load_all(
+        folder: &Path,
+        time: Arc<dyn TimeProvider>,
+        regions: Arc<[RegionAuthority]>,
+    ) -> Result<Self, CertificateError> {
         let authority_path = folder.join(files::AUTHORITY);
         let authority = certificate(&authority_path)?;
         let certificate_path = folder.join(files::CERTIFICATE);
@@ -161,6 +184,7 @@ impl Credentials {
             gossip_key,
             source: Some(folder.to_owned()),
             warnings,
+            regions,
         };
         Self::of(parts, time)
     }
@@ -180,6 +204,7 @@ impl Credentials {
             gossip_key: (purpose == Purpose::Node).then_some(GossipKey(made.gossip_key)),
             source: None,
             warnings: Vec::new(),
+            regions: [].into(),
         };
         Self::of(parts, Arc::new(DefaultTimeProvider))
     }
@@ -191,7 +216,14 @@ impl Credentials {
         roots.add(parts.authority.0.clone()).map_err(CertificateError::tls("trust the authority"))?;
         let roots = Arc::new(roots);
         let chain = vec![parts.certificate.0.clone()];
-        let server = server_config(&provider, &time, &roots, chain.clone(), parts.key.0.clone_key())?;
+        // Who connects may be a peer region's; whose a certificate is, is found out afterwards.
+        let mut clients = RootCertStore::clone(&roots);
+        for region in parts.regions.iter() {
+            region.check(&parts.authority.0)?;
+            clients.roots.extend(region.roots()?.roots);
+        }
+        let clients = Arc::new(clients);
+        let server = server_config(&provider, &time, &clients, chain.clone(), parts.key.0.clone_key())?;
         let by_name = WebPkiServerVerifier::builder_with_provider(Arc::clone(&roots), Arc::clone(&provider))
             .build()
             .map_err(|error| CertificateError::Cryptography {
@@ -204,11 +236,17 @@ impl Credentials {
             let key = parts.key.0.clone_key();
             client_config(&provider, &time, verifier, chain.clone(), key)
         };
+        let of_region = |region: &RegionAuthority| {
+            let roots = Arc::new(region.roots()?);
+            client(Arc::new(AnyNameVerifier::new(roots, algorithms, Arc::clone(&by_name))))
+        };
+        let regions = parts.regions.iter().map(of_region).collect::<Result<_, _>>()?;
         let current = Current {
+            regions,
             certificate: parts.certificate.0,
             validity: Validity { from: contents.from, until: contents.until },
             server: Arc::new(server),
-            named: client(by_name)?,
+            named: client(Arc::clone(&by_name) as Arc<dyn ServerCertVerifier>)?,
             unnamed: client(Arc::new(any_name))?,
         };
         Ok(Self(Arc::new(Inner {
@@ -220,6 +258,7 @@ impl Credentials {
             is_insecure: parts.source.is_none(),
             warnings: parts.warnings,
             source: parts.source.map(|source| (source, time)),
+            regions: parts.regions,
             current: RwLock::new(Arc::new(current)),
         })))
     }
@@ -237,7 +276,7 @@ impl Credentials {
         if is_same && certificate(&authority_path)? == self.0.authority {
             return Ok(false);
         }
-        let new = Self::load_with(folder, Arc::clone(time))?;
+        let new = Self::load_all(folder, Arc::clone(time), Arc::clone(&self.0.regions))?;
         let (old, new) = (&self.0, &new.0);
         let changed = [
             (&path, "name", old.name != new.name || old.purpose != new.purpose),
@@ -314,6 +353,35 @@ impl Credentials {
         let mut config = if is_named { current.named.clone() } else { current.unnamed.clone() };
         config.alpn_protocols = vec![protocol.alpn().to_vec()];
         Arc::new(config)
+    }
+
+    /// As [`Self::client_config`] over Flight, for any node of a peer region; `None` if it has no authority of its own.
+    pub(crate) fn region_config(&self, region: &str) -> Option<Arc<ClientConfig>> {
+        let place = self.0.regions.iter().position(|authority| **authority.region() == *region)?;
+        let mut config = self.current().regions.get(place)?.clone();
+        config.alpn_protocols = vec![Protocol::Flight.alpn().to_vec()];
+        Some(Arc::new(config))
+    }
+
+    /// Whose a certificate is that our server's handshake has verified: a peer region's, or `None` for this cluster's own.
+    pub(crate) fn region_of(&self, der: &CertificateDer<'_>) -> Result<Option<Arc<str>>, String> {
+        let provider = aws_lc_rs::default_provider();
+        let time = self.0.source.as_ref().and_then(|(_, time)| time.current_time());
+        let (Some(now), false) = (time, self.0.regions.is_empty()) else { return Ok(None) };
+        let own = |purpose| {
+            is_signed(
+                &der.clone().into_owned(),
+                &self.0.authority,
+                purpose,
+                &Arc::new(aws_lc_rs::default_provider()),
+                now,
+            )
+            .is_ok()
+        };
+        match own(Purpose::Node) || own(Purpose::Operator) {
+            true => Ok(None),
+            false => regions::whose(der, &self.0.regions, &provider, now),
+        }
     }
 }
 
@@ -402,7 +470,7 @@ fn is_signed(
     let mut roots = RootCertStore::empty();
     roots.add(authority.clone())?;
     let roots = Arc::new(roots);
-    if purpose == Purpose::Node {
+    if purpose != Purpose::Operator {
         let parsed = ParsedCertificate::try_from(der)?;
         let algorithms = provider.signature_verification_algorithms.all;
         return verify_server_cert_signed_by_trust_anchor(&parsed, &roots, &[], now, algorithms);

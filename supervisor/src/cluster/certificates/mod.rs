@@ -18,6 +18,7 @@ mod credentials;
 mod error;
 mod files;
 mod loopback;
+mod regions;
 mod renewal;
 mod validity;
 mod verifier;
@@ -29,6 +30,7 @@ pub use authority::{Authority, Issued};
 pub use contents::Purpose;
 pub use credentials::{Credentials, GossipKey, Protocol};
 pub use error::CertificateError;
+pub use regions::RegionAuthority;
 pub use renewal::{EXPIRY, keep_current};
 pub use validity::Validity;
 
