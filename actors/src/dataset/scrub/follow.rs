@@ -9,6 +9,7 @@ use orrery_schemas::Hash32;
 
 use super::slots::{FIX_SLOT, below, read_slots, see};
 use super::{FROM_LOG, FROM_STORED, Fault, Scrub};
+use crate::dataset::announced::{ANNOUNCEMENT_BYTES_MAX, AnnouncedEpoch};
 use crate::dataset::attest::attest;
 use crate::dataset::chain::Chain;
 use crate::dataset::checkpoint::{
@@ -20,6 +21,7 @@ use crate::dataset::kind::TableKind;
 use crate::dataset::slot::{Change, Commit, SLOT_BYTES_MAX, sha256, slot_path};
 use crate::dataset::{DatasetError, Store, StoreError};
 
+const FIX_ANNOUNCEMENT: &str = "scrub with --repair-from another region's dataset; if no other has it, move it elsewhere and announce it again";
 const FIX_CHECKPOINT: &str = "scrub with --repair: it is made anew from the log";
 
 /// What the slots of a table say.
@@ -216,5 +218,40 @@ impl Scrub<'_> {
         let what = if found.is_some() { "it names no checkpoint that is there" } else { "it is not there" };
         let fault = Fault { path, found, what: what.to_owned() };
         self.settle(fault, newest.map(|hint| (hint, FROM_LOG)), FIX_CHECKPOINT).await.map(drop)
+    }
+
+    /// Announcements of epochs that the log has say what it says; one of an epoch to come is written as such.
+    pub(super) async fn announcements(
+        &mut self,
+        kind: TableKind,
+        followed: &Followed,
+    ) -> Result<(), DatasetError> {
+        let Some(chain) = &followed.chain else { return Ok(()) };
+        let announced = self.listed.keys().filter_map(|path| match ObjectKind::of(path) {
+            ObjectKind::Announcement(of, epoch) if of == kind => Some((path.clone(), epoch)),
+            _ => None,
+        });
+        for (path, epoch) in announced.collect::<Vec<_>>() {
+            let Some(found) = self.hash(&path).await? else { continue };
+            let logged = AnnouncedEpoch::of(chain.configuration(), epoch).map(|epoch| epoch.encode());
+            let is_sound = match &logged {
+                Some(logged) => sha256(logged) == found,
+                None => {
+                    let bytes = self.dataset.read(&path, ANNOUNCEMENT_BYTES_MAX).await;
+                    bytes.ok().flatten().is_some_and(|bytes| AnnouncedEpoch::parse(epoch, &bytes).is_some())
+                }
+            };
+            if is_sound {
+                continue;
+            }
+            let is_good = |bytes: &Bytes| AnnouncedEpoch::parse(epoch, bytes).is_some();
+            let good = match logged {
+                Some(logged) => Some((logged, FROM_LOG)),
+                None => self.ask_other(&path, ANNOUNCEMENT_BYTES_MAX, is_good).await?,
+            };
+            let what = format!("it is not as epoch {epoch} was announced");
+            self.settle(Fault { path, found: Some(found), what }, good, FIX_ANNOUNCEMENT).await?;
+        }
+        Ok(())
     }
 }

@@ -5,6 +5,7 @@
 //! | slot | the hash in the slot after it; the last one: its file, and `ledgers` | the other dataset, what is stored |
 //! | data file | the SHA-256 that the log has, or its name | the other dataset, ledgers of the source |
 //! | checkpoint, `_last_checkpoint` | what the log gives, byte for byte | the log |
+//! | announcement of an epoch | the log, once it has come there; before, its form | the log, the other dataset |
 //! | evidence | its name | the other dataset |
 //! | object of the self-test | what it may hold | that |
 //!

@@ -53,6 +53,7 @@ impl Scrub<'_> {
         let hinted = self.hinted(kind, hint.as_ref());
         let followed = self.follow(kind, seen.len() as u64, &lost, hinted).await?;
         self.hint(kind, hint, &followed).await?;
+        self.announcements(kind, &followed).await?;
         self.data(kind, &followed).await?;
         Ok(followed.chain.is_some())
     }
