@@ -19,6 +19,7 @@ mod seaweed;
 #[allow(dead_code, reason = "a part of it is used here")]
 mod stub;
 
+mod cable;
 mod process;
 mod reader;
 
@@ -35,6 +36,7 @@ mod interrupts;
 mod kills;
 mod operators;
 mod readiness;
+mod regions;
 mod routes;
 mod rpc;
 mod s3;
