@@ -224,7 +224,10 @@ fn a_source_of_another_chain_and_a_file_with_other_bytes_are_found() {
     let told = until_peer_is(&mut us, "different");
     assert!(told["detail"].as_str().unwrap().contains("slot 1: it is another chain"), "{told}");
     until_peer_is(&mut eu, "different");
-    check_evidence(&world.dataset("us").join("ledgers/_quarantine/_delta_log.00000000000000000001.json"));
+    let http = eu.http();
+    eu.until("parking", |_| get(&http, "/readyz").1.contains("\"parked\"").then_some(()));
+    let evidence = "ledgers/_quarantine/_delta_log.00000000000000000001.json";
+    check_evidence(&world.dataset("us").join(evidence));
     end(us, "-KILL");
     end(eu, "-KILL");
 
