@@ -147,12 +147,11 @@ fn a_region_that_copies_becomes_equal_whatever_happens_to_it_and_to_the_link() {
     wait_for("progress", || world.slot("eu") >= (before + 3).min(40));
     world.to_eu.mend();
     wait_for("all slots", || world.slot("eu") == 40 && world.slot("us") == 40);
-    let told = until_peer_is(&mut us, "equal");
-    assert_eq!(
-        (&told["lag_ledgers"], &told["equal_slots"]),
-        (&0.into(), &serde_json::json!([40, 40])),
-        "{told}"
-    );
+    let told = us.until("equality", |node| {
+        let all = serde_json::json!([40, 40]);
+        peer(node).filter(|peer| peer["lag_ledgers"] == 0 && peer["equal_slots"] == all)
+    });
+    assert_eq!(told["state"], "equal", "{told}");
     assert!(told["bytes_copied"].as_u64() > Some(0), "{told}");
     assert_same(&files(&world.dataset("eu")), &files(&world.dataset("us")));
     let http = us.http();

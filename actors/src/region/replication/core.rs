@@ -353,6 +353,10 @@ impl ReplicationCore {
             Phase::Different { .. } | Phase::OtherTables | Phase::Untrue { .. } => return None,
         }
         let common = ours.slot.min(theirs.slot);
+        if ours.slot == theirs.slot && ours.sha256 != theirs.sha256 {
+            // Also if it was equal: somebody has changed one of both.
+            self.equal = None;
+        }
         if self.equal >= Some(common) {
             if ours.slot == theirs.slot && ours.digest != theirs.digest {
                 self.distrust("its digest is another than that of its newest slot".to_owned());

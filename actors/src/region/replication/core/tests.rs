@@ -354,6 +354,17 @@ fn a_difference_that_was_mended_is_one_no_more_and_one_that_was_not_is_told_agai
 }
 
 #[test]
+fn a_slot_that_was_equal_and_is_changed_is_found() {
+    let mut world = World::new(Log::of(9), Log::of(9), false);
+    world.round();
+    assert_eq!(world.state(), ReplicationState::Equal);
+    world.theirs = Log::new((1..=9).map(|slot| if slot < 9 { APPEND } else { Made::OtherRows }));
+    world.round();
+    world.settle();
+    assert_eq!((world.parked[0].0, world.state()), (9, ReplicationState::Different));
+}
+
+#[test]
 fn no_more_is_under_way_than_its_limits_say() {
     let mut world = World::new(Log::of(0), Log::of(300), true);
     world.round();
