@@ -13,8 +13,9 @@ use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use orrery_actors::checkpoint::{name_of_task, task_of};
 use orrery_actors::coordinator::TaskId;
+use orrery_actors::region::RegionView;
 use orrery_schemas::LedgerSequence;
-use orrery_supervisor::{CommandRefused, NodeKind, NodeState, SupervisorHandle, TreeNode};
+use orrery_supervisor::{CommandRefused, MonotonicTime, NodeKind, NodeState, SupervisorHandle, TreeNode};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -358,6 +359,15 @@ impl<'a> Control<'a> {
     /// Notes that this node does what a coordinator says.
     pub(crate) fn obey(&self) {
         self.node.readiness.obey();
+    }
+
+    /// Takes what the coordinator says of regions. If this one has lost traffic, readers go elsewhere, each with its place.
+    pub(crate) fn tell_regions(&self, view: &RegionView, now: MonotonicTime) {
+        let readiness = &self.node.readiness;
+        if readiness.regions.tell(view, now) {
+            tracing::info!("traffic belongs to another region: readers are sent there");
+            readiness.feed.send_away();
+        }
     }
 
     /// The tasks that are parked here, each with its reason.

@@ -174,11 +174,15 @@ impl Readiness {
         self.orders.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether traffic belongs here, and if not, why: the node is not ready, or an operator has taken it out.
+    /// Whether traffic belongs here, and if not, why: the node is not ready, an operator has taken it out, or it belongs to
+    /// another region.
     pub(crate) fn traffic(&self) -> (bool, Value) {
         let mut reasons = self.reasons();
         if let Some(why) = self.out_of_traffic() {
             reasons.push(json!({ "reason": "out_of_traffic", "pipeline": self.pipeline, "detail": why }));
+        }
+        if let Some(why) = self.regions.elsewhere() {
+            reasons.push(json!({ "reason": "other_region", "pipeline": self.pipeline, "detail": why }));
         }
         match reasons.is_empty() {
             true => (true, json!({ "traffic": true })),

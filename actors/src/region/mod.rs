@@ -5,6 +5,7 @@
 
 pub mod report;
 pub mod ticket;
+pub mod traffic;
 
 mod mode;
 mod state;

@@ -189,6 +189,12 @@ pub struct Traffic {
     pub has: bool,
     /// For how long that is so.
     pub since_seconds: u64,
+    /// Traffic belongs to the healthy regions of the lowest one.
+    #[serde(default)]
+    pub priority: u32,
+    /// Share of traffic among those of one priority.
+    #[serde(default)]
+    pub weight: u32,
 }
 
 /// When a region heard another one.

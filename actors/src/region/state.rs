@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::mode::ReplicationMode;
 use super::report::{RegionName, RegionReport};
+use super::traffic::TrafficView;
 
 /// A region's own report, and how its peers are. The active coordinator's node makes it; all others are told.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -12,6 +13,9 @@ pub struct RegionView {
     pub own: Option<RegionReport>,
     /// In the order of the configuration.
     pub peers: Vec<PeerState>,
+    /// Where traffic belongs; `None` before that was decided.
+    #[serde(default)]
+    pub traffic: Option<TrafficView>,
 }
 
 /// How another region is, and how this one stands to it.

@@ -9,6 +9,11 @@
 //! | `park`, `resume` | `{"pipeline": NAME}` | what each node says |
 //! | `region.report` | | what this region says of itself, to nodes of its peers alone |
 //! | `drain` | `{"node": NAME}` | what the node says |
+//! | `regions` | | this region and its peers, and where traffic belongs |
+//! | `failover.check` | `{"region": NAME or null, "forced": BOOL, "reason": TEXT}` | whether traffic can be moved there now |
+//! | `failover` | the same | the decision |
+
+mod regions;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,6 +23,7 @@ use futures::future::join_all;
 use futures::{FutureExt, StreamExt};
 use orrery_actors::exchange::FlightHandlers;
 use orrery_actors::region::ticket::REPORT_ACTION;
+use orrery_supervisor::Clock;
 use orrery_supervisor::cluster::NodeName;
 use orrery_supervisor::cluster::certificates::Purpose;
 use orrery_supervisor::cluster::lease::Coordination;
@@ -33,7 +39,7 @@ use super::message::{Ask, Told};
 use super::peers::Peers;
 use crate::audit::Audit;
 use crate::audit::chain::Note;
-use crate::region::RegionService;
+use crate::region::{RegionService, Regions};
 
 /// A node that does not answer sooner is shown without its answer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
@@ -48,7 +54,7 @@ const BODY_BYTES_MAX: usize = 4096;
 const CANDIDATES_MAX: usize = 3;
 
 /// What can be asked.
-const ACTIONS: [(&str, &str); 7] = [
+const ACTIONS: [(&str, &str); 10] = [
     ("nodes", "who is there, and who coordinates"),
     ("tree", "the supervision tree of every node"),
     ("restarts", "what a node's supervisors restarted"),
@@ -56,6 +62,9 @@ const ACTIONS: [(&str, &str); 7] = [
     ("park", "stop a pipeline on every node until it is resumed"),
     ("resume", "start a parked pipeline on every node"),
     ("drain", "have a node hand over its work and leave"),
+    ("regions", "this region and its peers, and where traffic belongs"),
+    ("failover.check", "whether traffic can be moved to a region now"),
+    ("failover", "decide where traffic belongs"),
 ];
 
 /// Serves it.
@@ -97,6 +106,8 @@ pub(crate) struct Inspection {
     pub(super) coordination: watch::Receiver<Coordination>,
     /// What this node wants a person to know while it coordinates.
     pub(super) concerns: watch::Receiver<Vec<String>>,
+    pub(super) regions: Regions,
+    pub(super) clock: Arc<dyn Clock>,
     pub(super) audit: Arc<Audit>,
 }
 
@@ -139,8 +150,8 @@ impl Inspection {
                 body.len()
             )));
         }
-        let changes = matches!(action.as_str(), "park" | "resume" | "drain");
-        let outcome = self.perform(&action, &body).await;
+        let changes = matches!(action.as_str(), "park" | "resume" | "drain" | "failover");
+        let outcome = self.perform(&action, &body, peer.as_str()).await;
         if changes {
             let note = Note {
                 who: peer.to_string(),
@@ -155,8 +166,8 @@ impl Inspection {
         outcome
     }
 
-    /// What an action answers. Whoever asks for it notes it.
-    pub(crate) async fn perform(&self, action: &str, body: &[u8]) -> Result<Value, Status> {
+    /// What an action answers. Whoever asks for it, for `who`, notes it.
+    pub(crate) async fn perform(&self, action: &str, body: &[u8], who: &str) -> Result<Value, Status> {
         match action {
             "nodes" => Ok(self.nodes().await),
             "tree" => Ok(self.tree().await),
@@ -180,6 +191,9 @@ impl Inspection {
                 let OfLogs { node, after } = parse(body)?;
                 self.ask_one(&node, &Ask::Logs { after }).await
             }
+            "regions" => Ok(self.regions.shown(self.clock.now())),
+            "failover.check" => self.can_move(&parse(body)?),
+            "failover" => self.failover(parse(body)?, who).await,
             other => {
                 let known = ACTIONS.map(|(name, _)| name).join(", ");
                 Err(Status::invalid_argument(format!("no action `{other}`; there is {known}")))

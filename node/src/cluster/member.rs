@@ -18,7 +18,6 @@ use orrery_actors::exchange::{
 use orrery_actors::pipeline::supervised::SupervisedPipeline;
 use orrery_actors::pipeline::{Place, Places};
 use orrery_actors::region::RegionView;
-use orrery_actors::region::report::{Decision, Traffic};
 use orrery_actors::sink::OnCheckpoint;
 use orrery_schemas::LedgerSequence;
 use orrery_supervisor::cluster::certificates::{Protocol, Purpose};
@@ -51,7 +50,7 @@ use crate::audit::Audit;
 use crate::control::Control;
 use crate::exit::Failure;
 use crate::readiness::Readiness;
-use crate::region::{RegionService, RegionSettings, Regions, Replication};
+use crate::region::{RegionService, RegionSettings, Regions, Replication, TrafficDesk};
 use crate::runner::seed;
 use crate::trace_context;
 use crate::wall_clock;
@@ -98,8 +97,8 @@ pub(crate) struct ClusterNode {
     regions: Regions,
     /// What it tells all nodes of them while it coordinates.
     regions_told: watch::Sender<Option<RegionView>>,
-    /// What was decided about traffic.
-    pub(crate) traffic: watch::Sender<(Option<Decision>, Traffic)>,
+    /// Where traffic belongs.
+    desk: TrafficDesk,
     completion: Completion,
     /// Every ledger that was wanted is durable.
     complete: watch::Sender<bool>,
@@ -188,7 +187,7 @@ impl ClusterNode {
             followed: Followed::default(),
             regions,
             regions_told: watch::Sender::default(),
-            traffic: watch::Sender::default(),
+            desk: TrafficDesk::new(pipeline.dataset.clone()),
             completion: Completion::new(
                 pipeline.dataset.clone(),
                 pipeline.settings.clone(),
@@ -294,6 +293,8 @@ impl ClusterNode {
             peers: self.peers.clone(),
             coordination: self.coordination.subscribe(),
             concerns: self.concerns.subscribe(),
+            regions: self.regions.clone(),
+            clock: self.clock.clone(),
             audit: audit.clone(),
         }
     }
@@ -372,7 +373,7 @@ impl ClusterNode {
             readiness: readiness.clone(),
             concerns: self.concerns.subscribe(),
             peers: self.peers.clone(),
-            traffic: self.traffic.subscribe(),
+            desk: self.desk.clone(),
             view: self.regions_told.clone(),
             clock: self.clock.clone(),
             seed: seed(),

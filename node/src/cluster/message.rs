@@ -37,6 +37,17 @@ pub(crate) enum Ask {
     },
     /// Leave the cluster: end what is in work, then the process.
     Drain,
+    /// Of the coordinator: write down where traffic belongs.
+    Failover {
+        /// The region; `None` for priorities.
+        region: Option<String>,
+        /// Even if it is behind.
+        forced: bool,
+        /// Why.
+        reason: String,
+        /// Who wants it.
+        by: String,
+    },
     /// The newest lines of the log.
     Logs {
         /// Those after this number.

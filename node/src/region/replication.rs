@@ -3,6 +3,7 @@
 //! ```text
 //! replication (OneForOne)                      on every node that may coordinate; at work while it is the active one
 //! |- peer/us, peer/ap: a Replicator each  --->  standings, alarms
+//! |- traffic: who has it, from every view  --->  the report
 //! `- reporter: own report + standings     --->  the view that goes to all nodes with their assignments
 //! ```
 
@@ -16,9 +17,7 @@ use orrery_actors::dataset::{DatasetSettings, Replica, Store, TableKind};
 use orrery_actors::metrics::PipelineMetrics;
 use orrery_actors::region::RegionView;
 use orrery_actors::region::replication::{Alarm, PeerRegion, Replicator, ReplicatorSettings, Standing};
-use orrery_actors::region::report::{
-    Decision, DurableLedger, Heard, RegionName, RegionReport, TableReport, Traffic,
-};
+use orrery_actors::region::report::{DurableLedger, Heard, RegionName, RegionReport, TableReport};
 use orrery_supervisor::cluster::certificates::Credentials;
 use orrery_supervisor::cluster::lease::{Coordination, Epoch};
 use orrery_supervisor::{ChildSpec, Clock, ExitError, Restart, RestartIntensity, Strategy, SupervisorSpec};
@@ -26,6 +25,7 @@ use tokio::sync::{Mutex, mpsc, watch};
 
 use super::link::PeerLink;
 use super::settings::RegionSettings;
+use super::traffic::{TrafficDesk, reported};
 use crate::cluster::{Ask, Peers};
 use crate::readiness::Readiness;
 
@@ -52,8 +52,8 @@ pub(crate) struct Replication {
     /// What the coordinator wants a person to know.
     pub(crate) concerns: watch::Receiver<Vec<String>>,
     pub(crate) peers: Peers,
-    /// Where traffic belongs, as was decided last.
-    pub(crate) traffic: watch::Receiver<(Option<Decision>, Traffic)>,
+    /// Where traffic belongs.
+    pub(crate) desk: TrafficDesk,
     /// What all nodes are to be told.
     pub(crate) view: watch::Sender<Option<RegionView>>,
     pub(crate) clock: Arc<dyn Clock>,
@@ -89,6 +89,7 @@ impl Replication {
                 })))
             }));
         }
+        spec = spec.child(self.traffic());
         let reporter = Arc::new((Reporter { replication: self, standings }, Mutex::new(alarmed)));
         let reporter = ChildSpec::task("reporter", move |_| {
             let reporter = reporter.clone();
@@ -104,6 +105,19 @@ impl Replication {
             }))
         });
         ChildSpec::supervisor(spec.child(reporter)).restart(Restart::Permanent)
+    }
+
+    /// What decides where traffic belongs.
+    fn traffic(&self) -> ChildSpec {
+        let replication = self.clone();
+        ChildSpec::task("traffic", move |_| {
+            let replication = replication.clone();
+            Ok(Box::pin(async move {
+                let Self { coordination, settings, readiness, view, clock, desk, .. } = &replication;
+                let decides = |_| desk.run(settings, &readiness.regions, view.subscribe(), clock);
+                while_active(coordination.clone(), decides).await
+            }))
+        })
     }
 }
 
@@ -163,17 +177,20 @@ impl Reporter {
             seconds_ago: peer.heard_ms_ago.map(|ago| ago / 1000),
         });
         let own = self.report(epoch, replicas, heard.collect());
-        RegionView { own: Some(own), peers }
+        let Replication { desk, readiness, .. } = &self.replication;
+        let traffic = desk.now.borrow().clone().or_else(|| readiness.regions.traffic());
+        RegionView { own: Some(own), peers, traffic }
     }
 
     fn report(&self, epoch: Epoch, replicas: &[Replica], heard: Vec<Heard>) -> RegionReport {
-        let Replication { settings, readiness, metrics, concerns, traffic, .. } = &self.replication;
+        let Replication { settings, readiness, metrics, concerns, desk, .. } = &self.replication;
         let (ready, answer) = readiness.answer();
         let details = answer["reasons"].as_array().into_iter().flatten();
         let mut reasons: Vec<_> =
             details.filter_map(|reason| reason["detail"].as_str().map(str::to_owned)).collect();
         reasons.extend(concerns.borrow().iter().cloned());
-        let (decision, traffic) = traffic.borrow().clone();
+        let told = readiness.regions.traffic();
+        let (decision, traffic) = reported(settings, desk.now.borrow().as_ref(), told.as_ref());
         RegionReport {
             region: settings.name.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),

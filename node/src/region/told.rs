@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use orrery_actors::region::report::RegionReport;
+use orrery_actors::region::traffic::TrafficView;
 use orrery_actors::region::{PeerState, RegionView, ReplicationState};
 use orrery_supervisor::MonotonicTime;
 use tokio::sync::watch;
@@ -34,10 +35,34 @@ impl Regions {
         self.is_region
     }
 
-    /// Takes what the coordinator says.
-    pub(crate) fn tell(&self, view: &RegionView, now: MonotonicTime) {
+    /// Takes what the coordinator says. Whether this region has lost traffic by it: its readers are to go elsewhere.
+    pub(crate) fn tell(&self, view: &RegionView, now: MonotonicTime) -> bool {
         telemetry::set_regions(view);
-        self.told.send_replace(Told { view: view.clone(), at: Some(now) });
+        let has = |view: &RegionView| view.traffic.as_ref().is_some_and(|traffic| traffic.has);
+        let before = self.told.send_replace(Told { view: view.clone(), at: Some(now) });
+        has(&before.view) && view.traffic.is_some() && !has(view)
+    }
+
+    /// Where traffic belongs; `None` before it was told.
+    pub(crate) fn traffic(&self) -> Option<TrafficView> {
+        self.told.borrow().view.traffic.clone()
+    }
+
+    /// Why traffic belongs to another region, if so.
+    pub(crate) fn elsewhere(&self) -> Option<String> {
+        if !self.is_region {
+            return None;
+        }
+        let Some(traffic) = self.traffic() else {
+            return Some("no coordinator has said yet where traffic belongs".to_owned());
+        };
+        let others = traffic.regions.iter().filter(|region| region.has && region.region != traffic.region);
+        let others: Vec<_> = others.map(|region| region.region.as_str()).collect();
+        match (traffic.has, others.is_empty()) {
+            (true, _) => None,
+            (false, false) => Some(format!("traffic belongs to {}", others.join(" and "))),
+            (false, true) => Some("no region has traffic yet: this one listens to the others".to_owned()),
+        }
     }
 
     /// What is known, and whenever it changes.
@@ -54,7 +79,9 @@ impl Regions {
 
     /// What a person should see to.
     pub(crate) fn warnings(&self) -> Vec<String> {
-        self.told.borrow().view.peers.iter().filter_map(warning).collect()
+        let view = &self.told.borrow().view;
+        let traffic = view.traffic.iter().flat_map(|traffic| traffic.concerns.iter().cloned());
+        view.peers.iter().filter_map(warning).chain(traffic).collect()
     }
 }
 

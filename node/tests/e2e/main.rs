@@ -32,6 +32,7 @@ mod described;
 mod feed;
 mod flight;
 mod feed_nodes;
+mod feed_regions;
 mod golden;
 mod inspection;
 mod interrupts;

@@ -174,7 +174,12 @@ impl Node {
     }
 
     pub(crate) fn stdout(&self) -> String {
-        fs::read_to_string(self.log.with_extension("out")).unwrap()
+        fs::read_to_string(self.out()).unwrap()
+    }
+
+    /// Where its standard output goes.
+    pub(crate) fn out(&self) -> PathBuf {
+        self.log.with_extension("out")
     }
 
     /// Asks over the control socket; `None` while there is none.

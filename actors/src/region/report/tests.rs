@@ -31,7 +31,7 @@ fn report() -> RegionReport {
             by: "operator ada".to_owned(),
             reason: "maintenance".to_owned(),
         }),
-        traffic: Traffic { has: true, since_seconds: 60 },
+        traffic: Traffic { has: true, since_seconds: 60, priority: 1, weight: 100 },
         heard: vec![Heard { region: "us".parse().unwrap(), seconds_ago: Some(1) }],
     }
 }
