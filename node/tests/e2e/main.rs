@@ -19,6 +19,7 @@ mod seaweed;
 #[allow(dead_code, reason = "a part of it is used here")]
 mod stub;
 
+mod cable;
 mod process;
 mod reader;
 
@@ -39,6 +40,7 @@ mod kills;
 mod operators;
 mod operators_nodes;
 mod readiness;
+mod regions;
 mod recovery;
 mod routes;
 mod rpc;
