@@ -3,6 +3,7 @@
 mod certs;
 mod demo;
 mod inspection;
+mod regions;
 mod tail;
 mod token;
 
@@ -20,6 +21,7 @@ pub(crate) use inspection::{
     DrainArgs, InspectArgs, LogsArgs, NodesArgs, PipelineArgs, ProofOfWho, PsArgs, PsOrder, TargetArgs,
     TopArgs, TreeArgs,
 };
+pub(crate) use regions::{FailoverArgs, RegionsArgs};
 pub(crate) use tail::TailArgs;
 pub(crate) use token::TokenArgs;
 
@@ -85,6 +87,10 @@ pub(crate) enum Command {
     Logs(LogsArgs),
     /// List the nodes of a cluster.
     Nodes(NodesArgs),
+    /// List this region and its peers: where traffic belongs, how far each is, whether they are equal.
+    Regions(RegionsArgs),
+    /// Move traffic to another region: once it is equal and not behind, or by force.
+    Failover(FailoverArgs),
     /// Have a node hand over its work and leave the cluster.
     Drain(DrainArgs),
     /// Watch nodes and tasks, until q.

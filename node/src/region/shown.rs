@@ -33,7 +33,12 @@ impl Regions {
     }
 }
 
-fn row(region: &RegionTraffic, is_own: bool, peer: Option<&PeerState>, report: Option<&RegionReport>) -> Value {
+fn row(
+    region: &RegionTraffic,
+    is_own: bool,
+    peer: Option<&PeerState>,
+    report: Option<&RegionReport>,
+) -> Value {
     let durable = report.and_then(|report| report.durable);
     json!({
         "region": region.region,

@@ -125,8 +125,13 @@ impl TrafficDesk {
     fn show(&self, view: TrafficView) {
         let before = self.now.borrow().as_ref().map(|before| before.has);
         if before != Some(view.has) {
-            let why: Vec<_> = view.regions.iter().map(|region| format!("{}: {}", region.region, region.state)).collect();
-            tracing::info!(has = view.has, regions = why.join(", "), "whether traffic belongs to this region");
+            let why: Vec<_> =
+                view.regions.iter().map(|region| format!("{}: {}", region.region, region.state)).collect();
+            tracing::info!(
+                has = view.has,
+                regions = why.join(", "),
+                "whether traffic belongs to this region"
+            );
         }
         self.now.send_replace(Some(view));
     }
@@ -187,7 +192,8 @@ pub(super) fn reported(
 }
 
 fn of(settings: &RegionSettings) -> TrafficSettings {
-    let RegionSettings { name, priority, weight, lag_max_ledgers, unheard_after, stable, .. } = settings.clone();
+    let RegionSettings { name, priority, weight, lag_max_ledgers, unheard_after, stable, .. } =
+        settings.clone();
     // A slot that is durable elsewhere is durable here within a few seconds, if all is well.
     let behind_after = unheard_after * 2;
     TrafficSettings { region: name, priority, weight, lag_max_ledgers, unheard_after, behind_after, stable }

@@ -226,7 +226,9 @@ impl TrafficCore {
         }
         let held = self.changed.is_none_or(|changed| input.now.since(changed) >= self.settings.stable);
         let is_worse = |peer: &Standing| peer.rank < own.rank || !own.state.is_healthy();
-        (held || is_new) && serving().any(|peer| peer.is_stable() && is_worse(peer))
+        // What it said before it heard of the decision may be over by now.
+        let counts = |peer: &Standing| held || is_new && peer.generation >= self.generation();
+        serving().any(|peer| peer.is_stable() && is_worse(peer) && counts(peer))
     }
 
     fn view(&self, standings: &[Standing], now: MonotonicTime) -> TrafficView {
