@@ -80,7 +80,11 @@ fn run(cli: Cli, console: &Console) -> Result<(), Failure> {
         Command::Events(args) => commands::events::run(&args, console),
         Command::Synth(args) => commands::synth::run(&args, console),
         Command::Verify(args) => commands::verify::run(&args, console),
+        Command::Scrub(args) => commands::scrub::run(&args, console),
+        Command::Backup(args) => commands::backup::backup(&args, console),
+        Command::Restore(args) => commands::backup::restore(&args, console),
         Command::Compact(args) => commands::compact::run(&args, console),
+        Command::Epoch(args) => commands::epoch::run(&args, console),
         Command::Version => commands::version::run(console),
         Command::Completions(args) => commands::completions::run(&args),
     }

@@ -293,6 +293,18 @@ pub(crate) mod tests {
         Readiness::new(&Settings::new(&config).unwrap())
     }
 
+    /// One that runs.
+    pub(crate) fn whose_state_disk_is_full() -> Arc<Readiness> {
+        let (readiness, writes) = (of_nobody(), Writes::default());
+        readiness.enter(Phase::Running);
+        readiness.watch(writes.clone());
+        assert_eq!(readiness.answer(), (true, json!({ "ready": true })));
+        let source = io::ErrorKind::StorageFull.into();
+        let full = orrery_actors::checkpoint::StateError::Io { path: "data".into(), action: "write", source };
+        writes.note::<()>("restart", Err(full));
+        readiness
+    }
+
     const LIMIT: Duration = Duration::from_secs(60);
 
     fn at(seconds: u64) -> MonotonicTime {
@@ -341,13 +353,7 @@ pub(crate) mod tests {
 
     #[test]
     fn a_state_that_cannot_be_written_is_a_warning_and_no_reason_to_send_traffic_elsewhere() {
-        let (readiness, writes) = (of_nobody(), Writes::default());
-        readiness.enter(Phase::Running);
-        readiness.watch(writes.clone());
-        assert_eq!(readiness.answer(), (true, json!({ "ready": true })));
-        let source = io::ErrorKind::StorageFull.into();
-        let full = orrery_actors::checkpoint::StateError::Io { path: "data".into(), action: "write", source };
-        writes.note::<()>("restart", Err(full));
+        let readiness = whose_state_disk_is_full();
         let (is_ready, answer) = readiness.answer();
         let warning = answer["warnings"][0].as_str().unwrap();
         assert!(is_ready && warning.contains("state cannot be written"), "{answer}");

@@ -385,7 +385,14 @@ impl Active {
         let of_tables = || self.tables.first().map(|table| table.configuration().network_passphrase.clone());
         let network = Some(settings.network.clone()).filter(|known| !known.is_empty()).or_else(of_tables);
         let network = network.unwrap_or_default();
-        let asked = plan.into_iter().map(|(name, tasks)| {
+        let present: BTreeSet<NodeName> = plan.keys().cloned().collect();
+        let members = settings.peers.members();
+        let leaves = |name: &NodeName| {
+            // By its membership too: one of its name that has just come begins with nothing.
+            members.get(name).is_some_and(|member| member.draining) && self.hearing.has_left_off(name)
+        };
+        let plan = plan.into_iter().filter(|(name, tasks)| !(tasks.is_empty() && leaves(name)));
+        let asked = plan.map(|(name, tasks)| {
             if !is_complete && !self.hearing.has_heard(&name) {
                 return (name, Ask::Report);
             }
@@ -414,7 +421,6 @@ impl Active {
             });
             answers.extend(join_all(asked).await);
         }
-        let present: BTreeSet<NodeName> = answers.iter().map(|(name, _)| name.clone()).collect();
         self.hearing.keep(&present);
         self.elsewhere.clear();
         for (name, told) in answers {

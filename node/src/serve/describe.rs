@@ -11,6 +11,8 @@ pub(crate) struct About {
     pub(crate) parameters: Vec<Parameter>,
     /// Media types of a good answer, with their JSON schemas; none says nothing of the answer.
     pub(crate) answers: Vec<(&'static str, Value)>,
+    /// Whether the same content comes with 503, which is no refusal: the answer is that something is not so.
+    pub(crate) is_also_unwell: bool,
     /// Whether good answers may have a tag that a client may give back.
     pub(crate) is_tagged: bool,
 }
@@ -49,6 +51,13 @@ impl Endpoint {
     #[must_use]
     pub(crate) fn gives(mut self, media_type: &'static str, schema: Value) -> Self {
         self.about.answers.push((media_type, schema));
+        self
+    }
+
+    /// The same, which answers likewise with 503.
+    #[must_use]
+    pub(crate) fn also_unwell(mut self) -> Self {
+        self.about.is_also_unwell = true;
         self
     }
 

@@ -9,7 +9,10 @@ use warp::reply::{self, Reply, with_header, with_status};
 
 use super::Api;
 use super::access::Access;
+use super::describe::named;
 use super::router::Endpoint;
+
+const JSON: &str = "application/json";
 
 /// Media type of the text form of Prometheus.
 const PROMETHEUS_TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -17,9 +20,6 @@ const PROMETHEUS_TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 /// Open to whoever asks: a probe has no token.
 pub(super) fn endpoints(api: &Arc<Api>) -> Vec<Endpoint> {
     let (ready, started, traffic) = (api.clone(), api.clone(), api.clone());
-    let reasons = json!({ "type": "array", "items": { "type": "object", "properties": {
-        "reason": { "type": "string" }, "pipeline": { "type": "string" }, "detail": { "type": "string" },
-    }, "required": ["reason", "detail"] } });
     vec![
         Endpoint::get("/healthz", Access::Open, "Whether the process turns", |_| async {
             Ok("ok\n".into_response())
@@ -29,10 +29,8 @@ pub(super) fn endpoints(api: &Arc<Api>) -> Vec<Endpoint> {
             let (is_ready, answer) = ready.readiness.answer();
             async move { Ok(with_status(reply::json(&answer), status(is_ready)).into_response()) }
         })
-        .gives(
-            "application/json",
-            json!({ "type": "object", "properties": { "ready": { "type": "boolean" } }, "required": ["ready"] }),
-        ),
+        .gives(JSON, named("Readiness"))
+        .also_unwell(),
         Endpoint::get(
             "/healthz/traffic",
             Access::Open,
@@ -42,14 +40,8 @@ pub(super) fn endpoints(api: &Arc<Api>) -> Vec<Endpoint> {
                 async move { Ok(with_status(reply::json(&answer), status(belongs)).into_response()) }
             },
         )
-        .gives(
-            "application/json",
-            json!({
-                "type": "object",
-                "properties": { "traffic": { "type": "boolean" }, "reasons": reasons },
-                "required": ["traffic"],
-            }),
-        ),
+        .gives(JSON, named("Traffic"))
+        .also_unwell(),
         Endpoint::get("/startupz", Access::Open, "Whether sources and dataset were opened", move |_| {
             let has_begun = started.readiness.has_begun();
             async move {
@@ -57,7 +49,8 @@ pub(super) fn endpoints(api: &Arc<Api>) -> Vec<Endpoint> {
                     .into_response())
             }
         })
-        .gives("text/plain", json!({ "type": "string" })),
+        .gives("text/plain", json!({ "type": "string" }))
+        .also_unwell(),
     ]
 }
 
@@ -76,4 +69,26 @@ pub(super) fn metrics(api: &Arc<Api>) -> Vec<Endpoint> {
 
 fn status(is_well: bool) -> StatusCode {
     if is_well { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::readiness::tests::{of_nobody, whose_state_disk_is_full};
+    use crate::serve::rest;
+
+    #[test]
+    fn what_probes_are_told_is_described() {
+        let schemas = rest::schemas();
+        let check = |name: &str, (_, answer): (bool, serde_json::Value), expect: &[&str]| {
+            let properties = &schemas[name]["properties"];
+            for key in expect {
+                assert!(answer[key].is_array() && properties[key].is_object(), "{key} in {answer}");
+            }
+            assert!(answer.as_object().unwrap().keys().all(|key| properties[key].is_object()), "{answer}");
+        };
+        // One that begins, and one that runs.
+        check("Readiness", of_nobody().answer(), &["reasons"]);
+        check("Traffic", of_nobody().traffic(), &["reasons"]);
+        check("Readiness", whose_state_disk_is_full().answer(), &["warnings"]);
+    }
 }

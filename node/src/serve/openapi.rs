@@ -77,6 +77,10 @@ fn operation(endpoint: &Endpoint) -> Value {
             "content": { "application/problem+json": { "schema": named("Problem") } },
         },
     });
+    if endpoint.about.is_also_unwell {
+        responses["503"] = responses["200"].clone();
+        responses["503"]["description"] = json!("It is not so");
+    }
     if endpoint.about.is_tagged {
         let tag = json!({ "description": "Of an answer that never changes", "schema": { "type": "string" } });
         responses["200"]["headers"] = json!({ "ETag": tag });

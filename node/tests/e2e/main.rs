@@ -19,6 +19,7 @@ mod seaweed;
 #[allow(dead_code, reason = "a part of it is used here")]
 mod stub;
 
+mod cable;
 mod process;
 mod reader;
 
@@ -26,6 +27,8 @@ mod api;
 mod cluster;
 mod configuration;
 mod dashboard;
+mod drill;
+mod described;
 mod feed;
 mod flight;
 mod feed_nodes;
@@ -36,6 +39,9 @@ mod interrupts;
 mod kills;
 mod operators;
 mod readiness;
+mod region_traffic;
+mod regions;
+mod recovery;
 mod routes;
 mod rpc;
 mod s3;

@@ -234,6 +234,20 @@ impl Node {
         self.child.id()
     }
 
+    /// Waits until something is so, or the process has ended.
+    pub(crate) fn until_gone_or(&mut self, mut is_so: impl FnMut() -> bool) {
+        let began = self.clock.now();
+        while self.child.try_wait().unwrap().is_none() && !is_so() {
+            assert!(self.clock.now().since(began) < WITHIN, "{}{}", self.log(), self.stdout());
+            pause();
+        }
+    }
+
+    /// Kills it at once; one that has ended stays as it was.
+    pub(crate) fn kill(&mut self) {
+        let _ = self.child.kill();
+    }
+
     pub(crate) fn signal(&self, name: &str) {
         let done = Command::new("kill").args([name, &self.child.id().to_string()]).status().unwrap();
         assert!(done.success());

@@ -150,6 +150,8 @@ pub(super) struct ReplicationCore {
     /// The question under way.
     asked: Option<(u64, Asked)>,
     questions: u64,
+    /// Something could not be had or put: nothing more is begun before the next round.
+    rests: bool,
     /// The slot that differs and why, until both are found to be equal.
     differs: Option<(u64, String)>,
     differences: u64,
@@ -181,6 +183,7 @@ impl Default for ReplicationCore {
             incoming: VecDeque::new(),
             asked: None,
             questions: 0,
+            rests: false,
             differs: None,
             differences: 0,
         }
@@ -201,22 +204,21 @@ impl ReplicationCore {
                 }
             }
             Input::NoAnswer { question } => {
-                // Asked again in the next round.
-                self.asked.take_if(|(id, _)| *id == question);
-                return Vec::new();
+                let was_asked = self.asked.take_if(|(id, _)| *id == question);
+                self.rests |= was_asked.is_some();
             }
             Input::Fetched { slot, object, bytes } => return self.fetched(slot, object, bytes),
             Input::NotFetched { slot, untrue } => {
                 self.stage(slot, Stage::Waits);
+                self.rests = true;
                 if let Some(why) = untrue {
                     self.distrust(why);
                 }
-                return Vec::new();
             }
             Input::FilePut { slot } => self.stage(slot, Stage::Ready),
             Input::FileNotPut { slot } => {
                 self.stage(slot, Stage::Waits);
-                return Vec::new();
+                self.rests = true;
             }
             Input::FileDiffers { slot, reason } => {
                 return vec![self.differ(slot, reason, None)];
@@ -229,7 +231,7 @@ impl ReplicationCore {
             }
             Input::SlotNotPut => {
                 self.incoming.clear();
-                return Vec::new();
+                self.rests = true;
             }
             Input::SlotUnfit { slot, why } => {
                 self.distrust(format!("slot {slot} does not continue this region's log: {why}"));
@@ -285,6 +287,7 @@ impl ReplicationCore {
             self.incoming.clear();
         }
         (self.ours, self.theirs, self.copies) = (ours, theirs, copies);
+        self.rests = false;
         let follows = |front: &Incoming| match &self.ours {
             Some(ours) => front.slot == ours.slot + 1 && front.prev == Some(ours.sha256),
             None => front.slot == 0,
@@ -314,6 +317,9 @@ impl ReplicationCore {
     }
 
     fn go_on(&mut self) -> Vec<Action> {
+        if self.rests {
+            return Vec::new();
+        }
         let mut actions = self.pump();
         if self.asked.is_none() {
             actions.extend(self.next_question());
@@ -347,6 +353,10 @@ impl ReplicationCore {
             Phase::Different { .. } | Phase::OtherTables | Phase::Untrue { .. } => return None,
         }
         let common = ours.slot.min(theirs.slot);
+        if ours.slot == theirs.slot && ours.sha256 != theirs.sha256 {
+            // Also if it was equal: somebody has changed one of both.
+            self.equal = None;
+        }
         if self.equal >= Some(common) {
             if ours.slot == theirs.slot && ours.digest != theirs.digest {
                 self.distrust("its digest is another than that of its newest slot".to_owned());

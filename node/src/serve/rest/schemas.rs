@@ -1,5 +1,8 @@
 //! What parameters and answers look like, for the API's description.
 
+mod node;
+mod regions;
+
 use orrery_actors::sink::Format;
 use orrery_schemas::{Kind, OpType};
 use serde_json::{Map, Value, json};
@@ -66,12 +69,24 @@ pub(super) fn sequence() -> Value {
     json!({ "type": "integer", "minimum": 0, "maximum": u32::MAX })
 }
 
-/// An object whose properties are all there.
+fn flag() -> Value {
+    json!({ "type": "boolean" })
+}
+
+/// An object whose properties are all there, and no others: what is answered and not described is found by tests.
 fn object(properties: &[(&str, Value)]) -> Value {
     let names: Vec<_> = properties.iter().map(|(name, _)| *name).collect();
-    let properties: Map<_, _> =
-        properties.iter().map(|(name, schema)| ((*name).to_owned(), schema.clone())).collect();
-    json!({ "type": "object", "properties": properties, "required": names })
+    let none =
+        json!({ "type": "object", "properties": {}, "required": names, "additionalProperties": false });
+    with_optional(none, properties)
+}
+
+/// The same object, which may have these properties too.
+fn with_optional(mut object: Value, properties: &[(&str, Value)]) -> Value {
+    for (name, schema) in properties {
+        object["properties"][*name] = schema.clone();
+    }
+    object
 }
 
 fn words<'a>(words: impl Iterator<Item = &'a str>) -> Value {
@@ -140,7 +155,7 @@ pub(super) fn export() -> Vec<Parameter> {
 
 /// Everything that is named.
 pub(crate) fn schemas() -> Value {
-    json!({
+    let mut schemas = json!({
         "Problem": object(&[("type", text()), ("title", text()), ("status", count()), ("detail", text())]),
         "Event": event(),
         "Ledger": ledger(),
@@ -148,25 +163,12 @@ pub(crate) fn schemas() -> Value {
         "LedgerPage": page("ledgers", "Ledger"),
         "AssetVolume": object(&asset_volume()),
         "Assets": object(&[&window_of()[..], &[("assets", list(named("AssetVolume")))]].concat()),
-        "Asset": object(&[&window_of()[..], &asset_volume()[..]].concat()),
-        "Status": status(),
-        "Node": object(&[("name", text()), ("state", text()), ("version", text()), ("address", text())]),
-        "Tree": object(&[("nodes", list(named("Node")))]),
-        "Actor": object(&[
-            ("node", text()),
-            ("path", text()),
-            ("kind", text()),
-            ("state", text()),
-            ("incarnation", count()),
-            ("restarts_total", count()),
-            ("restarts", or_null(list(named("Restart")))),
-        ]),
-        "Restart": object(&[("supervisor", text()), ("child", text()), ("reason", text()), ("incarnation", count())]),
-        "Done": object(&[("nodes", list(object(&[("node", text()), ("answer", json!({ "type": "object" }))])))]),
-        "Regions": regions(),
-        "Failover": object(&[("decision", decision()), ("behind_ledgers", or_null(count()))]),
-        "Quarantined": object(&[("ledger", count()), ("pipeline", text()), ("reason", text())]),
-    })
+        "Asset": object(&[&[("asked", text())], &window_of()[..], &asset_volume()[..]].concat()),
+    });
+    for (name, schema) in node::schemas().into_iter().chain(regions::schemas()) {
+        schemas[name] = schema;
+    }
+    schemas
 }
 
 fn page(rows: &'static str, of: &str) -> Value {
@@ -201,7 +203,7 @@ fn event() -> Value {
         ("to_muxed_id", or_null(amount())),
         ("to_memo_text", or_null(text())),
         ("to_memo_hash", or_null(hash())),
-        ("tx_successful", json!({ "type": "boolean" })),
+        ("tx_successful", flag()),
     ])
 }
 
@@ -237,66 +239,6 @@ fn asset_volume() -> [(&'static str, Value); 4] {
         ("events", count()),
         ("by_kind", json!({ "type": "object", "additionalProperties": of_kind })),
     ]
-}
-
-fn decision() -> Value {
-    let is = json!({ "type": "boolean" });
-    object(&[
-        ("generation", count()),
-        ("to", or_null(text())),
-        ("forced", is),
-        ("by", text()),
-        ("reason", text()),
-    ])
-}
-
-fn regions() -> Value {
-    let is = || json!({ "type": "boolean" });
-    let row = object(&[
-        ("region", text()),
-        ("own", is()),
-        ("traffic", is()),
-        ("priority", or_null(count())),
-        ("state", text()),
-        ("why", text()),
-        ("tip", or_null(count())),
-        ("tip_closed_at", or_null(time())),
-        ("lag_ledgers", or_null(json!({ "type": "integer" }))),
-        ("lag_seconds", or_null(json!({ "type": "integer" }))),
-        ("replica", or_null(text())),
-        ("mode", or_null(text())),
-        ("heard_ms_ago", or_null(count())),
-    ]);
-    object(&[
-        ("region", or_null(text())),
-        ("traffic", is()),
-        ("decision", or_null(decision())),
-        ("concerns", list(text())),
-        ("regions", list(row)),
-    ])
-}
-
-fn status() -> Value {
-    let pipeline = object(&[("name", text()), ("state", text()), ("parked", or_null(text()))]);
-    let rates = ["ledgers_per_second", "events_per_second"].map(|name| (name, or_null(number())));
-    let feed = ["connections", "subscriptions", "evicted"].map(|name| (name, count()));
-    object(&[
-        ("node", text()),
-        ("version", text()),
-        ("network", or_null(text())),
-        ("tip", or_null(count())),
-        ("tip_closed_at", or_null(time())),
-        ("checkpoint", or_null(count())),
-        ("oldest", or_null(count())),
-        ("lag_ledgers", or_null(count())),
-        ("lag_seconds", or_null(count())),
-        ("ready", json!({ "type": "boolean" })),
-        ("reasons", list(object(&[("reason", text()), ("detail", text())]))),
-        ("nodes", count()),
-        ("pipelines", list(pipeline)),
-        ("rates", object(&rates)),
-        ("feed", object(&feed)),
-    ])
 }
 
 #[cfg(test)]

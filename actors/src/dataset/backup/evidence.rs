@@ -1,0 +1,45 @@
+//! Evidence goes with a backup: it may be all that tells what happened.
+
+use crate::dataset::inventory::{ObjectKind, QUARANTINE};
+use crate::dataset::slot::sha256;
+use crate::dataset::store::Store;
+use crate::dataset::{DatasetError, Pace};
+
+use super::table::put;
+use crate::dataset::file::FILE_BYTES_MAX;
+
+/// What was copied.
+#[derive(Default)]
+pub(super) struct Copied {
+    pub(super) objects: u64,
+    pub(super) bytes: u64,
+    pub(super) notes: Vec<String>,
+}
+
+/// Copies what a table's quarantine has and its copy lacks. What is damaged stays behind, and is told.
+pub(super) async fn copy(
+    from: &Store,
+    to: &Store,
+    pace: &Pace,
+    progress: &(dyn Fn(u64) + Send + Sync),
+) -> Result<Copied, DatasetError> {
+    let mut copied = Copied::default();
+    for listed in from.walk(QUARANTINE).await? {
+        let path = format!("{QUARANTINE}/{}", listed.name);
+        let ObjectKind::Evidence(digits) = ObjectKind::of(&path) else { continue };
+        if to.head(&path).await?.is_some() {
+            continue;
+        }
+        pace.take(listed.bytes).await;
+        let Some(bytes) = from.read(&path, FILE_BYTES_MAX).await? else { continue };
+        if !sha256(&bytes).to_string().starts_with(&digits) {
+            copied.notes.push(format!("{}: damaged evidence was not copied", from.name(&path)));
+            continue;
+        }
+        copied.objects += 1;
+        copied.bytes += bytes.len() as u64;
+        put(to, &path, bytes).await?;
+        progress(listed.bytes);
+    }
+    Ok(copied)
+}

@@ -1,0 +1,144 @@
+//! Where a region's dataset is: a folder, or a real S3 server of its own that is killed with the region.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use crate::experiment::ExperimentError;
+use crate::network::{Network, address};
+use crate::process::Running;
+use crate::workload::url;
+
+/// Ports of the server, in a namespace of its own.
+const S3_PORT: u16 = 8333;
+const FILER_PORT: u16 = 8888;
+
+/// Who may write.
+const KEYS: [(&str, &str); 2] = [("AWS_ACCESS_KEY_ID", "key"), ("AWS_SECRET_ACCESS_KEY", "secret")];
+
+/// How long an answer may take.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(2);
+
+/// Longest answer that is read.
+const ANSWER_BYTES_MAX: u64 = 4096;
+
+/// What kind of store each region has.
+#[derive(Clone, Debug)]
+pub enum StoreKind {
+    /// A folder, which nothing kills.
+    Folder,
+    /// SeaweedFS, by its program `weed`.
+    SeaweedFs(PathBuf),
+}
+
+/// The store of a region.
+#[derive(Debug)]
+pub(super) struct RegionStore {
+    kind: StoreKind,
+    region: usize,
+    folder: PathBuf,
+    log: PathBuf,
+    running: Option<Running>,
+}
+
+impl RegionStore {
+    /// That of region `region`, with all that it keeps in `folder`. It does not run yet.
+    pub(super) fn new(kind: StoreKind, region: usize, folder: PathBuf, log: PathBuf) -> Self {
+        Self { kind, region, folder, log, running: None }
+    }
+
+    /// URL of the dataset.
+    pub(super) fn dataset(&self) -> String {
+        match &self.kind {
+            StoreKind::Folder => url(&self.folder),
+            StoreKind::SeaweedFs(_) => {
+                format!("s3://region/set?endpoint=http://{}:{S3_PORT}&region=us-east-1", address(self.region))
+            }
+        }
+    }
+
+    /// The folder of the dataset, where it is one.
+    pub(super) fn files(&self) -> Option<&Path> {
+        matches!(self.kind, StoreKind::Folder).then_some(self.folder.as_path())
+    }
+
+    /// Lets a command write to it.
+    pub(super) fn grant(&self, command: &mut Command) {
+        if matches!(self.kind, StoreKind::SeaweedFs(_)) {
+            command.envs(KEYS);
+        }
+    }
+
+    /// Starts it, if it is something that runs.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be started.
+    pub(super) fn start(&mut self, network: &Network) -> Result<(), ExperimentError> {
+        let StoreKind::SeaweedFs(weed) = &self.kind else { return Ok(()) };
+        std::fs::create_dir_all(&self.folder).map_err(ExperimentError::io("create", &self.folder))?;
+        let ip = address(self.region);
+        let mut command = Command::new(weed);
+        command.args([
+            "mini",
+            "-bucket=region",
+            "-webdav=false",
+            "-admin.ui=false",
+            "-master.telemetry=false",
+        ]);
+        command.arg(format!("-ip={ip}")).arg(format!("-ip.bind={ip}"));
+        command.arg(format!("-s3.port={S3_PORT}")).arg(format!("-filer.port={FILER_PORT}"));
+        command.arg(format!("-dir={}", self.folder.display())).envs(KEYS);
+        self.running = Some(Running::start_with_log(network.within(self.region, &command), &self.log)?);
+        Ok(())
+    }
+
+    /// Whether it has its bucket. The program makes one too, but not where it starts too slowly.
+    pub(super) fn is_there(&self, network: &Network) -> bool {
+        if matches!(self.kind, StoreKind::Folder) {
+            return true;
+        }
+        let asks = |method: &str| {
+            let stream = network.connect(self.region, FILER_PORT, ANSWERS_WITHIN).ok()?;
+            status(stream, method, "/buckets/region/?limit=1", &address(self.region))
+        };
+        let listens = network.connect(self.region, S3_PORT, ANSWERS_WITHIN).is_ok();
+        listens && (asks("GET") == Some(200) || asks("POST") == Some(201) && asks("GET") == Some(200))
+    }
+
+    /// Kills it, if it runs.
+    ///
+    /// # Errors
+    ///
+    /// The system cannot say how it ended.
+    pub(super) fn kill(&mut self) -> Result<(), ExperimentError> {
+        self.running.take().map_or(Ok(()), |running| running.kill().map(drop))
+    }
+
+    /// Removes all that it keeps. It must not run.
+    ///
+    /// # Errors
+    ///
+    /// The file system refuses.
+    pub(super) fn empty(&self) -> Result<(), ExperimentError> {
+        crate::workload::remove(&self.folder)
+    }
+}
+
+/// The status of an answer to a request without a body.
+pub(super) fn status(stream: TcpStream, method: &str, path: &str, host: &str) -> Option<u16> {
+    answer(stream, method, path, host)?.split(' ').nth(1)?.parse().ok()
+}
+
+/// An answer to a request without a body, as it came.
+pub(super) fn answer(mut stream: TcpStream, method: &str, path: &str, host: &str) -> Option<String> {
+    stream.set_read_timeout(Some(ANSWERS_WITHIN)).ok()?;
+    let head =
+        format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+    stream.write_all(head.as_bytes()).ok()?;
+    let mut answer = Vec::new();
+    stream.take(ANSWER_BYTES_MAX).read_to_end(&mut answer).ok()?;
+    Some(String::from_utf8_lossy(&answer).into_owned())
+}
