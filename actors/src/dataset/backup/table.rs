@@ -119,8 +119,7 @@ impl Copying {
         let chain =
             Chain::genesis(&self.genesis).map_err(|problem| content(&self.from, &slot_path(0), problem))?;
         let store = self.to.clone();
-        self.table =
-            Some(Table { store, chain, slots_per_checkpoint: slots_per_checkpoint(), checkpoint: None });
+        self.table = Some(Table::of(store, chain, slots_per_checkpoint(), 0));
         Ok(())
     }
 

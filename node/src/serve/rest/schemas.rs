@@ -5,7 +5,7 @@ mod regions;
 
 use orrery_actors::sink::Format;
 use orrery_schemas::{Kind, OpType};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use warp::http::StatusCode;
 
 use super::limits::{ASSETS, ASSETS_MAX, PAGE_ROWS, PAGE_ROWS_MAX};
