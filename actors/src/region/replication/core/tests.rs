@@ -1,10 +1,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
-use orrery_schemas::RowDigest;
+use orrery_schemas::{Hash32, RowDigest};
 use proptest::prelude::*;
 
+use super::incoming::FETCHES_MAX;
 use super::*;
-use crate::dataset::{DatasetSettings, DatasetUrl, Retry, SlotDoes, Store, TableKind, read_slot};
+use crate::dataset::{DatasetSettings, DatasetUrl, Retry, SlotDoes, Store, TableKind, read_slot, slot_facts};
 
 /// Slot 0 of a table.
 fn genesis() -> Bytes {
