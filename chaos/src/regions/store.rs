@@ -11,7 +11,8 @@ use crate::network::{Network, address};
 use crate::process::Running;
 use crate::workload::url;
 
-/// Ports of the server, in a namespace of its own.
+/// Ports of the first region's server. Others have others, though each is alone in its namespace: sockets in the file system are
+/// called after them, by which one server would find the data of another.
 const S3_PORT: u16 = 8333;
 const FILER_PORT: u16 = 8888;
 
@@ -54,9 +55,14 @@ impl RegionStore {
         match &self.kind {
             StoreKind::Folder => url(&self.folder),
             StoreKind::SeaweedFs(_) => {
-                format!("s3://region/set?endpoint=http://{}:{S3_PORT}&region=us-east-1", address(self.region))
+                let (address, port) = (address(self.region), self.port(S3_PORT));
+                format!("s3://region/set?endpoint=http://{address}:{port}&region=us-east-1")
             }
         }
+    }
+
+    fn port(&self, first: u16) -> u16 {
+        first + u16::try_from(self.region).unwrap_or(u16::MAX)
     }
 
     /// The folder of the dataset, where it is one.
@@ -89,7 +95,9 @@ impl RegionStore {
             "-master.telemetry=false",
         ]);
         command.arg(format!("-ip={ip}")).arg(format!("-ip.bind={ip}"));
-        command.arg(format!("-s3.port={S3_PORT}")).arg(format!("-filer.port={FILER_PORT}"));
+        command
+            .arg(format!("-s3.port={}", self.port(S3_PORT)))
+            .arg(format!("-filer.port={}", self.port(FILER_PORT)));
         command.arg(format!("-dir={}", self.folder.display())).envs(KEYS);
         self.running = Some(Running::start_with_log(network.within(self.region, &command), &self.log)?);
         Ok(())
@@ -101,10 +109,10 @@ impl RegionStore {
             return true;
         }
         let asks = |method: &str| {
-            let stream = network.connect(self.region, FILER_PORT, ANSWERS_WITHIN).ok()?;
+            let stream = network.connect(self.region, self.port(FILER_PORT), ANSWERS_WITHIN).ok()?;
             status(stream, method, "/buckets/region/?limit=1", &address(self.region))
         };
-        let listens = network.connect(self.region, S3_PORT, ANSWERS_WITHIN).is_ok();
+        let listens = network.connect(self.region, self.port(S3_PORT), ANSWERS_WITHIN).is_ok();
         listens && (asks("GET") == Some(200) || asks("POST") == Some(201) && asks("GET") == Some(200))
     }
 
