@@ -73,7 +73,9 @@ mod tests {
 
     #[tokio::test]
     async fn the_first_decision_of_a_generation_is_kept_and_the_newest_is_found() {
-        let store = Store::connect(&DatasetUrl::Memory, &|_| None, Retry::new(1).unwrap()).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let url: DatasetUrl = format!("file://{}", folder.path().display()).parse().unwrap();
+        let store = Store::connect(&url, &|_| None, Retry::new(1).unwrap()).unwrap();
         assert_eq!(newest(&store).await, Ok(None));
         let kept = async |generation, by| keep(&store, &decision(generation, by)).await.unwrap();
         assert_eq!(kept(1, "a").await, decision(1, "a"));

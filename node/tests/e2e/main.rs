@@ -40,6 +40,7 @@ mod kills;
 mod operators;
 mod operators_nodes;
 mod readiness;
+mod region_traffic;
 mod regions;
 mod recovery;
 mod routes;
