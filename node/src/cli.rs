@@ -5,6 +5,7 @@ mod dataset;
 mod demo;
 mod inspection;
 mod recovery;
+mod regions;
 mod tail;
 mod token;
 
@@ -24,6 +25,7 @@ pub(crate) use inspection::{
     TopArgs, TreeArgs,
 };
 pub(crate) use recovery::{BackupArgs, CopyArgs, PaceArgs, RestoreArgs, ScrubArgs};
+pub(crate) use regions::{FailoverArgs, RegionsArgs};
 pub(crate) use tail::TailArgs;
 pub(crate) use token::TokenArgs;
 
@@ -97,6 +99,10 @@ pub(crate) enum Command {
     Logs(LogsArgs),
     /// List the nodes of a cluster.
     Nodes(NodesArgs),
+    /// List this region and its peers: where traffic belongs, how far each is, whether they are equal.
+    Regions(RegionsArgs),
+    /// Move traffic to another region: once it is equal and not behind, or by force.
+    Failover(FailoverArgs),
     /// Have a node hand over its work and leave the cluster.
     Drain(DrainArgs),
     /// Watch nodes and tasks, until q.

@@ -308,10 +308,9 @@ impl<'a> Control<'a> {
         // Tasks that others do now are parked here in name alone.
         let is_needed = before.is_empty() || before.contains_key(pipeline);
         match self.start(&["pipelines", pipeline]).await {
-            // It runs already, which is what is wanted: who asks all nodes, or asks twice, has what they asked for.
-            Err(CommandRefused::NotParked(_)) if before.is_empty() => {
-                Ok(json!({ "pipeline": pipeline, "state": "running" }))
-            }
+            // It runs already, which is what is wanted: who asks all nodes, or asks twice, has what they asked for. In a cluster
+            // it runs without tasks while it is noted as parked, as after a restart of the node.
+            Err(CommandRefused::NotParked(_)) => Ok(json!({ "pipeline": pipeline, "state": "running" })),
             Err(refused) if is_needed => {
                 self.parked.replace(before);
                 Err(refused.to_string())

@@ -52,6 +52,9 @@ pub(crate) enum Failure {
     /// Something that is needed cannot be had now: 69.
     #[error("{0}")]
     Unavailable(String),
+    /// It cannot be done yet, and may later: 75.
+    #[error("{0}")]
+    TryAgain(String),
     /// Nobody reads the output any more: 0, as for any filter in a pipe.
     #[error("the reader of the output has closed it")]
     OutputClosed,
@@ -105,6 +108,7 @@ impl Failure {
             Self::Sink(_) | Self::Unavailable(_) | Self::State(_) => 69,
             Self::Behind(_) => 75,
             Self::Bug(_) => 70,
+            Self::TryAgain(_) => 75,
             Self::Configuration(_) => 78,
             Self::Interrupted => 130,
         })

@@ -67,6 +67,8 @@ fn run(cli: Cli, console: &Console) -> Result<(), Failure> {
         Command::Nodes(args) => commands::tree::nodes(&args, console),
         Command::Inspect(args) => commands::inspect::run(&args, console),
         Command::Logs(args) => commands::logs::run(&args, console),
+        Command::Regions(args) => commands::regions::run(&args, console),
+        Command::Failover(args) => commands::failover::run(&args, console),
         Command::Drain(args) => commands::drain::run(&args, console),
         Command::Top(args) => commands::top::run(&args, console),
         Command::Certs(args) => commands::certs::run(&args, console),

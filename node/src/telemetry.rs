@@ -43,6 +43,8 @@ const PARKED: &str = "orrery_pipeline_parked";
 const MISSING_ROLES: &str = "orrery_coordinator_missing_roles";
 
 /// How peer regions stand; the name, and what it is.
+const TRAFFIC: &str = "orrery_region_traffic";
+const HEALTHY: &str = "orrery_region_healthy";
 const REGION_METRICS: [(&str, &str); 6] = [
     (
         "orrery_region_lag_ledgers",
@@ -192,6 +194,14 @@ fn install_metrics() -> Result<PrometheusHandle, Failure> {
         EXPIRY,
         "When the certificate of this node of a cluster runs out, in seconds since 1970 (UTC)."
     );
+    metrics::describe_gauge!(
+        TRAFFIC,
+        "1 while a region has traffic, as this region sees it; two may, for a while."
+    );
+    metrics::describe_gauge!(
+        HEALTHY,
+        "1 while a region is heard, ready and not behind, as this region sees it."
+    );
     for (name, help) in REGION_METRICS {
         metrics::describe_gauge!(name, help);
     }
@@ -215,8 +225,13 @@ pub(crate) fn set_missing(roles: &[Role]) {
     }
 }
 
-/// How this region stands to its peers; every node shows it.
+/// How this region stands to its peers, and who has traffic; every node shows it.
 pub(crate) fn set_regions(view: &RegionView) {
+    for region in view.traffic.iter().flat_map(|traffic| &traffic.regions) {
+        let labels = [("region", region.region.to_string())];
+        metrics::gauge!(TRAFFIC, &labels).set(f64::from(u8::from(region.has)));
+        metrics::gauge!(HEALTHY, &labels).set(f64::from(u8::from(region.state.is_healthy())));
+    }
     for peer in &view.peers {
         let is_equal = matches!(peer.state, ReplicationState::Equal | ReplicationState::Copying);
         let values = [

@@ -32,7 +32,7 @@ impl Pace {
     }
 
     /// Waits until these bytes may be read.
-    pub(super) async fn take(&self, bytes: u64) {
+    pub async fn take(&self, bytes: u64) {
         let Some(limit) = &self.limit else { return };
         let wait = limit.reserve(bytes);
         if !wait.is_zero() {

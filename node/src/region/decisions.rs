@@ -63,10 +63,7 @@ fn generation(name: &str) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
-    use object_store::memory::InMemory;
-    use orrery_actors::dataset::Retry;
+    use orrery_actors::dataset::{DatasetUrl, Retry};
 
     use super::*;
 
@@ -76,7 +73,9 @@ mod tests {
 
     #[tokio::test]
     async fn the_first_decision_of_a_generation_is_kept_and_the_newest_is_found() {
-        let store = Store::over(Arc::new(InMemory::new()), "", Retry::default());
+        let folder = tempfile::tempdir().unwrap();
+        let url: DatasetUrl = format!("file://{}", folder.path().display()).parse().unwrap();
+        let store = Store::connect(&url, &|_| None, Retry::new(1).unwrap()).unwrap();
         assert_eq!(newest(&store).await, Ok(None));
         let kept = async |generation, by| keep(&store, &decision(generation, by)).await.unwrap();
         assert_eq!(kept(1, "a").await, decision(1, "a"));

@@ -2,7 +2,7 @@
 //!
 //! Every wait has a limit. A connection that breaks is made anew at the next address, later each time it fails.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use arrow_flight::flight_service_client::FlightServiceClient;
@@ -10,8 +10,8 @@ use arrow_flight::{Action, FlightData, Ticket};
 use bytes::{Bytes, BytesMut};
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use orrery_actors::dataset::{SlotObject, TableKind};
-use orrery_actors::region::replication::{Pace, PeerError, PeerRegion};
+use orrery_actors::dataset::{Pace, SlotObject, TableKind};
+use orrery_actors::region::replication::{PeerError, PeerRegion};
 use orrery_actors::region::report::RegionReport;
 use orrery_actors::region::ticket::{
     PART_BYTES_MAX, PartHead, REPORT_ACTION, RegionTicket, SLOTS_BYTES_MAX, SLOTS_MAX,
@@ -43,7 +43,7 @@ pub(super) struct PeerLink {
     credentials: Credentials,
     clock: Arc<dyn Clock>,
     dialled: Mutex<Dialled>,
-    pace: std::sync::Mutex<Pace>,
+    pace: Pace,
 }
 
 /// The connection, or why there is none.
@@ -69,7 +69,7 @@ impl PeerLink {
         clock: Arc<dyn Clock>,
         seed: u64,
     ) -> Self {
-        let pace = std::sync::Mutex::new(Pace::new(settings.bytes_per_second));
+        let pace = Pace::mib_per_second(settings.mib_per_second, clock.clone());
         let dialled = Dialled {
             channel: None,
             next: 0,
@@ -187,10 +187,7 @@ impl PeerLink {
             }
             whole.extend_from_slice(&part);
             left = Some(head.left);
-            let wait = self.pace.lock().unwrap_or_else(PoisonError::into_inner).take(size, self.clock.now());
-            if !wait.is_zero() {
-                tokio::time::sleep(wait).await;
-            }
+            self.pace.take(size).await;
             if head.left == 0 {
                 return Ok(Some(whole.freeze()));
             }

@@ -1,7 +1,6 @@
 //! The settings of a region among others, checked.
 
 use std::collections::BTreeSet;
-use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -41,8 +40,8 @@ pub(crate) struct PeerSettings {
     /// Of its certificates; `None` for this cluster's own.
     pub(crate) authority: Option<PathBuf>,
     pub(crate) mode: ReplicationMode,
-    /// Of copies; `None` for no limit.
-    pub(crate) bytes_per_second: Option<NonZeroU64>,
+    /// Of copies; 0 for no limit.
+    pub(crate) mib_per_second: u32,
 }
 
 impl RegionSettings {
@@ -126,7 +125,7 @@ impl PeerSettings {
             addresses: peer.addresses.clone(),
             authority: Some(peer.authority.clone()).filter(|path| !path.as_os_str().is_empty()),
             mode,
-            bytes_per_second: NonZeroU64::new(u64::from(peer.mib_per_second) << 20),
+            mib_per_second: peer.mib_per_second,
         })
     }
 }
@@ -196,7 +195,7 @@ mod tests {
         let alone = |config: &mut Config| config.region = RegionConfig::default();
         assert_eq!(with(alone), Ok(None));
         let settings = with(|config| config.region.peers[0].mib_per_second = 2).unwrap().unwrap();
-        assert_eq!(settings.peers[0].bytes_per_second.map(NonZeroU64::get), Some(2 << 20));
+        assert_eq!(settings.peers[0].mib_per_second, 2);
         assert_eq!((settings.copies_only(), &settings.peers[0].authority), (false, &None));
         assert!(
             with(|config| config.region.peers[0].mode = "copy".to_owned()).unwrap().unwrap().copies_only()

@@ -1,6 +1,7 @@
 //! Readers of several regions: nodes with datasets of their own, of the same ledgers. Whichever dies, readers go on at the
 //! other one, and see every event once and in order.
 
+use std::cell::Cell;
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
@@ -14,9 +15,42 @@ use crate::process::{Home, Node, get, wait_for};
 /// Ledgers that close between two deaths.
 const LEDGERS: u32 = 20;
 
+/// A lake that grows only as a test says.
+pub(crate) struct Lake {
+    lake: PathBuf,
+    all: PathBuf,
+    /// Objects by their ledgers; what is no ledger stands first.
+    objects: Vec<(Option<u32>, PathBuf)>,
+    /// How many are there.
+    count: Cell<usize>,
+}
+
+impl Lake {
+    /// Of so many ledgers, none of which is there yet: `lake`, beside `all`, which has them.
+    pub(crate) fn new(home: &Home, ledgers: u32) -> Self {
+        home.synth("all", ledgers);
+        let (all, lake) = (home.path("all"), home.path("lake"));
+        let mut objects: Vec<_> = files(&all).into_iter().map(|path| (sequence(&path), path)).collect();
+        objects.sort();
+        Self { lake, all, objects, count: Cell::new(0) }
+    }
+
+    /// Has all up to a ledger. What lists it sees an object that is whole, or none.
+    pub(crate) fn grow(&self, last: u32) {
+        let count = self.objects.partition_point(|(ledger, _)| *ledger <= Some(last));
+        for (_, path) in self.objects.iter().take(count).skip(self.count.get()) {
+            let to = self.lake.join(path.strip_prefix(&self.all).unwrap());
+            fs::create_dir_all(to.parent().unwrap()).unwrap();
+            fs::hard_link(path, to).unwrap();
+        }
+        self.count.set(count.max(self.count.get()));
+    }
+}
+
 /// Two regions that follow one lake, which grows only as a test says.
 struct Regions {
     home: Home,
+    lake: Lake,
     addresses: [String; 2],
     nodes: [Option<Node>; 2],
     /// Every event of every ledger.
@@ -27,12 +61,12 @@ impl Regions {
     /// Of so many times [`LEDGERS`]; the lake has the first of them.
     fn new(phases: u32) -> Self {
         let home = Home::new();
-        let all = home.synth("all", LEDGERS * phases);
-        let ended = home.run(&["events", &all, "--format", "jsonl"]).expect(0, "");
+        let lake = Lake::new(&home, LEDGERS * phases);
+        let ended = home.run(&["events", &home.url("all"), "--format", "jsonl"]).expect(0, "");
         let expected = ended.stdout().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         let free = || TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
-        let mut regions = Self { home, addresses: [free(), free()], nodes: [None, None], expected };
-        regions.grow(1);
+        let mut regions = Self { home, lake, addresses: [free(), free()], nodes: [None, None], expected };
+        regions.lake.grow(regions.last(1));
         for region in 0..2 {
             regions.start(region);
         }
@@ -57,21 +91,6 @@ impl Regions {
         self.nodes[region] = None;
     }
 
-    /// The lake gets the ledgers of so many phases. What lists it sees a file that is whole, or none.
-    fn grow(&self, phases: u32) {
-        let (all, lake) = (self.home.path("all"), self.home.path("lake"));
-        let mut files = files(&all);
-        files.sort_by_key(|path| sequence(path));
-        // The lake's description stands before all ledgers.
-        for path in files.iter().take((LEDGERS * phases) as usize + 1) {
-            let to = lake.join(path.strip_prefix(&all).unwrap());
-            fs::create_dir_all(to.parent().unwrap()).unwrap();
-            if !to.exists() {
-                fs::hard_link(path, to).unwrap();
-            }
-        }
-    }
-
     fn last(&self, phases: u32) -> u32 {
         LEDGERS * phases + 1
     }
@@ -90,7 +109,7 @@ impl Regions {
     fn kill_in_turn(&mut self, phases: u32, out: &Path) {
         let lines = || fs::read_to_string(out).unwrap_or_default().lines().count();
         let reach = |regions: &Self, phase: u32| {
-            regions.grow(phase);
+            regions.lake.grow(regions.last(phase));
             wait_for("events", || lines() >= regions.count(phase));
         };
         reach(self, 1);
@@ -100,7 +119,7 @@ impl Regions {
             self.kill(dies);
             reach(self, phase);
         }
-        self.grow(phases);
+        self.lake.grow(self.last(phases));
     }
 
     fn start_if_dead(&mut self, region: usize) {

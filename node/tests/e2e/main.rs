@@ -19,6 +19,7 @@ mod seaweed;
 #[allow(dead_code, reason = "a part of it is used here")]
 mod stub;
 
+mod cable;
 mod process;
 mod reader;
 
@@ -37,9 +38,13 @@ mod inspection;
 mod interrupts;
 mod kills;
 mod operators;
+mod operators_nodes;
 mod readiness;
+mod region_traffic;
+mod regions;
 mod recovery;
 mod routes;
 mod rpc;
 mod s3;
+mod secured;
 mod telemetry;

@@ -11,14 +11,17 @@
 //! | equal there | nothing before it need be compared | |
 //! | different there | halves, between the newest that is known to be equal and it | both slots are judged |
 
+mod incoming;
+
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use orrery_schemas::{Hash32, RowDigest};
 
 use super::layout::{Difference, Walk};
-use crate::dataset::{OBJECT_BYTES_MAX, SlotObject, object_sha256, slot_facts};
+use super::message::{Action, Input, TableEnd};
+use crate::dataset::object_sha256;
 use crate::region::ReplicationState;
+use incoming::{Incoming, Stage};
 
 /// Slots that are asked for at a time.
 const SLOTS_MAX: u32 = 32;
@@ -26,94 +29,8 @@ const SLOTS_MAX: u32 = 32;
 /// Slots that wait to be put: memory is this times a slot, which has some kilobytes.
 const INCOMING_MAX: usize = 64;
 
-/// Files that are fetched side by side: with fewer a long link is idle while it waits for answers.
-const FETCHES_MAX: usize = 8;
-
-/// Bytes of files that are fetched and not put; one file may be larger.
-const FETCH_BYTES_MAX: u64 = 64 << 20;
-
 /// Rounds before what differs or does not hold is looked at again.
 const LOOK_AGAIN_ROUNDS: u32 = 10;
-
-/// The end of a table's log.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct TableEnd {
-    /// The table's id.
-    pub(super) id: String,
-    /// Number of the newest slot.
-    pub(super) slot: u64,
-    /// SHA-256 of its bytes.
-    pub(super) sha256: Hash32,
-    /// The ledger that the next slot begins with.
-    pub(super) next_ledger: u32,
-    /// Digest of all rows.
-    pub(super) digest: RowDigest,
-}
-
-/// What happened.
-#[derive(Clone, Debug)]
-pub(super) enum Input {
-    /// A report came, and the end of our own log was looked at. `copies` says whether what is missing is to be copied.
-    Round { ours: Option<TableEnd>, theirs: Option<TableEnd>, copies: bool },
-    /// The answer to [`Action::Ask`]: slots that are there, from those asked for on.
-    Slots { question: u64, ours: Vec<Bytes>, theirs: Vec<Bytes> },
-    /// There is none: it was lost, or one of both could not be read.
-    NoAnswer { question: u64 },
-    /// A file came.
-    Fetched { slot: u64, object: SlotObject, bytes: Bytes },
-    /// It did not; with what is wrong if it was not what the slot says.
-    NotFetched { slot: u64, untrue: Option<String> },
-    /// A file is in our store.
-    FilePut { slot: u64 },
-    /// It cannot be put now.
-    FileNotPut { slot: u64 },
-    /// Our store has other bytes under its name, and both are kept.
-    FileDiffers { slot: u64, reason: String },
-    /// The slot is in our log, whose end is this now.
-    SlotPut { ours: TableEnd },
-    /// It is not, as our log went on otherwise, or it could not be put now.
-    SlotNotPut,
-    /// It does not continue our log.
-    SlotUnfit { slot: u64, why: String },
-}
-
-/// What to do.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Action {
-    /// Read slots of both, each from a slot on and at most so many.
-    Ask { question: u64, ours: Option<(u64, u32)>, theirs: Option<(u64, u32)> },
-    /// Fetch a file of theirs.
-    FetchObject { slot: u64, object: SlotObject },
-    /// Put it into our store if it is not there.
-    PutFile { slot: u64, object: SlotObject, bytes: Bytes },
-    /// Put the next slot into our log.
-    PutSlot { slot: u64, bytes: Bytes },
-    /// Keep both sides, park this region and call a person.
-    Park { slot: u64, reason: String, evidence: Option<(Bytes, Bytes)> },
-}
-
-/// How far a slot is on its way into our log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stage {
-    /// Its file is to be fetched.
-    Waits,
-    /// Being fetched, or put.
-    Fetched,
-    /// Its file is here.
-    Ready,
-    /// It is being put.
-    Put,
-}
-
-#[derive(Clone, Debug)]
-struct Incoming {
-    slot: u64,
-    sha256: Hash32,
-    prev: Option<Hash32>,
-    bytes: Bytes,
-    object: Option<SlotObject>,
-    stage: Stage,
-}
 
 #[derive(Clone, Debug)]
 enum Phase {
@@ -150,6 +67,8 @@ pub(super) struct ReplicationCore {
     /// The question under way.
     asked: Option<(u64, Asked)>,
     questions: u64,
+    /// Something could not be had or put: nothing more is begun before the next round.
+    rests: bool,
     /// The slot that differs and why, until both are found to be equal.
     differs: Option<(u64, String)>,
     differences: u64,
@@ -181,6 +100,7 @@ impl Default for ReplicationCore {
             incoming: VecDeque::new(),
             asked: None,
             questions: 0,
+            rests: false,
             differs: None,
             differences: 0,
         }
@@ -201,22 +121,21 @@ impl ReplicationCore {
                 }
             }
             Input::NoAnswer { question } => {
-                // Asked again in the next round.
-                self.asked.take_if(|(id, _)| *id == question);
-                return Vec::new();
+                let was_asked = self.asked.take_if(|(id, _)| *id == question);
+                self.rests |= was_asked.is_some();
             }
             Input::Fetched { slot, object, bytes } => return self.fetched(slot, object, bytes),
             Input::NotFetched { slot, untrue } => {
                 self.stage(slot, Stage::Waits);
+                self.rests = true;
                 if let Some(why) = untrue {
                     self.distrust(why);
                 }
-                return Vec::new();
             }
             Input::FilePut { slot } => self.stage(slot, Stage::Ready),
             Input::FileNotPut { slot } => {
                 self.stage(slot, Stage::Waits);
-                return Vec::new();
+                self.rests = true;
             }
             Input::FileDiffers { slot, reason } => {
                 return vec![self.differ(slot, reason, None)];
@@ -229,7 +148,7 @@ impl ReplicationCore {
             }
             Input::SlotNotPut => {
                 self.incoming.clear();
-                return Vec::new();
+                self.rests = true;
             }
             Input::SlotUnfit { slot, why } => {
                 self.distrust(format!("slot {slot} does not continue this region's log: {why}"));
@@ -285,6 +204,7 @@ impl ReplicationCore {
             self.incoming.clear();
         }
         (self.ours, self.theirs, self.copies) = (ours, theirs, copies);
+        self.rests = false;
         let follows = |front: &Incoming| match &self.ours {
             Some(ours) => front.slot == ours.slot + 1 && front.prev == Some(ours.sha256),
             None => front.slot == 0,
@@ -314,6 +234,9 @@ impl ReplicationCore {
     }
 
     fn go_on(&mut self) -> Vec<Action> {
+        if self.rests {
+            return Vec::new();
+        }
         let mut actions = self.pump();
         if self.asked.is_none() {
             actions.extend(self.next_question());
@@ -347,6 +270,10 @@ impl ReplicationCore {
             Phase::Different { .. } | Phase::OtherTables | Phase::Untrue { .. } => return None,
         }
         let common = ours.slot.min(theirs.slot);
+        if ours.slot == theirs.slot && ours.sha256 != theirs.sha256 {
+            // Also if it was equal: somebody has changed one of both.
+            self.equal = None;
+        }
         if self.equal >= Some(common) {
             if ours.slot == theirs.slot && ours.digest != theirs.digest {
                 self.distrust("its digest is another than that of its newest slot".to_owned());
@@ -494,83 +421,6 @@ impl ReplicationCore {
     fn distrust(&mut self, why: String) {
         self.incoming.clear();
         self.phase = Phase::Untrue { why, rounds: 0 };
-    }
-
-    /// Takes slots that follow those which are on their way, or our own.
-    fn accept(&mut self, from: u64, slots: Vec<Bytes>) {
-        if !self.copies {
-            return;
-        }
-        let known = self.incoming.back().map(|last| (last.slot, last.sha256));
-        let mut before = known.or_else(|| self.ours.as_ref().map(|ours| (ours.slot, ours.sha256)));
-        for (slot, bytes) in (from..).zip(slots) {
-            if before.map_or(0, |(slot, _)| slot + 1) != slot {
-                return;
-            }
-            let facts = match slot_facts(slot, &bytes) {
-                Ok(facts) => facts,
-                Err(problem) => return self.distrust(format!("slot {slot} cannot be read: {problem}")),
-            };
-            let reported = self.theirs.as_ref().filter(|theirs| theirs.slot == slot);
-            let why = if facts.prev != before.map(|(_, sha256)| sha256) {
-                Some(format!("slot {slot} does not follow the slot before"))
-            } else if reported.is_some_and(|theirs| theirs.sha256 != facts.sha256) {
-                Some(format!("slot {slot} is not the one it reported"))
-            } else {
-                let large = facts.object.as_ref().filter(|object| object.bytes > OBJECT_BYTES_MAX);
-                large.map(|object| {
-                    format!(
-                        "{} has {} bytes: {OBJECT_BYTES_MAX} at most are copied",
-                        object.path, object.bytes
-                    )
-                })
-            };
-            if let Some(why) = why {
-                return self.distrust(why);
-            }
-            before = Some((slot, facts.sha256));
-            let stage = if facts.object.is_some() { Stage::Waits } else { Stage::Ready };
-            let (sha256, prev, object) = (facts.sha256, facts.prev, facts.object);
-            self.incoming.push_back(Incoming { slot, sha256, prev, bytes, object, stage });
-        }
-    }
-
-    fn stage(&mut self, slot: u64, stage: Stage) {
-        let incoming = self.incoming.iter_mut().find(|incoming| incoming.slot == slot);
-        if let Some(incoming) = incoming.filter(|incoming| incoming.stage == Stage::Fetched) {
-            incoming.stage = stage;
-        }
-    }
-
-    fn fetched(&mut self, slot: u64, object: SlotObject, bytes: Bytes) -> Vec<Action> {
-        let is_wanted =
-            |incoming: &Incoming| incoming.slot == slot && incoming.object.as_ref() == Some(&object);
-        match self.incoming.iter().any(is_wanted) {
-            true => vec![Action::PutFile { slot, object, bytes }],
-            false => Vec::new(),
-        }
-    }
-
-    /// Fetches files for which there is room, and puts the next slot if its file is there.
-    fn pump(&mut self) -> Vec<Action> {
-        let mut actions = Vec::new();
-        let under_way = self.incoming.iter().filter(|incoming| incoming.stage == Stage::Fetched);
-        let sizes = under_way.filter_map(|incoming| incoming.object.as_ref()).map(|object| object.bytes);
-        let (mut count, mut bytes) = sizes.fold((0, 0), |(count, sum), bytes| (count + 1, sum + bytes));
-        for incoming in self.incoming.iter_mut().filter(|incoming| incoming.stage == Stage::Waits) {
-            let Some(object) = &incoming.object else { continue };
-            if count > 0 && (count >= FETCHES_MAX || bytes + object.bytes > FETCH_BYTES_MAX) {
-                break;
-            }
-            (count, bytes) = (count + 1, bytes + object.bytes);
-            incoming.stage = Stage::Fetched;
-            actions.push(Action::FetchObject { slot: incoming.slot, object: object.clone() });
-        }
-        if let Some(front) = self.incoming.front_mut().filter(|front| front.stage == Stage::Ready) {
-            front.stage = Stage::Put;
-            actions.push(Action::PutSlot { slot: front.slot, bytes: front.bytes.clone() });
-        }
-        actions
     }
 }
 

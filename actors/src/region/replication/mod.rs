@@ -12,14 +12,13 @@
 //! differs, the first one that does is found by halving, and both are looked at: the same rows compacted elsewhere are another
 //! layout, anything else is for a person. What is copied is a slot with its file, in order, each checked by its hash.
 
+mod message;
 mod core;
 mod layout;
-mod pace;
 mod peer;
 mod standing;
 mod replicator;
 
-pub use pace::Pace;
 pub use peer::{PeerError, PeerRegion};
 pub use replicator::{Alarm, Replicator, ReplicatorSettings};
 pub use standing::Standing;

@@ -13,7 +13,8 @@ use futures::{FutureExt, StreamExt};
 use orrery_supervisor::Clock;
 use tokio::sync::{mpsc, watch};
 
-use super::core::{Action, Input, ReplicationCore, TableEnd};
+use super::core::ReplicationCore;
+use super::message::{Action, Input, TableEnd};
 use super::peer::{PeerError, PeerRegion};
 use super::standing::{Standing, worst};
 use crate::dataset::{

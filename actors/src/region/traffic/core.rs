@@ -199,7 +199,14 @@ impl TrafficCore {
             let counts = peer.has && peer.state.is_healthy() || peer.is_stable();
             counts && peer.rank < own.rank
         };
-        own.is_stable() && !peers.iter().any(is_better)
+        let may = !own.is_wanted || self.is_level(own, peers);
+        may && own.is_stable() && !peers.iter().any(is_better)
+    }
+
+    /// Whether this region has all that it heard of others, or that does not matter to who decided.
+    fn is_level(&self, own: &Standing, peers: &[Standing]) -> bool {
+        let heard = peers.iter().filter(|peer| peer.is_heard).filter_map(|peer| peer.durable).max();
+        self.decision.as_ref().is_some_and(|decision| decision.forced) || own.durable >= heard
     }
 
     /// A person has just decided that traffic belongs here. What it waits for is that this region is not behind.
@@ -208,9 +215,8 @@ impl TrafficCore {
             && self.decided.is_some_and(|decided| {
                 input.now.since(decided) <= self.settings.stable.max(self.settings.behind_after)
             });
-        let Some(decision) = self.decision.as_ref().filter(|_| is_new && own.is_wanted) else { return false };
-        let heard = peers.iter().filter(|peer| peer.is_heard).filter_map(|peer| peer.durable).max();
-        own.is_ready && (decision.forced || own.state.is_healthy() && own.durable >= heard)
+        // Where it is forced, it counts as healthy when it is ready.
+        is_new && own.is_wanted && own.state.is_healthy() && self.is_level(own, peers)
     }
 
     /// This region has traffic. Whether another one has it in its place.
@@ -226,7 +232,9 @@ impl TrafficCore {
         }
         let held = self.changed.is_none_or(|changed| input.now.since(changed) >= self.settings.stable);
         let is_worse = |peer: &Standing| peer.rank < own.rank || !own.state.is_healthy();
-        (held || is_new) && serving().any(|peer| peer.is_stable() && is_worse(peer))
+        // What it said before it heard of the decision may be over by now.
+        let counts = |peer: &Standing| held || is_new && peer.generation >= self.generation();
+        serving().any(|peer| peer.is_stable() && is_worse(peer) && counts(peer))
     }
 
     fn view(&self, standings: &[Standing], now: MonotonicTime) -> TrafficView {

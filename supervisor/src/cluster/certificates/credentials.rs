@@ -4,22 +4,19 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
+use tokio_rustls::rustls::client::WebPkiServerVerifier;
 use tokio_rustls::rustls::client::danger::ServerCertVerifier;
-use tokio_rustls::rustls::client::{
-    Resumption, WebPkiServerVerifier, verify_server_cert_signed_by_trust_anchor,
-};
 use tokio_rustls::rustls::crypto::{CryptoProvider, aws_lc_rs};
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
-use tokio_rustls::rustls::server::{NoServerSessionStorage, ParsedCertificate, WebPkiClientVerifier};
 use tokio_rustls::rustls::sign::CertifiedKey;
 use tokio_rustls::rustls::time_provider::{DefaultTimeProvider, TimeProvider};
-use tokio_rustls::rustls::version::TLS13;
 use tokio_rustls::rustls::{ClientConfig, RootCertStore, ServerConfig};
 
 use super::contents::{self, Contents, Purpose};
 use super::error::CertificateError;
 use super::regions::{self, RegionAuthority};
+use super::tls::{client_config, is_signed, server_config};
 use super::validity::{Validity, date};
 use super::verifier::AnyNameVerifier;
 use super::{files, loopback};
@@ -458,71 +455,4 @@ fn holds(now: UnixTime, path: &Path, name: &str, from: u64, until: u64) -> Resul
         now if now > until => Err(CertificateError::Expired { path, name, at: date(until) }),
         _ => Ok(()),
     }
-}
-
-fn is_signed(
-    der: &CertificateDer<'static>,
-    authority: &CertificateDer<'static>,
-    purpose: Purpose,
-    provider: &Arc<CryptoProvider>,
-    now: UnixTime,
-) -> Result<(), tokio_rustls::rustls::Error> {
-    let mut roots = RootCertStore::empty();
-    roots.add(authority.clone())?;
-    let roots = Arc::new(roots);
-    if purpose != Purpose::Operator {
-        let parsed = ParsedCertificate::try_from(der)?;
-        let algorithms = provider.signature_verification_algorithms.all;
-        return verify_server_cert_signed_by_trust_anchor(&parsed, &roots, &[], now, algorithms);
-    }
-    let verifier = WebPkiClientVerifier::builder_with_provider(roots, Arc::clone(provider))
-        .build()
-        .map_err(|error| tokio_rustls::rustls::Error::General(error.to_string()))?;
-    verifier.verify_client_cert(der, &[], now).map(|_| ())
-}
-
-fn server_config(
-    provider: &Arc<CryptoProvider>,
-    time: &Arc<dyn TimeProvider>,
-    roots: &Arc<RootCertStore>,
-    chain: Vec<CertificateDer<'static>>,
-    key: PrivateKeyDer<'static>,
-) -> Result<ServerConfig, CertificateError> {
-    let clients = WebPkiClientVerifier::builder_with_provider(Arc::clone(roots), Arc::clone(provider))
-        .build()
-        .map_err(|error| CertificateError::Cryptography {
-            action: "verify clients",
-            detail: error.to_string(),
-        })?;
-    let mut config = ServerConfig::builder_with_details(Arc::clone(provider), Arc::clone(time))
-        .with_protocol_versions(&[&TLS13])
-        .map_err(CertificateError::tls("use TLS 1.3"))?
-        .with_client_cert_verifier(clients)
-        .with_single_cert(chain, key)
-        .map_err(CertificateError::tls("serve with the certificate"))?;
-    config.alpn_protocols = Protocol::ALL.map(|protocol| protocol.alpn().to_vec()).to_vec();
-    // Every connection proves itself anew: a resumed one would outlive its certificate.
-    config.send_tls13_tickets = 0;
-    config.session_storage = Arc::new(NoServerSessionStorage {});
-    Ok(config)
-}
-
-fn client_config(
-    provider: &Arc<CryptoProvider>,
-    time: &Arc<dyn TimeProvider>,
-    verifier: Arc<dyn ServerCertVerifier>,
-    chain: Vec<CertificateDer<'static>>,
-    key: PrivateKeyDer<'static>,
-) -> Result<ClientConfig, CertificateError> {
-    let mut config = ClientConfig::builder_with_details(Arc::clone(provider), Arc::clone(time))
-        .with_protocol_versions(&[&TLS13])
-        .map_err(CertificateError::tls("use TLS 1.3"))?
-        .dangerous()
-        .with_custom_certificate_verifier(verifier)
-        .with_client_auth_cert(chain, key)
-        .map_err(CertificateError::tls("dial with the certificate"))?;
-    config.resumption = Resumption::disabled();
-    // One certificate a node: the name would only tell an observer who is called.
-    config.enable_sni = false;
-    Ok(config)
 }

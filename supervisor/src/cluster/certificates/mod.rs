@@ -20,6 +20,7 @@ mod files;
 mod loopback;
 mod regions;
 mod renewal;
+mod tls;
 mod validity;
 mod verifier;
 

@@ -188,7 +188,7 @@ impl Region {
             },
         };
         let peers: Vec<_> = (0..3).filter(|other| *other != at).map(peer).collect();
-        let (had, before) = (self.view.has, self.core.clone());
+        let had = self.view.has;
         let (ready, durable) = (self.ready, Some(self.durable));
         let input = TrafficInput { now: self.now, ready, durable, peers, decision: self.stored.clone() };
         self.view = self.core.step(&input);
@@ -198,7 +198,7 @@ impl Region {
             self.check_loss(generation);
         }
         if !had && self.view.has {
-            self.check_gain(&input, &before);
+            self.check_gain(&input);
         }
         self.check_alone(&input);
     }
@@ -213,20 +213,16 @@ impl Region {
     }
 
     /// Who takes traffic because of a planned decision, from somebody who is well and has it, is not behind.
-    fn check_gain(&self, input: &TrafficInput, before: &TrafficCore) {
-        let is_awake = before.stepped.is_some_and(|stepped| {
-            before.listens.is_none() && input.now.since(stepped) <= self.core.settings.unheard_after
-        });
-        let decided = is_awake && self.core.settled > before.settled;
-        let Some(decision) = self.view.decision.as_ref().filter(|decision| decided && !decision.forced)
-        else {
+    fn check_gain(&self, input: &TrafficInput) {
+        let decision = self.view.decision.as_ref().filter(|decision| !decision.forced);
+        if decision.is_none_or(|decision| decision.to.as_ref() != Some(&self.core.settings.region)) {
             return;
-        };
-        assert_eq!(decision.to.as_ref(), Some(&self.core.settings.region));
-        let is_heard =
-            |peer: &&TrafficPeer| peer.heard_ago.is_some_and(|ago| ago < self.core.settings.unheard_after);
-        let best = input.peers.iter().filter(is_heard).filter_map(|peer| peer.durable).max();
-        assert!(input.durable >= best, "{input:?}");
+        }
+        let after = self.core.settings.unheard_after;
+        let heard = input.peers.iter().filter(|peer| peer.heard_ago.is_some_and(|ago| ago < after));
+        let best = heard.clone().filter_map(|peer| peer.durable).max();
+        let is_well = |peer: &TrafficPeer| peer.has && peer.ready && peer.durable == best;
+        assert!(input.durable >= best || !heard.clone().any(is_well), "{input:?}");
     }
 
     /// Who is ready and hears nobody has traffic, once it has listened.
