@@ -194,8 +194,14 @@ fn install_metrics() -> Result<PrometheusHandle, Failure> {
         EXPIRY,
         "When the certificate of this node of a cluster runs out, in seconds since 1970 (UTC)."
     );
-    metrics::describe_gauge!(TRAFFIC, "1 while a region has traffic, as this region sees it; two may, for a while.");
-    metrics::describe_gauge!(HEALTHY, "1 while a region is heard, ready and not behind, as this region sees it.");
+    metrics::describe_gauge!(
+        TRAFFIC,
+        "1 while a region has traffic, as this region sees it; two may, for a while."
+    );
+    metrics::describe_gauge!(
+        HEALTHY,
+        "1 while a region is heard, ready and not behind, as this region sees it."
+    );
     for (name, help) in REGION_METRICS {
         metrics::describe_gauge!(name, help);
     }
