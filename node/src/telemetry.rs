@@ -42,9 +42,11 @@ const PARKED: &str = "orrery_pipeline_parked";
 /// Roles that the coordinator misses.
 const MISSING_ROLES: &str = "orrery_coordinator_missing_roles";
 
-/// How peer regions stand; the name, and what it is.
+/// Who has traffic, and which regions may have it.
 const TRAFFIC: &str = "orrery_region_traffic";
 const HEALTHY: &str = "orrery_region_healthy";
+
+/// How peer regions stand; the name, and what it is.
 const REGION_METRICS: [(&str, &str); 6] = [
     (
         "orrery_region_lag_ledgers",
@@ -194,8 +196,14 @@ fn install_metrics() -> Result<PrometheusHandle, Failure> {
         EXPIRY,
         "When the certificate of this node of a cluster runs out, in seconds since 1970 (UTC)."
     );
-    metrics::describe_gauge!(TRAFFIC, "1 while a region has traffic, as this region sees it; two may, for a while.");
-    metrics::describe_gauge!(HEALTHY, "1 while a region is heard, ready and not behind, as this region sees it.");
+    metrics::describe_gauge!(
+        TRAFFIC,
+        "1 while a region has traffic, as this region sees it; two may, for a while."
+    );
+    metrics::describe_gauge!(
+        HEALTHY,
+        "1 while a region is heard, ready and not behind, as this region sees it."
+    );
     for (name, help) in REGION_METRICS {
         metrics::describe_gauge!(name, help);
     }
