@@ -2,8 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "tests say why they fail")]
 
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -101,8 +103,79 @@ fn what_cannot_be_run_says_why() {
     };
     check(&["--connections", "1", "--processes", "2"], "give fewer --processes");
     check(&["--slow", "200%"], "0% to 100%");
-    check(&["--url", "https://127.0.0.1:1"], "TLS is not spoken here");
+    check(&["--url", "https://127.0.0.1:1"], "https:// needs --ca");
+    check(&["--url", "http://127.0.0.1:1", "--ca", "ca.pem"], "--ca is for https://");
+    check(&["--url", "https://127.0.0.1:1", "--ca", "nothing.pem"], "nothing.pem");
     check(&["--p99-below", "250"], "250ms");
     check(&["--filter", "{\"kin\":[]}"], "kin");
     check(&["--connections", "1000000"], "give --processes, or raise the limit");
+}
+
+/// A process that is killed when the test ends.
+struct Killed(Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn readers_with_a_token_are_served_over_tls_by_a_node_that_is_there() {
+    let home = tempfile::tempdir().unwrap();
+    let run = |arguments: &[&str]| {
+        let output = Command::new(orrery()).args(arguments).current_dir(home.path()).output().unwrap();
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        output.stdout
+    };
+    run(&["certs", "init", "--dir", "ca", "--cluster", "test"]);
+    run(&["certs", "issue", "localhost", "--dir", "ca"]);
+    let made: Value =
+        serde_json::from_slice(&run(&["token", "reader", "--role", "viewer", "--output", "json"])).unwrap();
+    let log = home.path().join("log");
+    let mut command = Command::new(orrery());
+    command
+        .args(["run", "--source", "synthetic:?rate=5&density=sparse", "--dataset", "memory://"])
+        .args(["--data-dir", "state", "--http", "127.0.0.1:0", "--from", "genesis"])
+        .env("ORRERY_HTTP__ANONYMOUS", "nobody")
+        .env("ORRERY_HTTP__TOKENS", format!("[{}]", made["configuration"]))
+        .env("ORRERY_HTTP__TLS_CERTIFICATE", "ca/localhost/node.pem")
+        .env("ORRERY_HTTP__TLS_KEY", "ca/localhost/node.key")
+        .current_dir(home.path())
+        .stdout(Stdio::null())
+        .stderr(fs::File::create(&log).unwrap());
+    let mut node = Killed(command.spawn().unwrap());
+    let address = loop {
+        let said = fs::read_to_string(&log).unwrap();
+        if let Some((_, rest)) = said.split_once("health and metrics are served address=") {
+            break rest.split_whitespace().next().unwrap().to_owned();
+        }
+        assert!(node.0.try_wait().unwrap().is_none(), "{said}");
+        std::thread::park_timeout(Duration::from_millis(20));
+    };
+    let url = format!("https://localhost:{}", address.rsplit(':').next().unwrap());
+    let authority = home.path().join("ca/localhost/ca.pem").display().to_string();
+    let folder = tempfile::tempdir().unwrap();
+    let of = |token: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_orrery-chaos"));
+        command.args(["load", "--url", &url, "--ca", &authority, "--connections", "60", "--seconds", "2"]);
+        command.args(["--output", "json", "--dir"]).arg(folder.path()).arg("--orrery").arg(orrery());
+        command.env("ORRERY_TOKEN", token).output().unwrap()
+    };
+    let output = of(made["token"].as_str().unwrap());
+    let said = String::from_utf8_lossy(&output.stderr);
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{said}{report}");
+    assert_eq!(
+        (&report["connected"], &report["refused"], &report["missed"]),
+        (&60.into(), &0.into(), &0.into())
+    );
+    // What the node itself counts was asked in the same way.
+    assert_eq!(report["evicted"], 0, "{report}");
+    check_half(&report["all_read"], 60);
+    // Whom it does not know it lets nothing read.
+    let strange = of("orrery_0123456789abcdef0123456789abcdef");
+    let report = String::from_utf8_lossy(&strange.stdout);
+    assert!(strange.status.code() == Some(1) && report.contains("401"), "{report}");
 }

@@ -21,7 +21,7 @@ use super::table::content;
 use super::{DatasetError, Table};
 
 /// An announcement has some hundred bytes.
-const ANNOUNCEMENT_BYTES_MAX: u64 = 4096;
+pub(super) const ANNOUNCEMENT_BYTES_MAX: u64 = 4096;
 
 /// What is worked on ahead of the log is some tasks of a thousand ledgers: an epoch begins behind all of it, or its
 /// writers begin again.
@@ -67,6 +67,32 @@ impl AnnouncedEpoch {
         })
     }
 
+    /// What announced an epoch of these settings, which the log has.
+    pub(super) fn of(configuration: &Configuration, epoch: u32) -> Option<Self> {
+        let found = configuration.epochs.as_slice().iter().skip(1).find(|found| found.epoch == epoch)?;
+        let steps = configuration.grid.steps().iter().skip(1);
+        let mut steps = steps.filter(|step| step.from_ledger == found.from_ledger);
+        Some(Self {
+            epoch,
+            from_ledger: found.from_ledger.0,
+            schema_version: found.schema_version,
+            processor_version: found.processor_version,
+            ledgers_per_slot: steps.next().map(|step| step.ledgers_per_slot),
+        })
+    }
+
+    /// The bytes of the announcement.
+    pub(super) fn encode(&self) -> Bytes {
+        // Numbers: there is nothing that JSON could not say.
+        serde_json::to_vec(self).unwrap_or_default().into()
+    }
+
+    /// The announcement of epoch `epoch`, if it is written as one.
+    pub(super) fn parse(epoch: u32, bytes: &[u8]) -> Option<Self> {
+        let found: Self = serde_json::from_slice(bytes).ok()?;
+        (found.epoch == epoch && found.encode() == bytes).then_some(found)
+    }
+
     fn refuse(&self, problem: String) -> DatasetError {
         let from_ledger = LedgerSequence(self.from_ledger);
         DatasetError::Epoch { epoch: self.epoch, from_ledger, problem }
@@ -74,7 +100,7 @@ impl AnnouncedEpoch {
 }
 
 /// Where epoch `epoch` is announced.
-fn path(epoch: u32) -> String {
+pub(super) fn path(epoch: u32) -> String {
     format!("_epochs/{epoch:010}.json")
 }
 
@@ -113,9 +139,7 @@ impl Table {
                 "ledgers before it may be in work already: take {earliest} or a later one"
             )));
         }
-        let bytes =
-            serde_json::to_vec(&announced).map_err(|error| DatasetError::encode("announce", error))?;
-        let put = self.store.put_create(&path(announced.epoch), Bytes::from(bytes)).await?;
+        let put = self.store.put_create(&path(announced.epoch), announced.encode()).await?;
         if put == Put::Created {
             self.announced = Some((announced, after));
             return Ok(true);

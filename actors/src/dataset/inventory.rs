@@ -1,6 +1,7 @@
 //! What an object of a dataset is, by its path. Pure: `scrub` and `backup` decide by it, and the rules for storage tiers in
 //! `ops/lifecycle` are held against it.
 
+use super::announced;
 use super::checkpoint::HINT_PATH;
 use super::kind::TableKind;
 use super::slot::FileName;
@@ -17,6 +18,8 @@ pub(super) enum ObjectKind {
     Checkpoint(TableKind, u64),
     /// Which checkpoint is the newest.
     Hint(TableKind),
+    /// An epoch that is to come, or came.
+    Announcement(TableKind, u32),
     /// Rows.
     Data(TableKind, FileName),
     /// One side of a contradiction, or bytes that were damaged: the name ends in the first digits of its SHA-256.
@@ -57,6 +60,11 @@ impl ObjectKind {
                 .map(|slot| Self::Checkpoint(kind, slot))
                 .or_else(|| slot_number(name, ".json").map(|slot| Self::Slot(kind, slot)))
                 .unwrap_or(Self::Foreign);
+        }
+        if let Some(name) = below(path, "_epochs") {
+            let epoch = name.strip_suffix(".json").and_then(|digits| digits.parse().ok());
+            let epoch = epoch.filter(|epoch| announced::path(*epoch) == path);
+            return epoch.map_or(Self::Foreign, |epoch| Self::Announcement(kind, epoch));
         }
         path.parse().map_or(Self::Foreign, |name| Self::Data(kind, name))
     }
@@ -102,6 +110,8 @@ mod tests {
         for name in ["17.json", "0000000000000000001x.json", "00000000000000000017.crc", "a/b", ""] {
             check(&log(name), ObjectKind::Foreign);
         }
+        check("ledgers/_epochs/0000000002.json", ObjectKind::Announcement(TableKind::Ledgers, 2));
+        check("ledgers/_epochs/2.json", ObjectKind::Foreign);
         let name = "data/16-31-0123456789abcdef.parquet";
         let data = ObjectKind::Data(TableKind::TokenTransfers, name.parse().unwrap());
         check(&format!("token_transfers/{name}"), data);

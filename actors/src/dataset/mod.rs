@@ -11,7 +11,7 @@
 //! | `data/FIRST-LAST-SHA256.parquet` | once | rows |
 //! | `_epochs/N.json` | once | an epoch that is to come |
 //! | `_delta_log/*.checkpoint.parquet`, `_last_checkpoint` | any time | what the slots say, to open faster |
-//! | `_quarantine/` | once | both sides of a contradiction |
+//! | `_quarantine/` | once | both sides of a contradiction; what was damaged, and replaced by `scrub` |
 //!
 //! In the dataset itself, `_orrery/` holds the object of the store's self-test and, on a file system, temporary files.
 

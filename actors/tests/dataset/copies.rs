@@ -7,13 +7,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::Bytes;
 use object_store::ObjectStoreExt;
 use orrery_actors::dataset::{
-    CopyReport, CopySettings, CopyUntil, Dataset, DatasetError, DatasetErrorClass, Epoch, Grid, Pace,
-    Relation, Side, Store, TableKind, compare, copy, verify,
+    CopyReport, CopySettings, CopyUntil, Dataset, DatasetError, DatasetErrorClass, Grid, Pace, Relation,
+    ScrubSettings, Side, Store, TableCopy, TableKind, compare, copy, scrub, verify,
 };
 use orrery_schemas::LedgerSequence;
 
 use crate::made::{self, fill, over, settings};
 use crate::objects::{Fate, Objects};
+use crate::scrub::Unwatched;
 
 fn until(until: CopyUntil) -> CopySettings {
     CopySettings { until, concurrency: 3, pace: Pace::unlimited() }
@@ -30,16 +31,14 @@ async fn log(objects: &Objects) -> BTreeMap<String, Bytes> {
     contents
 }
 
-/// A dataset with a compaction and an epoch, of 16 or so slots a table.
+/// A dataset with a compaction, of 14 or so slots a table.
 async fn original() -> (Arc<Objects>, Store, Dataset) {
     let objects = Objects::sound();
     let store = over(objects.clone());
     let mut dataset = Dataset::open(&store, &settings(16, 4)).await.unwrap();
     fill(&mut dataset, 150).await.unwrap();
-    let epoch = Epoch { epoch: 2, from_ledger: LedgerSequence(160), schema_version: 1, processor_version: 2 };
     for kind in TableKind::ALL {
         dataset.table_mut(kind).compact(64, 1).await.unwrap();
-        dataset.table_mut(kind).begin_epoch(epoch, None).await.unwrap();
     }
     fill(&mut dataset, 200).await.unwrap();
     (objects, store, dataset)
@@ -79,6 +78,60 @@ async fn a_backup_has_the_log_and_its_files_and_takes_only_what_it_lacks() {
     let more = copied(&store, &to, CopyUntil::End).await.unwrap();
     assert!(more.tables.iter().all(|table| table.slots == 3 && table.files <= 3), "{more:?}");
     assert_eq!(log(&backup).await, log(&objects).await);
+}
+
+#[tokio::test]
+async fn epochs_that_are_announced_go_with_a_copy_and_are_scrubbed() {
+    let (objects, store, mut dataset) = original().await;
+    for kind in TableKind::ALL {
+        dataset.table_mut(kind).announce_epoch(made::epoch(2, 1300, Some(8))).await.unwrap();
+    }
+    let (backup, to) = {
+        let it = Objects::sound();
+        (it.clone(), over(it))
+    };
+    let report = copied(&store, &to, CopyUntil::Slot(3)).await.unwrap();
+    let told = |table: &TableCopy| {
+        table.notes.iter().any(|note| note.contains("epoch 2 is announced from ledger 1300"))
+    };
+    assert!(report.tables.iter().all(told), "{report:?}");
+    copied(&store, &to, CopyUntil::End).await.unwrap();
+    // Both go on by themselves, into the epoch, and write the same.
+    let mut other = Dataset::open(&to, &settings(16, 4)).await.unwrap();
+    fill(&mut dataset, 1330).await.unwrap();
+    fill(&mut other, 1330).await.unwrap();
+    assert_eq!(other.ledgers.tip().epoch, 2);
+    assert_eq!(log(&backup).await, log(&objects).await);
+    copied(&store, &to, CopyUntil::End).await.unwrap();
+    assert!(verify(&to, &mut |_| {}).await.unwrap().is_sound());
+    // An epoch that the log has follows from it; one to come does not.
+    let scrubbed = async |other: Option<&Store>| {
+        let settings = ScrubSettings { repairs: true, other, maker: None, pace: Pace::unlimited() };
+        scrub(&store, &settings, &Unwatched).await.unwrap()
+    };
+    let path = object_store::path::Path::from("set/ledgers/_epochs/0000000002.json");
+    let good = objects.get(&path).await.unwrap().bytes().await.unwrap();
+    let rotten = String::from_utf8(good.to_vec()).unwrap().replace("1300", "1310");
+    objects.put(&path, rotten.into()).await.unwrap();
+    assert_eq!(scrubbed(None).await.repaired(), 1);
+    assert_eq!(objects.get(&path).await.unwrap().bytes().await.unwrap(), good);
+    dataset.ledgers.announce_epoch(made::epoch(3, 9000, None)).await.unwrap();
+    copied(&store, &to, CopyUntil::End).await.unwrap();
+    let path = object_store::path::Path::from("set/ledgers/_epochs/0000000003.json");
+    objects.put(&path, "{\"epoch\":3".into()).await.unwrap();
+    assert!(
+        copied(&store, &to, CopyUntil::End)
+            .await
+            .unwrap_err()
+            .to_string()
+            .contains("it is not as epoch 3 was announced")
+    );
+    assert!(scrubbed(None).await.remains());
+    assert!(!scrubbed(Some(&to)).await.remains());
+    assert_eq!(
+        log(&backup).await["set/ledgers/_epochs/0000000003.json"],
+        objects.get(&path).await.unwrap().bytes().await.unwrap()
+    );
 }
 
 #[tokio::test]
@@ -234,8 +287,7 @@ async fn nothing_damaged_is_copied() {
     let at = text.find("parent_ledger_hash").unwrap() - 30;
     damaged(&slot(5), flipped(&slot(5), at), "").await;
     // In the last slot: statistics, which only the rows can contradict.
-    let last =
-        contents.keys().filter(|path| path.starts_with("set/ledgers/_delta_log/")).next_back().unwrap();
+    let last = contents.keys().rfind(|path| path.starts_with("set/ledgers/_delta_log/")).unwrap();
     let text = String::from_utf8(contents[last].to_vec()).unwrap();
     let at = text.rfind(":00.000Z").or(text.rfind(".000Z")).unwrap() - 1;
     damaged(last, flipped(last, at), "").await;

@@ -17,7 +17,8 @@ use orrery_schemas::LedgerSequence;
 
 use crate::made::{self, events, files, fill, ledger, over, settings};
 
-struct Unwatched;
+/// Nobody watches.
+pub(crate) struct Unwatched;
 
 impl ScrubProgress for Unwatched {
     fn total(&self, _: u64) {}

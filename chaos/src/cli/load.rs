@@ -2,13 +2,14 @@
 
 use std::io::{self, Write};
 use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
 use super::RunError;
 use super::survival::{Common, Folder};
 use crate::experiment::ExperimentError;
-use crate::load::{self, LatencyReport, LoadReport, LoadSettings};
+use crate::load::{self, LatencyReport, LoadReport, LoadSettings, Target, Trust};
 
 #[derive(Debug, Args)]
 pub(super) struct LoadArgs {
@@ -36,9 +37,13 @@ pub(super) struct LoadArgs {
     /// The filter of all readers, as they send it: {"kind":["mint"]}
     #[arg(long, default_value = "{}", value_name = "JSON", value_parser = filter)]
     filter: String,
-    /// A node that runs, as http://HOST:PORT, instead of those that would be started
+    /// A node that runs, as http://HOST:PORT or https://HOST:PORT, instead of those that would be started; a token, if it asks
+    /// for one, is in the variable ORRERY_TOKEN
     #[arg(long, conflicts_with_all = ["processes", "rate", "density"], value_parser = url)]
-    url: Option<SocketAddr>,
+    url: Option<Url>,
+    /// PEM file of certificates that a node over TLS is trusted by
+    #[arg(long, value_name = "FILE", requires = "url")]
+    ca: Option<PathBuf>,
     /// Exit with 1 if 1 of 100 readers had a ledger later, as 250ms
     #[arg(long, value_name = "TIME", value_parser = milliseconds)]
     p99_below: Option<f64>,
@@ -88,10 +93,42 @@ fn filter(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
-fn url(text: &str) -> Result<SocketAddr, String> {
-    let host = text.strip_prefix("http://").ok_or("give http://HOST:PORT; TLS is not spoken here")?;
-    let mut found = host.trim_end_matches('/').to_socket_addrs().map_err(|error| error.to_string())?;
-    found.next().ok_or_else(|| "has no address".to_owned())
+/// Where a node serves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Url {
+    text: String,
+    address: SocketAddr,
+    /// The name in its certificate, if it serves over TLS.
+    name: Option<String>,
+}
+
+fn url(text: &str) -> Result<Url, String> {
+    let (is_secure, rest) = match (text.strip_prefix("http://"), text.strip_prefix("https://")) {
+        (Some(rest), _) => (false, rest),
+        (_, Some(rest)) => (true, rest),
+        _ => return Err("give http://HOST:PORT or https://HOST:PORT".to_owned()),
+    };
+    let authority = rest.trim_end_matches('/');
+    let mut found = authority.to_socket_addrs().map_err(|error| error.to_string())?;
+    let address = found.next().ok_or_else(|| "has no address".to_owned())?;
+    let host = authority.rsplit_once(':').map_or(authority, |(host, _)| host).trim_matches(['[', ']']);
+    Ok(Url { text: text.to_owned(), address, name: is_secure.then(|| host.to_owned()) })
+}
+
+/// The node that runs, if one is given.
+fn target(args: &LoadArgs) -> Result<Option<Target>, ExperimentError> {
+    let usage = |problem: &str| Err(ExperimentError::Usage(problem.to_owned()));
+    let Some(Url { address, name, .. }) = args.url.clone() else { return Ok(None) };
+    let trust = match (name, args.ca.clone()) {
+        (None, None) => None,
+        (None, Some(_)) => return usage("--ca is for https://: TLS is not spoken there"),
+        (Some(_), None) => {
+            return usage("https:// needs --ca: the file of the authority that it is trusted by");
+        }
+        (Some(_), Some(_)) if args.hostile => return usage("--hostile speaks no TLS: give http://"),
+        (Some(name), Some(authority)) => Some(Trust { authority, name }),
+    };
+    Ok(Some(Target { address, trust }))
 }
 
 fn milliseconds(text: &str) -> Result<f64, String> {
@@ -130,12 +167,13 @@ pub(super) fn run_load(args: &LoadArgs) -> Result<bool, RunError> {
             ExperimentError::Usage("every server needs a reader: give fewer --processes".to_owned()).into()
         );
     }
+    let at = target(args)?;
     let folder = Folder::new(common.dir.as_deref())?;
     let workload = common.workload(&folder, 0, 0)?;
     let settings = LoadSettings {
         orrery: workload.orrery,
         folder: workload.folder,
-        at: *url,
+        at,
         connections: *connections as usize,
         processes: usize::from(*processes),
         seconds: *seconds,
@@ -160,8 +198,9 @@ pub(super) fn run_load(args: &LoadArgs) -> Result<bool, RunError> {
     ];
     if let Some(url) = url {
         options.retain(|(name, _)| !["processes", "rate", "density"].contains(name));
-        options.push(("url", format!("http://{url}")));
+        options.push(("url", url.text.clone()));
     }
+    options.extend(args.ca.as_ref().map(|file| ("ca", file.display().to_string())));
     options.extend(hostile.then(|| ("hostile", String::new())));
     let reproduction = common.reproduction("load", &options);
     let write_table = |out: &mut dyn Write| {
@@ -309,8 +348,11 @@ mod tests {
         assert_eq!(bytes("8KiB"), Ok(8192));
         assert_eq!(bytes("512"), Ok(512));
         assert!(bytes("8kB").is_err());
-        assert_eq!(url("http://127.0.0.1:80/"), Ok(([127, 0, 0, 1], 80).into()));
-        assert!(url("https://127.0.0.1:80").is_err());
+        let found = |text: &str| url(text).map(|url| (url.address, url.name));
+        assert_eq!(found("http://127.0.0.1:80/"), Ok((([127, 0, 0, 1], 80).into(), None)));
+        let secure = (([127, 0, 0, 1], 443).into(), Some("127.0.0.1".to_owned()));
+        assert_eq!(found("https://127.0.0.1:443"), Ok(secure));
+        assert!(url("wss://127.0.0.1:80").is_err() && url("http://127.0.0.1").is_err());
         assert!(filter(r#"{"kind":["mint"]}"#).is_ok() && filter(r#"{"kin":[]}"#).is_err());
     }
 }

@@ -9,8 +9,8 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::Builder;
 use std::time::Duration;
 
-use super::files;
 use super::swarm::{Order, Swarm, SwarmReport, SwarmSettings, Told};
+use super::{files, token};
 use crate::experiment::ExperimentError;
 
 /// Lines that nobody has taken yet: there are three in all.
@@ -118,8 +118,9 @@ impl Drop for Clients {
 /// Its settings are none, or what [`Swarm::run`] says.
 pub(crate) fn serve(settings: &str) -> Result<(), ExperimentError> {
     let failed = |action| ExperimentError::io(action, Path::new("readers"));
-    let settings: SwarmSettings =
+    let mut settings: SwarmSettings =
         serde_json::from_str(settings).map_err(io::Error::from).map_err(failed("read the settings of"))?;
+    settings.token = token();
     files::check("a process of clients", settings.readers)?;
     let swarm = Swarm::new(settings).map_err(failed("wait for sockets of"))?;
     let (give, orders) = sync_channel(LINES_MAX);

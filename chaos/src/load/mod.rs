@@ -14,6 +14,7 @@
 mod clients;
 mod files;
 mod frames;
+mod link;
 mod hostile;
 mod place;
 mod report;
@@ -32,6 +33,7 @@ use crate::process::Orrery;
 use clients::Clients;
 pub(crate) use clients::{COMMAND as CLIENTS_COMMAND, serve as serve_clients};
 pub use hostile::AttackReport;
+pub use link::Trust;
 pub use report::{LatencyReport, LoadReport, MemoryReport};
 use server::{Server, processor_seconds, resident_bytes};
 use swarm::{Order, SwarmReport, SwarmSettings, Told};
@@ -46,6 +48,23 @@ const CONNECTS_WITHIN: Duration = Duration::from_secs(600);
 /// How long they may take to end: what they wait for, and a margin.
 const ENDS_WITHIN: Duration = Duration::from_secs(180);
 
+/// Variable with the token of readers; it is none of the arguments, which others can list.
+pub const TOKEN: &str = "ORRERY_TOKEN";
+
+/// A node that is there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// Where it serves.
+    pub address: SocketAddr,
+    /// Of one that serves over TLS.
+    pub trust: Option<Trust>,
+}
+
+/// The token of readers, if they have one.
+fn token() -> Option<String> {
+    std::env::var(TOKEN).ok().filter(|token| !token.is_empty())
+}
+
 /// What is done.
 #[derive(Clone, Debug)]
 pub struct LoadSettings {
@@ -54,7 +73,7 @@ pub struct LoadSettings {
     /// Where its nodes keep their data.
     pub folder: PathBuf,
     /// A node that is there, instead of those that would be started.
-    pub at: Option<SocketAddr>,
+    pub at: Option<Target>,
     /// Readers of all servers.
     pub connections: usize,
     /// Servers, each with as many of the readers.
@@ -85,6 +104,8 @@ impl LoadSettings {
         let readers = self.connections_of(number);
         SwarmSettings {
             target,
+            trust: self.at.as_ref().and_then(|at| at.trust.clone()),
+            token: None,
             readers,
             slow: readers * usize::from(self.slow_percent) / 100,
             seed: self.seed.wrapping_add(number as u64),
@@ -124,8 +145,8 @@ pub fn run(settings: &LoadSettings, log: &mut dyn Write) -> Result<LoadReport, E
     files::check("a process", most)?;
     let mut say = |text: String| drop(writeln!(log, "{text}"));
     let mut report = LoadReport::new(settings);
-    let servers = match settings.at {
-        Some(address) => vec![Server::at(address)],
+    let servers = match &settings.at {
+        Some(target) => vec![Server::at(target)?],
         None => {
             (0..settings.processes).map(|number| Server::start(settings, number)).collect::<Result<_, _>>()?
         }

@@ -1,14 +1,14 @@
 //! The nodes under load: started here, or somewhere else.
 
 use std::fs;
-use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::time::Duration;
 
 use serde_json::Value;
 
-use super::LoadSettings;
+use super::link::Maker;
+use super::{LoadSettings, Target, token};
 use crate::experiment::ExperimentError;
 use crate::process::Running;
 
@@ -23,7 +23,7 @@ const STOPS_WITHIN: Duration = Duration::from_secs(60);
 const ANSWERS_WITHIN: Duration = Duration::from_secs(10);
 
 /// Longest answer that is read.
-const ANSWER_BYTES_MAX: u64 = 1 << 20;
+const ANSWER_BYTES_MAX: usize = 1 << 20;
 
 /// What a node logs before the address at which it serves.
 const SERVED: &str = "health and metrics are served address=";
@@ -35,14 +35,21 @@ const TICKS_PER_SECOND: f64 = 100.0;
 #[derive(Debug)]
 pub(super) struct Server {
     pub(super) address: SocketAddr,
+    maker: Maker,
     /// If it was started here.
     running: Option<Running>,
 }
 
 impl Server {
     /// One that somebody else has started.
-    pub(super) fn at(address: SocketAddr) -> Self {
-        Self { address, running: None }
+    ///
+    /// # Errors
+    ///
+    /// What it is to be trusted by is not there.
+    pub(super) fn at(target: &Target) -> Result<Self, ExperimentError> {
+        let maker = Maker::new(target.trust.as_ref());
+        let maker = maker.map_err(|error| ExperimentError::Usage(format!("--ca: {error}")))?;
+        Ok(Self { address: target.address, maker, running: None })
     }
 
     /// Starts a node of made-up ledgers, in a folder of its own, and waits for its first ledger.
@@ -75,7 +82,8 @@ impl Server {
             "genesis".to_owned(),
         ];
         let running = Running::start(settings.orrery.command(words))?;
-        let mut server = Self { address: ([127, 0, 0, 1], 0).into(), running: Some(running) };
+        let address = ([127, 0, 0, 1], 0).into();
+        let mut server = Self { address, maker: Maker::Clear, running: Some(running) };
         server.wait(|server| {
             server.address = served_at(&server.output())?;
             Some(())
@@ -126,13 +134,22 @@ impl Server {
 
     /// What it says of itself.
     pub(super) fn status(&self) -> Option<Value> {
-        let mut stream = TcpStream::connect_timeout(&self.address, ANSWERS_WITHIN).ok()?;
+        let stream = TcpStream::connect_timeout(&self.address, ANSWERS_WITHIN).ok()?;
         stream.set_read_timeout(Some(ANSWERS_WITHIN)).ok()?;
+        let token = token().map_or_else(String::new, |token| format!("Authorization: Bearer {token}\r\n"));
         let request =
-            format!("GET /v1/status HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", self.address);
-        stream.write_all(request.as_bytes()).ok()?;
-        let mut answer = String::new();
-        stream.take(ANSWER_BYTES_MAX).read_to_string(&mut answer).ok()?;
+            format!("GET /v1/status HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n{token}\r\n", self.address);
+        let mut link = self.maker.link(stream).ok()?;
+        link.write_whole(request.as_bytes()).ok()?;
+        let (mut answer, mut part) = (Vec::new(), [0; 4096]);
+        // An end that TLS does not say is one.
+        while let Ok(count @ 1..) = link.read(&mut part) {
+            answer.extend_from_slice(&part[..count]);
+            if answer.len() > ANSWER_BYTES_MAX {
+                return None;
+            }
+        }
+        let answer = String::from_utf8(answer).ok()?;
         let (_, body) = answer.split_once("\r\n\r\n")?;
         serde_json::from_str(body).ok()
     }

@@ -12,6 +12,7 @@ use std::time::{Duration, SystemTime};
 use mio::{Events, Poll, Token};
 use serde::{Deserialize, Serialize};
 
+use super::link::{Maker, Trust};
 use super::timing::Histogram;
 use crate::random::Random;
 use client::{Client, Phase, Role};
@@ -41,6 +42,11 @@ const DRAINS_WITHIN: Duration = Duration::from_secs(60);
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct SwarmSettings {
     pub(super) target: SocketAddr,
+    /// Of a server over TLS.
+    pub(super) trust: Option<Trust>,
+    /// What readers say of themselves. Whoever lists processes may see these settings, and not this.
+    #[serde(skip)]
+    pub(super) token: Option<String>,
     /// Readers.
     pub(super) readers: usize,
     /// How many of them stop reading when they are told to.
@@ -127,6 +133,7 @@ pub(super) struct SwarmReport {
 /// Readers of one server.
 pub(super) struct Swarm {
     settings: SwarmSettings,
+    maker: Maker,
     poll: Poll,
     clients: Vec<Client>,
     judge: Judge,
@@ -153,7 +160,7 @@ impl Swarm {
     ///
     /// # Errors
     ///
-    /// The system has nothing to wait for sockets with.
+    /// The system has nothing to wait for sockets with, or what is to be trusted is not there.
     pub(super) fn new(settings: SwarmSettings) -> io::Result<Self> {
         let mut roles = vec![Role::Reader; settings.readers];
         let mut random = Random::new(settings.seed);
@@ -168,6 +175,7 @@ impl Swarm {
         let clients = [Role::Stamps, Role::Closes].into_iter().chain(roles).map(Client::new).collect();
         Ok(Self {
             judge: Judge::new(settings.filter == "{}", settings.target.ip().is_loopback()),
+            maker: Maker::new(settings.trust.as_ref())?,
             poll: Poll::new()?,
             clients,
             buffer: vec![0; READ_BYTES],
@@ -217,6 +225,9 @@ impl Swarm {
 
     /// Waits for ledgers, if none has come since the last mark that would count.
     fn has_ledgers(&mut self) -> io::Result<()> {
+        if !self.clients.iter().any(|client| client.was_live) {
+            return Ok(());
+        }
         let begun = self.marks.last().map_or(0, |(ledger, _)| *ledger);
         self.within(ARRIVES_WITHIN, |swarm| swarm.judge.times.newest() >= begun + 2)
     }
@@ -258,9 +269,8 @@ impl Swarm {
         while opening < OPENING_MAX && self.next < self.clients.len() {
             let from = self.address(self.next);
             let client = &mut self.clients[self.next];
-            if let Err(error) =
-                client.connect(self.settings.target, from, self.poll.registry(), Token(self.next))
-            {
+            let known_as = (self.poll.registry(), Token(self.next));
+            if let Err(error) = client.connect(self.settings.target, from, &self.maker, known_as) {
                 client.refused(&mut self.judge, &format!("connect to {}: {error}", self.settings.target));
             }
             self.next += 1;

@@ -161,7 +161,7 @@ impl Region {
     pub(super) fn has_traffic(&self, network: &Network) -> bool {
         let stream = network.connect(self.index, HTTP_PORT, ANSWERS_WITHIN);
         let host = address(self.index);
-        stream.ok().and_then(|stream| status(stream, "GET", "/healthz/traffic", &host)) == Some(200)
+        stream.ok().and_then(|stream| status(stream, "GET", "/healthz/traffic", &host, "")) == Some(200)
     }
 }
 

@@ -103,17 +103,21 @@ impl RegionStore {
         Ok(())
     }
 
-    /// Whether it has its bucket. The program makes one too, but not where it starts too slowly.
+    /// Whether it has its bucket and takes objects, which one that was killed does some seconds after it answers. The program
+    /// makes a bucket too, but not where it starts too slowly.
     pub(super) fn is_there(&self, network: &Network) -> bool {
         if matches!(self.kind, StoreKind::Folder) {
             return true;
         }
-        let asks = |method: &str| {
+        let asks = |method: &str, path: &str, body: &str| {
             let stream = network.connect(self.region, self.port(FILER_PORT), ANSWERS_WITHIN).ok()?;
-            status(stream, method, "/buckets/region/?limit=1", &address(self.region))
+            status(stream, method, path, &address(self.region), body)
         };
+        let bucket = |method| asks(method, "/buckets/region/?limit=1", "");
         let listens = network.connect(self.region, self.port(S3_PORT), ANSWERS_WITHIN).is_ok();
-        listens && (asks("GET") == Some(200) || asks("POST") == Some(201) && asks("GET") == Some(200))
+        let has_bucket =
+            || bucket("GET") == Some(200) || bucket("POST") == Some(201) && bucket("GET") == Some(200);
+        listens && has_bucket() && asks("PUT", "/probe", "x") == Some(201)
     }
 
     /// Kills it, if it runs.
@@ -135,18 +139,15 @@ impl RegionStore {
     }
 }
 
-/// The status of an answer to a request without a body.
-pub(super) fn status(stream: TcpStream, method: &str, path: &str, host: &str) -> Option<u16> {
-    answer(stream, method, path, host)?.split(' ').nth(1)?.parse().ok()
-}
-
-/// An answer to a request without a body, as it came.
-pub(super) fn answer(mut stream: TcpStream, method: &str, path: &str, host: &str) -> Option<String> {
+/// The status of an answer.
+pub(super) fn status(mut stream: TcpStream, method: &str, path: &str, host: &str, body: &str) -> Option<u16> {
     stream.set_read_timeout(Some(ANSWERS_WITHIN)).ok()?;
-    let head =
-        format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
-    stream.write_all(head.as_bytes()).ok()?;
+    let length = body.len();
+    let request = format!(
+        "{method} {path} HTTP/1.1\r\nHost: {host}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+    );
+    stream.write_all(request.as_bytes()).ok()?;
     let mut answer = Vec::new();
     stream.take(ANSWER_BYTES_MAX).read_to_end(&mut answer).ok()?;
-    Some(String::from_utf8_lossy(&answer).into_owned())
+    String::from_utf8_lossy(&answer).split(' ').nth(1)?.parse().ok()
 }

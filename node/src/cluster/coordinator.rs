@@ -380,7 +380,7 @@ impl Active {
         let identity = settings.peers.members().me().clone();
         let (next, to) = (self.next().map(|next| next.0), settings.to.map(|to| to.0));
         let me = identity.name.clone();
-        let regions = settings.regions.borrow().clone();
+        let regions = settings.regions.borrow().clone().map(Box::new);
         // Who copies may be told by the tables alone.
         let of_tables = || self.tables.first().map(|table| table.configuration().network_passphrase.clone());
         let network = Some(settings.network.clone()).filter(|known| !known.is_empty()).or_else(of_tables);

@@ -170,6 +170,7 @@ impl ClusterNode {
         let peers = Peers::new(control.clone(), membership.members());
         tracing::info!(node = %identity, address = %advertise, roles = %settings.roles, "node of a cluster");
         let (datasets, orders) = orders(settings, pipeline);
+        let dataset = pipeline.dataset.clone();
         Ok(Self {
             peers,
             settings: settings.clone(),
@@ -188,12 +189,7 @@ impl ClusterNode {
             regions,
             regions_told: watch::Sender::default(),
             desk: TrafficDesk::new(pipeline.dataset.clone()),
-            completion: Completion::new(
-                pipeline.dataset.clone(),
-                pipeline.settings.clone(),
-                pipeline.to,
-                clock.now(),
-            ),
+            completion: Completion::new(dataset, pipeline.settings.clone(), pipeline.to, clock.now()),
             complete: watch::Sender::new(false),
             draining: watch::Sender::new(false),
         })

@@ -77,7 +77,7 @@ pub(crate) struct Assignment {
     pub(crate) is_outvoted: bool,
     /// This region and its peers, if it has any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) regions: Option<RegionView>,
+    pub(crate) regions: Option<Box<RegionView>>,
 }
 
 /// How a node is.

@@ -167,3 +167,6 @@ fn parts(slot: u64, bytes: Bytes, behind: u64) -> Vec<FlightData> {
 fn away(error: DatasetError) -> Status {
     Status::unavailable(error.to_string())
 }
+
+#[cfg(test)]
+mod tests;

@@ -28,9 +28,9 @@ use warp::{Buf, Filter};
 
 use super::access::Gatekeeper;
 use super::flight::Grpc;
-use super::patience::Patient;
+use super::patience::{OverTcp, Patient, Room};
 use super::problem::Problem;
-use super::protocol::{Begun, Protocol, http2};
+use super::protocol::{Begun, Pace, Protocol, http2};
 use super::request::{Request, pairs};
 use super::router::Router;
 use super::tls::{Tls, TlsFiles};
@@ -152,7 +152,7 @@ impl Listener {
 }
 
 /// Keeps what the system holds for somebody who does not read small, so that it is soon known who that is.
-fn bound_unsent(stream: &TcpStream) {
+pub(super) fn bound_unsent(stream: &TcpStream) {
     #[cfg(target_os = "linux")]
     if let Err(error) = socket2::SockRef::from(stream).set_tcp_notsent_lowat(UNSENT_BYTES_MAX) {
         tracing::debug!(%error, "a connection's unsent bytes are not bounded");
@@ -209,14 +209,15 @@ async fn secured(acceptor: TlsAcceptor, stream: TcpStream, peer: SocketAddr, ser
 
 /// Serves one connection in whatever it speaks.
 async fn connection(
-    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    stream: impl AsyncRead + AsyncWrite + OverTcp + Unpin + Send + 'static,
     peer: SocketAddr,
     served: Served,
 ) {
-    let stream = Patient::new(stream, TAKE_WITHIN);
-    let Some(grpc) = served.grpc.clone() else { return http1(stream, peer, served).await };
+    let room = Room::default();
+    let stream = Patient::new(stream, TAKE_WITHIN, room.clone());
+    let Some(grpc) = served.grpc.clone() else { return http1(stream, peer, room, served).await };
     match tokio::time::timeout(HEAD_WITHIN, Begun::new(stream)).await {
-        Ok(Ok((Protocol::Http1, stream))) => http1(stream, peer, served).await,
+        Ok(Ok((Protocol::Http1, stream))) => http1(stream, peer, room, served).await,
         // Large, and few have it: the others' tasks need not have room for it.
         Ok(Ok((Protocol::Http2, stream))) => http2_boxed(stream, peer, served, grpc).await,
         Ok(Err(error)) => tracing::debug!(%peer, %error, "a connection ended before it began"),
@@ -228,6 +229,7 @@ async fn connection(
 async fn http1(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     peer: SocketAddr,
+    room: Room,
     served: Served,
 ) {
     let filter = requests().then(move |request| {
@@ -237,6 +239,7 @@ async fn http1(
     let service = TowerToHyperService::new(warp::service(filter));
     let service = service_fn(move |mut request: warp::hyper::Request<_>| {
         request.extensions_mut().insert(Peer(peer));
+        request.extensions_mut().insert(room.clone());
         Service::call(&service, request)
     });
     let served = http1::Builder::new()
@@ -268,7 +271,7 @@ fn http2_boxed(
         let answered = Service::call(&service, request);
         async move { answered.await.map_or_else(|never| match never {}, |answer| answer.map(Body::new)) }
     };
-    http2(stream, peer, grpc, http).boxed()
+    http2(stream, peer, Pace::USUAL, grpc, http).boxed()
 }
 
 /// A request before it is looked at.
@@ -278,6 +281,7 @@ struct Raw {
     query: String,
     headers: HeaderMap,
     peer: Peer,
+    room: Room,
     upgrade: Option<OnUpgrade>,
     body: std::pin::Pin<Box<dyn Stream<Item = Result<Bytes, warp::Error>> + Send>>,
 }
@@ -286,18 +290,20 @@ struct Raw {
 fn requests() -> impl Filter<Extract = (Raw,), Error = warp::Rejection> + Clone {
     let query = warp::query::raw().or(warp::any().map(String::new)).unify();
     let upgrade = warp::ext::optional::<OnUpgrade>();
-    let peer = warp::ext::optional::<Peer>();
+    let (peer, room) = (warp::ext::optional::<Peer>(), warp::ext::optional::<Room>());
     warp::method()
         .and(warp::path::full())
         .and(query)
         .and(warp::header::headers_cloned())
         .and(peer)
+        .and(room)
         .and(upgrade)
         .and(warp::body::stream())
-        .map(|method, path, query, headers, peer: Option<Peer>, upgrade, body| {
+        .map(|method, path, query, headers, peer: Option<Peer>, room: Option<Room>, upgrade, body| {
             let peer = peer.unwrap_or(Peer(SocketAddr::from(([0, 0, 0, 0], 0))));
             let body = TryStreamExt::map_ok(body, whole);
-            Raw { method, path, query, headers, peer, upgrade, body: body.boxed() }
+            let room = room.unwrap_or_default();
+            Raw { method, path, query, headers, peer, room, upgrade, body: body.boxed() }
         })
 }
 
@@ -330,6 +336,7 @@ async fn handled(raw: Raw, router: &Router, gatekeeper: &Gatekeeper) -> Result<R
         path_values,
         headers: raw.headers,
         peer: raw.peer.0,
+        room: raw.room,
         principal,
         upgrade: raw.upgrade,
         body: Bytes::new(),
@@ -361,5 +368,24 @@ fn secure(headers: &mut HeaderMap) {
     ];
     for (name, value) in fixed {
         headers.entry(name).or_insert(HeaderValue::from_static(value));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Without the bound a reader that takes nothing would have megabytes in the system: it is what finds out who is slow.
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn what_the_system_keeps_unsent_is_bounded() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let connected = TcpStream::connect(listener.local_addr().unwrap());
+        let (client, accepted) = tokio::join!(connected, listener.accept());
+        let (server, _) = accepted.unwrap();
+        bound_unsent(&server);
+        let bound = |stream: &TcpStream| socket2::SockRef::from(stream).tcp_notsent_lowat().unwrap();
+        assert_eq!(bound(&server), UNSENT_BYTES_MAX);
+        assert_ne!(bound(&client.unwrap()), UNSENT_BYTES_MAX);
     }
 }

@@ -21,6 +21,8 @@ mod router;
 mod tls;
 
 #[cfg(test)]
+mod damaged;
+#[cfg(test)]
 mod routes;
 
 use std::net::SocketAddr;

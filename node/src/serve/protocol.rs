@@ -41,12 +41,24 @@ const SEND_BYTES_MAX: usize = 64 << 10;
 /// closed.
 const RESETS_MAX: usize = 32;
 
-/// A connection that says nothing for so long is asked whether it lives, and has so long to answer.
-const ASK_EVERY: Duration = Duration::from_secs(30);
-const ANSWER_WITHIN: Duration = Duration::from_secs(30);
+/// How long a connection may say nothing.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pace {
+    /// After so long it is asked whether it lives, and has so long to answer.
+    ask_every: Duration,
+    answer_within: Duration,
+    /// Without a stream it is closed after one to two of these.
+    idle: Duration,
+}
 
-/// A connection without a stream is closed after one to two of these.
-const IDLE: Duration = Duration::from_secs(300);
+impl Pace {
+    /// Of strangers.
+    pub(super) const USUAL: Self = Self {
+        ask_every: Duration::from_secs(30),
+        answer_within: Duration::from_secs(30),
+        idle: Duration::from_secs(300),
+    };
+}
 
 /// What a connection speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -137,6 +149,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Begun<S> {
 pub(super) async fn http2<F>(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     peer: SocketAddr,
+    pace: Pace,
     grpc: Arc<Grpc>,
     http: impl Fn(Request<Incoming>) -> F + Clone + Send + 'static,
 ) where
@@ -168,11 +181,11 @@ pub(super) async fn http2<F>(
         .max_send_buf_size(SEND_BYTES_MAX)
         .max_pending_accept_reset_streams(RESETS_MAX)
         .max_local_error_reset_streams(RESETS_MAX)
-        .keep_alive_interval(ASK_EVERY)
-        .keep_alive_timeout(ANSWER_WITHIN)
+        .keep_alive_interval(pace.ask_every)
+        .keep_alive_timeout(pace.answer_within)
         .serve_connection(TokioIo::new(stream), service);
     let mut served = std::pin::pin!(served);
-    let mut looks = tokio::time::interval(IDLE);
+    let mut looks = tokio::time::interval(pace.idle);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let (mut was_idle, mut is_ending) = (false, false);
     let ended = loop {
@@ -231,9 +244,85 @@ impl HttpBody for Counted {
 
 #[cfg(test)]
 mod tests {
-    use tokio::io::AsyncWriteExt;
+    use tokio::io::{AsyncWriteExt, DuplexStream};
 
     use super::*;
+    use crate::audit::Audit;
+    use crate::readiness::tests::of_nobody;
+    use crate::serve::access::Gatekeeper;
+    use crate::serve::{AccessSettings, Feed, PlaceLimits};
+
+    /// A client of a connection that is served, after both have said what they agree to.
+    async fn served(pace: Pace) -> (DuplexStream, tokio::task::JoinSet<()>) {
+        let readiness = of_nobody();
+        let feed = Feed::new(readiness.feed.clone(), PlaceLimits { readers_max: 1, per_reader_max: 1 });
+        let access = AccessSettings::new(&crate::config::HttpConfig::default()).unwrap();
+        let gatekeeper = Gatekeeper::new(&access, &Audit::new(std::path::Path::new("/dev/null/none")));
+        let grpc = Grpc::new(&readiness, &feed, &gatekeeper);
+        let (mut near, far) = tokio::io::duplex(64 << 10);
+        let http = |_| async { Response::new(Body::default()) };
+        let mut tasks = tokio::task::JoinSet::new();
+        tasks.spawn(http2(far, ([127, 0, 0, 1], 1).into(), pace, grpc, http));
+        near.write_all(PREFACE).await.unwrap();
+        near.write_all(&[0, 0, 0, SETTINGS, 0, 0, 0, 0, 0]).await.unwrap();
+        (near, tasks)
+    }
+
+    const SETTINGS: u8 = 4;
+    const PING: u8 = 6;
+
+    /// Kind and payload of the next frame; `None` at the end.
+    async fn frame(near: &mut DuplexStream) -> Option<(u8, Vec<u8>)> {
+        let mut head = [0; 9];
+        near.read_exact(&mut head).await.ok()?;
+        let mut payload = vec![0; usize::from(head[1]) << 8 | usize::from(head[2])];
+        near.read_exact(&mut payload).await.ok()?;
+        Some((head[3], payload))
+    }
+
+    async fn ping(near: &mut DuplexStream) -> Option<Vec<u8>> {
+        loop {
+            let (kind, payload) = frame(near).await?;
+            if kind == PING {
+                return Some(payload);
+            }
+        }
+    }
+
+    /// Answers what it is asked, so often.
+    async fn answers(near: &mut DuplexStream, times: u32) {
+        for _ in 0..times {
+            let asked = ping(near).await.unwrap();
+            near.write_all(&[&[0, 0, 8, PING, 1, 0, 0, 0, 0][..], &asked].concat()).await.unwrap();
+        }
+    }
+
+    const SOON: Duration = Duration::from_millis(20);
+    const NEVER: Duration = Duration::from_secs(86_400);
+
+    #[tokio::test]
+    async fn a_connection_that_says_nothing_is_asked_whether_it_lives_and_closed_if_not() {
+        let (mut near, _tasks) = served(Pace { ask_every: SOON, answer_within: NEVER, idle: NEVER }).await;
+        answers(&mut near, 5).await;
+        let (mut near, mut tasks) = served(Pace { ask_every: SOON, answer_within: SOON, idle: NEVER }).await;
+        while frame(&mut near).await.is_some() {}
+        tasks.join_next().await.unwrap().unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_connection_without_a_stream_is_told_to_go_though_it_lives() {
+        const GOAWAY: u8 = 7;
+        let (mut near, mut tasks) = served(Pace { ask_every: NEVER, answer_within: NEVER, idle: SOON }).await;
+        let mut kinds = Vec::new();
+        while let Some((kind, payload)) = frame(&mut near).await {
+            kinds.push(kind);
+            if kind == PING {
+                near.write_all(&[&[0, 0, 8, PING, 1, 0, 0, 0, 0][..], &payload].concat()).await.unwrap();
+            }
+        }
+        assert!(kinds.contains(&GOAWAY), "{kinds:?}");
+        tasks.join_next().await.unwrap().unwrap();
+    }
 
     #[tokio::test]
     async fn the_first_bytes_say_what_is_spoken_and_none_is_lost() {

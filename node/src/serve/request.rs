@@ -7,6 +7,7 @@ use warp::http::{HeaderMap, HeaderName};
 use warp::hyper::upgrade::OnUpgrade;
 
 use super::access::Principal;
+use super::patience::Room;
 use super::problem::Problem;
 use super::router::PathValues;
 
@@ -24,6 +25,8 @@ pub(crate) struct Request {
     pub(crate) headers: HeaderMap,
     /// Who is at the other end of the connection.
     pub(crate) peer: SocketAddr,
+    /// For last words, where the connection goes on in another protocol.
+    pub(crate) room: Room,
     /// Who asks.
     pub(crate) principal: Principal,
     /// Where the connection goes on in another protocol, if the client may ask for that.
@@ -33,6 +36,22 @@ pub(crate) struct Request {
 }
 
 impl Request {
+    /// One that asks this, of nobody.
+    #[cfg(test)]
+    pub(crate) fn of_query(query: Vec<(String, String)>) -> Self {
+        Self {
+            path: "/v1/events".to_owned(),
+            path_values: Vec::new(),
+            query,
+            headers: HeaderMap::new(),
+            peer: ([127, 0, 0, 1], 1).into(),
+            room: Room::default(),
+            principal: Principal::anonymous(None),
+            upgrade: None,
+            body: Bytes::new(),
+        }
+    }
+
     /// The value of a name in the path template.
     pub(crate) fn path_value(&self, name: &str) -> &str {
         self.path_values.iter().find(|(found, _)| *found == name).map_or("", |(_, value)| value)

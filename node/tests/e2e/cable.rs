@@ -25,11 +25,12 @@ impl Cable {
         let shared = Arc::<Mutex<Shared>>::default();
         let cable = Self { address, shared: shared.clone() };
         // Ends with the process.
-        thread::spawn(move || {
+        let accept = move || {
             for stream in listener.incoming().flatten() {
                 let _ = join(&shared, stream);
             }
-        });
+        };
+        thread::Builder::new().name("cable".to_owned()).spawn(accept).unwrap();
         cable
     }
 
@@ -64,7 +65,7 @@ fn join(shared: &Mutex<Shared>, here: TcpStream) -> io::Result<()> {
     let there = TcpStream::connect(target)?;
     for (from, to) in [(&here, &there), (&there, &here)] {
         let (from, to) = (from.try_clone()?, to.try_clone()?);
-        thread::spawn(move || carry(from, to));
+        thread::Builder::new().name("cable".to_owned()).spawn(move || carry(from, to))?;
     }
     shared.streams.extend([here, there]);
     Ok(())

@@ -17,7 +17,7 @@ use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
 
 use crate::delta::python::{check_agreement, python};
-use crate::process::{Home, Node, get, wait_for};
+use crate::process::{Home, Node, files, get, wait_for};
 
 /// Whole slots of 64 ledgers, of which the last is this one.
 const SOURCE: &str = "synthetic:?ledgers=2558&density=sparse";
@@ -194,6 +194,31 @@ impl Caller {
         answer.map(|answer| answer.into_inner().status).map_err(|status| status.code())
     }
 
+    /// Statuses of the server as they change: what `change` does is to be seen in the next one.
+    fn watched(&self, changes: &[&dyn Fn()]) -> Vec<i32> {
+        let mut client = HealthClient::new(self.channel.clone());
+        let request = self.request(HealthCheckRequest { service: String::new() });
+        self.runtime.block_on(async {
+            let mut statuses = client.watch(request).await.unwrap().into_inner();
+            let mut seen = vec![statuses.message().await.unwrap().unwrap().status];
+            for change in changes {
+                change();
+                seen.push(statuses.message().await.unwrap().unwrap().status);
+            }
+            seen
+        })
+    }
+
+    /// The end of a stream of what is stored.
+    fn end_of(&self, ticket: &str) -> Result<(), Status> {
+        let mut client = FlightServiceClient::new(self.channel.clone());
+        self.runtime.block_on(async {
+            let mut stream = client.do_get(self.request(Ticket::new(ticket.to_owned()))).await?.into_inner();
+            while stream.message().await?.is_some() {}
+            Ok(())
+        })
+    }
+
     /// How an endless stream ends, after the messages that come before.
     fn until_end(&self, ticket: &str, begun: impl FnOnce()) -> Status {
         let mut client = FlightServiceClient::new(self.channel.clone());
@@ -302,6 +327,64 @@ fn pyarrow_reads_over_tls_with_a_token() {
         !is_early
     });
     check_agreement(&output.unwrap(), "agreed");
+}
+
+#[test]
+fn who_watches_health_is_told_when_it_changes() {
+    let home = Home::new();
+    let source = "synthetic:?ledgers=1000000&density=sparse&rate=20";
+    let mut node = home.follow(source, &home.url("dataset"), &["--from", "genesis", "--grid", "2:8"], &[]);
+    let http = node.http();
+    node.until_committed();
+    let caller = Caller::new(&http, None);
+    wait_for("ready", || caller.health("") == Ok(1));
+    let park = || drop(home.run_here(&["park"]).expect(0, "parked"));
+    let resume = || drop(home.run_here(&["resume"]).expect(0, "running"));
+    // Serving, and not: at once, and whenever that changes.
+    assert_eq!(caller.watched(&[&park, &resume]), [1, 2, 1]);
+}
+
+/// A file that cannot be read is told as what it is, by tables and by the feed, and never left out.
+#[test]
+fn a_damaged_file_is_data_loss() {
+    let home = Home::new();
+    let dataset = home.url("dataset");
+    let run = || {
+        let more = ["--from", "genesis", "--grid", "2:8"];
+        // Only what is read of the dataset is asked here.
+        let variables = [("ORRERY_HTTP__ROW_FILES_MIB", "0")];
+        home.follow("synthetic:?ledgers=80&density=sparse", &dataset, &more, &variables)
+    };
+    let ticket = r#"{"table":"token_transfers","from":"1","to":"33"}"#;
+    let mut node = run();
+    let http = node.http();
+    wait_for_tip(&http, 79);
+    assert_eq!(Caller::new(&http, None).end_of(ticket).map_err(|status| status.to_string()), Ok(()));
+    node.signal("-TERM");
+    assert_eq!(node.end().0, Some(0), "{}", node.log());
+    let mut damaged = 0;
+    for name in files(&home.path("dataset")).into_keys().filter(|name| name.ends_with(".parquet")) {
+        if !name.starts_with("token_transfers") {
+            continue;
+        }
+        let path = home.path("dataset").join(&name);
+        let mut bytes = fs::read(&path).unwrap();
+        // Pages, not the end, by which a file is found to be one.
+        let end = bytes.len() / 2;
+        bytes[4..end].fill(0xa5);
+        fs::write(&path, bytes).unwrap();
+        damaged += 1;
+    }
+    assert!(damaged > 3, "{damaged} files");
+    let mut node = run();
+    let http = node.http();
+    wait_for_tip(&http, 79);
+    let caller = Caller::new(&http, None);
+    for ticket in [ticket, r#"{"table":"live","from":"oldest"}"#] {
+        let ended = caller.end_of(ticket).unwrap_err();
+        assert_eq!(ended.code(), Code::DataLoss, "{ticket}: {ended}");
+        assert!(ended.message().contains("orrery verify"), "{ended}");
+    }
 }
 
 /// A frame of HTTP/2.

@@ -85,20 +85,27 @@ fn backup_and_restore_that_are_killed_again_and_again_end_with_the_same_bytes() 
     filled(&home, "dataset", 161);
     let (dataset, backup, restored) = (home.url("dataset"), home.url("backup"), home.url("restored"));
     let slowly = ["--mib-per-second", "1", "--concurrency", "2"];
-    let kills = killed_until_done(
-        &home,
-        &[&["backup", "--dataset", &dataset, "--to", &backup][..], &slowly].concat(),
-        &home.path("backup"),
-    );
-    assert_same(&files(&home.path("backup")), &files(&home.path("dataset")));
-    let more = killed_until_done(
-        &home,
-        &[&["restore", "--from", &backup, "--dataset", &restored][..], &slowly].concat(),
-        &home.path("restored"),
-    );
-    assert_same(&files(&home.path("restored")), &files(&home.path("dataset")));
-    eprintln!("killed {kills} and {more} times");
-    assert!(kills >= 1 && more >= 1, "{kills} and {more} kills");
+    // On a machine that is busy with other things a copy may come to its end before anybody has looked: once more then.
+    for attempt in 0..20 {
+        let _ = [fs::remove_dir_all(home.path("backup")), fs::remove_dir_all(home.path("restored"))];
+        let kills = killed_until_done(
+            &home,
+            &[&["backup", "--dataset", &dataset, "--to", &backup][..], &slowly].concat(),
+            &home.path("backup"),
+        );
+        assert_same(&files(&home.path("backup")), &files(&home.path("dataset")));
+        let more = killed_until_done(
+            &home,
+            &[&["restore", "--from", &backup, "--dataset", &restored][..], &slowly].concat(),
+            &home.path("restored"),
+        );
+        assert_same(&files(&home.path("restored")), &files(&home.path("dataset")));
+        eprintln!("killed {kills} and {more} times");
+        if kills > 0 && more > 0 {
+            break;
+        }
+        assert!(attempt < 19, "no copy was ever killed");
+    }
     // And a node goes on with it.
     filled(&home, "restored", 193);
     filled(&home, "dataset", 193);

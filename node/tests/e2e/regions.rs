@@ -250,3 +250,21 @@ fn a_source_of_another_chain_and_a_file_with_other_bytes_are_found() {
     let http = us.http();
     us.until("parking", |_| get(&http, "/readyz").1.contains("\"parked\"").then_some(()));
 }
+
+/// Its own source ends early: what comes after that it has from the other one.
+#[test]
+fn a_region_that_derives_and_is_behind_copies_what_it_has_not_made() {
+    let world = World::new();
+    let _eu = world.start("eu", "recompute", &texts(&live(160, 1)));
+    let mut us = world.start("us", "both", &texts(&live(64, 1)));
+    wait_for("all slots", || world.slot("eu") == 10 && world.slot("us") == 10);
+    let told = us.until("equality", |node| {
+        let all = serde_json::json!([10, 10]);
+        peer(node).filter(|peer| peer["state"] == "equal" && peer["equal_slots"] == all)
+    });
+    assert!(told["bytes_copied"].as_u64() > Some(0) && told["differences"] == 0, "{told}");
+    assert_same(&files(&world.dataset("eu")), &files(&world.dataset("us")));
+    let state = world.home.path("state-us");
+    let tree = world.home.run(&["tree", "--data-dir", state.to_str().unwrap()]);
+    tree.expect(0, "region eu (both): equal");
+}

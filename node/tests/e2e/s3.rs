@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::Value;
 
-use crate::process::{Home, assert_same, files};
+use crate::process::{Home, assert_same, files, get};
 use crate::seaweed::{KEYS, Server, weed};
 use crate::stub::{Reply, Stub};
 
@@ -234,4 +234,54 @@ fn a_server_that_ignores_put_if_absent_is_refused_at_the_start() {
         stub.seen()
     );
     assert!(fs::read_dir(home.path("state")).is_ok());
+}
+
+/// Row files are made from data files that are somewhere else, and what they answer is what the ledgers have.
+#[test]
+fn rows_of_a_dataset_in_a_bucket_are_found_with_and_without_row_files() {
+    let Some(weed) = weed() else { return };
+    let server = Server::start(&weed);
+    let home = Home::new();
+    let lake = home.synth("lake", 60);
+    let dataset = format!("s3://lake/rows?endpoint=http://{}&region=us-east-1", server.s3);
+    let lines = home.run(&["events", &lake, "--format", "jsonl", "--to", "47"]).expect(0, "");
+    let events: Vec<Value> = lines.stdout().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    // Whoever has most, so that it is in several files.
+    let of = |account: &str| events.iter().filter(|event| event["from"] == account).count();
+    let accounts = events.iter().filter_map(|event| event["from"].as_str());
+    let account = accounts.max_by_key(|account| of(account)).unwrap();
+    let of_account = |event: &&Value| event["from"] == account || event["to"] == account;
+    let expected: Vec<&Value> = events.iter().filter(of_account).collect();
+    assert!(expected.len() > 3, "{account}");
+    let check = |row_files_mib: &str| {
+        let variables = [&KEYS[..], &[("ORRERY_HTTP__ROW_FILES_MIB", row_files_mib)]].concat();
+        let mut node = home.follow(&lake, &dataset, &["--grid", "2:16"], &variables);
+        let http = node.http();
+        // The last whole slot ends there.
+        node.until("all slots", |_| {
+            get(&http, "/v1/events?order=desc&limit=1").1.contains("\"tip\":\"47\"").then_some(())
+        });
+        if row_files_mib != "0" {
+            let folder = home.path("state").join("rows");
+            let made = || fs::read_dir(&folder).into_iter().flatten().flatten().collect::<Vec<_>>();
+            node.until("row files", |_| {
+                let made = made();
+                let whole =
+                    made.iter().filter(|file| file.path().extension().is_some_and(|end| end == "rows"));
+                (whole.count() >= 3).then_some(())
+            });
+        }
+        let page = get_json(&http, &format!("/v1/accounts/{account}/events?order=asc&limit=1000")).1;
+        let found: Vec<&Value> = page["events"].as_array().unwrap().iter().collect();
+        assert!(found == expected, "{row_files_mib}: {} of {}", found.len(), expected.len());
+        let ledger = get_json(&http, "/v1/ledgers/20").1;
+        let in_it = events.iter().filter(|event| event["ledger_sequence"] == 20).count();
+        assert_eq!(ledger["event_count"], in_it);
+        node.signal("-TERM");
+        assert_eq!(node.end().0, Some(0), "{}", node.log());
+    };
+    check("64");
+    // Those that are there by now, and none.
+    check("64");
+    check("0");
 }

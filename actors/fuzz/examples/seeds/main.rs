@@ -75,6 +75,9 @@ fn made(seeds: &Seeds<'_>) -> Result<(), Box<dyn Error>> {
     for (index, name) in NAMES.iter().enumerate() {
         seeds.write("names", &format!("name-{index}"), name.as_bytes())?;
     }
+    for (index, ask) in ASKS.iter().enumerate() {
+        seeds.write("asks", &format!("ask-{index}"), ask.as_bytes())?;
+    }
     for (version, length) in [(6 << 3, 33), (2 << 3, 33), (12 << 3, 41), (8 << 3, 34), (11 << 3, 33)] {
         let mut strkey = vec![7; length];
         strkey[0] = version;
@@ -115,6 +118,17 @@ const NAMES: [&str; 22] = [
     "00000000000000000000000000000000000000000000000000000000000000ab",
     "clawback",
     "invoke_host_function",
+];
+
+const ASKS: [&str; 8] = [
+    "{}",
+    r#"{"kind":["transfer","mint"],"op_type":["payment"],"asset":["native"],"min_amount":"-10000000"}"#,
+    r#"{"account":["GAAQCAIBAEAQCAIBAEAQCAIBAEAQCAIBAEAQCAIBAEAQCAIBAEAQDZ7H"],"contract":[]}"#,
+    r#"{"asset":["USD:GAAQCAIBAEAQCAIBAEAQCAIBAEAQCAIBAEAQCAIBAEAQCAIBAEAQDZ7H"],"min_amount":5}"#,
+    "kind=burn,fee\nmin_amount=170141183460469231731687303715884105727",
+    "asset=native\naccount=GAAQCAIBAEAQCAIBAEAQCAIBAEAQCAIBAEAQCAIBAEAQCAIBAEAQDZ7H\nop_type=path_payment_strict_send",
+    "53312000",
+    "4294967295:4294967295",
 ];
 
 /// One ledger after another in each form, plain and compressed.

@@ -6,13 +6,13 @@
 //! writes are put-if-absent; two copies at once do the same work.
 //!
 //! Nothing damaged is copied: files are held against their hash, slots against the slots before. Checkpoints of the log are not
-//! copied but made from it. What is in `_orrery/` (leases, the self-test) stays behind: it is of the nodes, not of the dataset.
+//! copied but made from it; announcements of epochs go first. What is in `_orrery/` (leases, the self-test) stays behind: it is of the nodes, not of the dataset.
 //!
 //! Memory: the files in work, [`IN_WORK_BYTES_MAX`] together or one larger file, and the list of live files.
 
 mod core;
-mod evidence;
 mod table;
+mod beside;
 
 use std::sync::Arc;
 

@@ -5,7 +5,8 @@ use futures::{StreamExt, stream};
 use orrery_schemas::LedgerSequence;
 
 use super::core::Next;
-use super::{CopyUntil, Limits, TableCopy, evidence, slots_per_checkpoint};
+use super::{CopyUntil, Limits, TableCopy, beside, slots_per_checkpoint};
+use crate::dataset::announced::AnnouncedEpoch;
 use crate::dataset::attest::attest;
 use crate::dataset::chain::Chain;
 use crate::dataset::file::FILE_BYTES_MAX;
@@ -15,7 +16,7 @@ use crate::dataset::store::{Put, Store};
 use crate::dataset::table::content;
 use crate::dataset::{DatasetError, StoreError, Table};
 
-const MENDS: &str = "nothing damaged is copied: see `orrery scrub --repair-from`, then go on";
+pub(super) const MENDS: &str = "nothing damaged is copied: see `orrery scrub --repair-from`, then go on";
 
 /// A table that is copied.
 pub(super) struct Copying {
@@ -25,6 +26,8 @@ pub(super) struct Copying {
     genesis: Bytes,
     /// The copy; `None` before it has its slot 0.
     table: Option<Table>,
+    /// The last epoch that was announced.
+    announced: Option<AnnouncedEpoch>,
     until: CopyUntil,
     /// How it ended.
     ended: Option<Ended>,
@@ -104,11 +107,23 @@ impl Copying {
             }
         }
         let report = Counts::default();
-        Ok(Self { from: source, to: target, genesis, table, until, ended: None, limits, report, kind })
+        Ok(Self {
+            from: source,
+            to: target,
+            genesis,
+            table,
+            until,
+            announced: None,
+            ended: None,
+            limits,
+            report,
+            kind,
+        })
     }
 
     /// The settings of the table, if it has none yet.
     pub(super) async fn begin(&mut self, progress: &(dyn Fn(u64) + Send + Sync)) -> Result<(), DatasetError> {
+        self.announced = beside::announcements(&self.from, &self.to).await?;
         if self.table.is_some() {
             return Ok(());
         }
@@ -186,9 +201,9 @@ impl Copying {
         let Some(table) = self.table else {
             return Err(DatasetError::NoTable { table: self.to.name(""), fix: "copy it again" });
         };
-        let (mut copied, mut notes) = (evidence::Copied::default(), Vec::new());
+        let (mut copied, mut notes) = (beside::Copied::default(), Vec::new());
         if self.until == CopyUntil::End {
-            copied = evidence::copy(&self.from, &self.to, &self.limits.pace, progress).await?;
+            copied = beside::copy(&self.from, &self.to, &self.limits.pace, progress).await?;
             notes.append(&mut copied.notes);
         }
         let falls_short = match self.ended {
@@ -200,6 +215,10 @@ impl Copying {
                 None
             }
         };
+        let to_come = self.announced.filter(|announced| announced.from_ledger >= table.tip().next_ledger.0);
+        notes.extend(to_come.map(|AnnouncedEpoch { epoch, from_ledger, .. }| {
+            format!("{}: epoch {epoch} is announced from ledger {from_ledger} on", self.to.name(""))
+        }));
         let tip = table.tip();
         let start = table.configuration().start_ledger;
         let last = LedgerSequence(tip.next_ledger.0.saturating_sub(1));

@@ -5,17 +5,21 @@
 //! | slot | the hash in the slot after it; the last one: its file, and `ledgers` | the other dataset, what is stored |
 //! | data file | the SHA-256 that the log has, or its name | the other dataset, ledgers of the source |
 //! | checkpoint, `_last_checkpoint` | what the log gives, byte for byte | the log |
+//! | announcement of an epoch | the log, once it has come there; before, its form | the log, the other dataset |
 //! | evidence | its name | the other dataset |
 //! | object of the self-test | what it may hold | that |
 //!
 //! `verify` decodes rows and holds tables against each other; this holds bytes against hashes, and reads files that a compaction
 //! replaced too. Whatever is taken from elsewhere counts by its hash alone, so that nobody need be trusted.
 //!
-//! Memory: the list of objects, two hashes a slot, a name a file, one object that is repaired.
+//! Beside writers all of this holds too: what they write is put if absent, and the log is read after the list of objects.
+//!
+//! Memory: the list of objects, two hashes a slot, a name a file, parts of a few objects, one that is repaired.
 
 mod log;
 mod mend;
 mod slots;
+mod follow;
 mod stored;
 mod rebuild;
 
@@ -247,6 +251,9 @@ impl Scrub<'_> {
         }
     }
 }
+
+/// Objects that are read ahead: one by one, a bucket's answers would take most of the time.
+const AT_ONCE: usize = 8;
 
 const FROM_OTHER: &str = "the other dataset";
 const FROM_LOG: &str = "the log";

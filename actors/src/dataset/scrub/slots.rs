@@ -1,41 +1,22 @@
-//! The log of one table: every slot judged and repaired, then followed to its end for all that the slots say.
+//! The log of one table: every slot is judged, and repaired from whatever there is.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use bytes::Bytes;
-use orrery_schemas::{Hash32, LedgerSequence};
+use futures::{Stream, StreamExt, stream};
+use orrery_schemas::LedgerSequence;
 
 use super::log::{self, APART, Seen, judge};
 use super::rebuild::chain_before;
-use super::{FROM_STORED, Fault, Remedy, Scrub};
-use crate::dataset::attest::attest;
-use crate::dataset::chain::Chain;
-use crate::dataset::checkpoint::{
-    HINT_BYTES_MAX, HINT_PATH, checkpoint_path, encode, encode_hint, parse_hint,
-};
-use crate::dataset::compaction::blocking;
+use super::{AT_ONCE, FROM_STORED, Fault, Remedy, Scrub};
 use crate::dataset::inventory::ObjectKind;
 use crate::dataset::kind::TableKind;
-use crate::dataset::slot::{
-    Change, Commit, SLOT_BYTES_MAX, parse_genesis, reread_first_slot, sha256, slot_path,
-};
-use crate::dataset::{DatasetError, StoreError, reread_slot};
+use crate::dataset::slot::{Commit, SLOT_BYTES_MAX, parse_genesis, reread_first_slot, sha256, slot_path};
+use crate::dataset::{DatasetError, Store, StoreError, reread_slot};
 
 /// Way out for a slot.
-const FIX_SLOT: &str = "scrub with --repair-from another copy of the dataset; see ops/runbooks/corruption.md";
-const FIX_CHECKPOINT: &str = "scrub with --repair: it is made anew from the log";
-
-/// What the slots of a table say.
-#[derive(Default)]
-pub(super) struct Followed {
-    /// At the last slot; `None` if the log cannot be followed to its end.
-    pub(super) chain: Option<Chain>,
-    pub(super) network: Option<String>,
-    /// SHA-256 of every file that a slot added, by its path below the dataset.
-    pub(super) named: BTreeMap<String, Hash32>,
-    /// What a hint to each checkpoint says.
-    pub(super) hints: BTreeMap<u64, Bytes>,
-}
+pub(super) const FIX_SLOT: &str =
+    "scrub with --repair-from another copy of the dataset; see ops/runbooks/corruption.md";
 
 pub(super) fn below(kind: TableKind, path: &str) -> String {
     format!("{}/{path}", kind.as_str())
@@ -59,6 +40,8 @@ impl Scrub<'_> {
 
     /// Whether the log can be followed to its end.
     async fn log_and_files(&mut self, kind: TableKind) -> Result<bool, DatasetError> {
+        // Before the log: whatever slot it names is in the log that is seen.
+        let hint = self.see_hint(kind).await?;
         let mut seen = self.see_log(kind).await?;
         if seen.iter().all(Option::is_none) {
             let (path, what) = (below(kind, &slot_path(0)), "no slot of the table is there".to_owned());
@@ -67,9 +50,10 @@ impl Scrub<'_> {
             return Ok(true);
         }
         let lost = self.mend_log(kind, &mut seen).await?;
-        let hint = self.hinted(kind).await?;
-        let followed = self.follow(kind, seen.len() as u64, &lost, hint).await?;
-        self.hint(kind, &followed).await?;
+        let hinted = self.hinted(kind, hint.as_ref());
+        let followed = self.follow(kind, seen.len() as u64, &lost, hinted).await?;
+        self.hint(kind, hint, &followed).await?;
+        self.announcements(kind, &followed).await?;
         self.data(kind, &followed).await?;
         Ok(followed.chain.is_some())
     }
@@ -81,23 +65,28 @@ impl Scrub<'_> {
             _ => None,
         });
         let slots = known.max().map_or(0, |last| last + 1);
+        let mut read = std::pin::pin!(read_slots(self.dataset.clone(), kind, 0));
         let mut seen = Vec::new();
-        loop {
-            let slot = seen.len() as u64;
-            match self.see_slot(kind, slot).await? {
-                None if slot >= slots => return Ok(seen),
+        while let Some((slot, bytes)) = read.next().await {
+            match self.see_slot(kind, slot, bytes).await? {
+                None if slot >= slots => break,
                 found => seen.push(found),
             }
         }
+        Ok(seen)
     }
 
-    async fn see_slot(&mut self, kind: TableKind, slot: u64) -> Result<Option<Seen>, DatasetError> {
-        let path = below(kind, &slot_path(slot));
-        let bytes = match self.dataset.read(&path, SLOT_BYTES_MAX).await {
+    async fn see_slot(
+        &mut self,
+        kind: TableKind,
+        slot: u64,
+        read: Result<Option<Bytes>, StoreError>,
+    ) -> Result<Option<Seen>, DatasetError> {
+        let bytes = match read {
             Ok(bytes) => bytes,
             // Whatever it is, it is no slot.
-            Err(StoreError::TooLarge { .. }) => match self.hash(&path).await? {
-                Some((_, sha256)) => {
+            Err(StoreError::TooLarge { .. }) => match self.hash(&below(kind, &slot_path(slot))).await? {
+                Some(sha256) => {
                     let (is_well_formed, is_vouched) = (false, false);
                     return Ok(Some(Seen { sha256, prev: None, is_well_formed, is_vouched }));
                 }
@@ -146,7 +135,8 @@ impl Scrub<'_> {
             let slot = fault.slot;
             let fault = Fault { path, found: fault.found, what: fault.what.to_owned() };
             if self.settle(fault, good, FIX_SLOT).await? {
-                let now = self.see_slot(kind, slot).await?;
+                let read = self.dataset.read(&below(kind, &slot_path(slot)), SLOT_BYTES_MAX).await;
+                let now = self.see_slot(kind, slot, read).await?;
                 if let Some(at) = usize::try_from(slot).ok().and_then(|index| seen.get_mut(index)) {
                     *at = now;
                 }
@@ -203,178 +193,6 @@ impl Scrub<'_> {
         self.ask_other(&below(kind, &slot_path(slot)), SLOT_BYTES_MAX, fits).await
     }
 
-    /// Goes through the log as it is now: checks checkpoints and the last slot on the way.
-    async fn follow(
-        &mut self,
-        kind: TableKind,
-        slots: u64,
-        lost: &BTreeSet<u64>,
-        hint: Option<u64>,
-    ) -> Result<Followed, DatasetError> {
-        let mut followed = Followed::default();
-        for slot in 0..slots {
-            let path = below(kind, &slot_path(slot));
-            let bytes = match self.dataset.read(&path, SLOT_BYTES_MAX).await {
-                Err(StoreError::TooLarge { .. }) => None,
-                bytes => bytes?.filter(|_| !lost.contains(&slot)),
-            };
-            let Some(mut bytes) = bytes else {
-                followed.chain = None;
-                continue;
-            };
-            if slot == 0 {
-                followed.chain = Chain::genesis(&bytes).ok();
-                followed.network =
-                    followed.chain.as_ref().map(|chain| chain.configuration().network_passphrase.clone());
-                continue;
-            }
-            if slot + 1 == slots
-                && let Some(chain) = followed.chain.take()
-            {
-                let Some(last) = self.last_slot(kind, &chain, bytes).await? else { continue };
-                (bytes, followed.chain) = (last, Some(chain));
-            }
-            self.note(kind, &bytes, &mut followed);
-            if let Some(mut chain) = followed.chain.take()
-                && self.goes_on(kind, &mut chain, &bytes, hint, &mut followed).await?
-            {
-                followed.chain = Some(chain);
-            }
-        }
-        Ok(followed)
-    }
-
-    /// Whether the chain follows the slot; checks a checkpoint of it.
-    async fn goes_on(
-        &mut self,
-        kind: TableKind,
-        chain: &mut Chain,
-        bytes: &Bytes,
-        hint: Option<u64>,
-        followed: &mut Followed,
-    ) -> Result<bool, DatasetError> {
-        let path = below(kind, &slot_path(chain.tip.slot + 1));
-        if let Err(problem) = chain.follow(bytes) {
-            let what = format!("its hash is right, but it does not follow: {problem}");
-            self.settle(Fault { path, found: Some(sha256(bytes)), what }, None, FIX_SLOT).await?;
-            return Ok(false);
-        }
-        let slot = chain.tip.slot;
-        let path = below(kind, &checkpoint_path(slot));
-        if !self.listed.contains_key(&path) && hint != Some(slot) {
-            return Ok(true);
-        }
-        let at = chain.clone();
-        let expected = blocking(move || encode(&at)).await;
-        let expected =
-            expected.map_err(|problem| DatasetError::content(&self.dataset.name(&path), problem))?;
-        let found = self.hash(&path).await?.map(|(_, found)| found);
-        if found != Some(sha256(&expected)) {
-            let what = match found {
-                Some(_) => "it is not what the slots give",
-                None => "_last_checkpoint names it, and it is not there",
-            };
-            let fault = Fault { path, found, what: what.to_owned() };
-            self.settle(fault, Some((expected, super::FROM_LOG)), FIX_CHECKPOINT).await?;
-        }
-        followed.hints.insert(slot, encode_hint(chain));
-        Ok(true)
-    }
-
-    /// What a slot adds, for what is checked later.
-    fn note(&mut self, kind: TableKind, bytes: &Bytes, followed: &mut Followed) {
-        let Ok(commit) = Commit::parse(bytes) else { return };
-        if let Some(file) = commit.file() {
-            followed.named.insert(below(kind, &file.name.to_string()), file.sha256);
-        }
-        if kind == TableKind::Ledgers && matches!(commit.change, Change::Append(_)) {
-            let ends = (commit.parent_ledger_hash, commit.last_ledger_hash, commit.closed_at);
-            self.ledger_ends.insert(commit.last_ledger, ends);
-        }
-    }
-
-    /// The last slot, which no other has the hash of; gives it as it is afterwards, if it is sound.
-    async fn last_slot(
-        &mut self,
-        kind: TableKind,
-        chain: &Chain,
-        bytes: Bytes,
-    ) -> Result<Option<Bytes>, DatasetError> {
-        let table = self.dataset.within(kind.as_str());
-        let Err(what) = self.judge_last(&table, chain, &bytes).await? else { return Ok(Some(bytes)) };
-        let path = below(kind, &slot_path(chain.tip.slot + 1));
-        let prev = chain.tip.slot_sha256;
-        let fits = |theirs: &Bytes| see(kind, chain.tip.slot + 1, theirs).prev == Some(prev);
-        let mut good = self.ask_other(&path, SLOT_BYTES_MAX, fits).await?;
-        if let Some((theirs, _)) = &good
-            && self.judge_last(&table, chain, theirs).await?.is_err()
-        {
-            good = None;
-        }
-        if good.is_none() {
-            let rebuilt = self.rebuild(kind, chain.tip.slot + 1, None).await?;
-            good = rebuilt.map(|bytes| (bytes, FROM_STORED));
-        }
-        let fault = Fault { path, found: Some(sha256(&bytes)), what };
-        let now = good.as_ref().map(|(bytes, _)| bytes.clone());
-        let is_repaired = self.settle(fault, good, FIX_SLOT).await?;
-        Ok(now.filter(|_| is_repaired))
-    }
-
-    async fn judge_last(
-        &self,
-        table: &crate::dataset::Store,
-        chain: &Chain,
-        bytes: &Bytes,
-    ) -> Result<Result<(), String>, DatasetError> {
-        let commit = match attest(table, chain, bytes).await? {
-            Ok(commit) => commit,
-            Err(problem) => return Ok(Err(problem)),
-        };
-        let end = self.ledger_ends.get(&commit.last_ledger);
-        let is_append = matches!(commit.change, Change::Append(_));
-        let differs = end.is_some_and(|(_, hash, closed_at)| {
-            is_append && (*hash, *closed_at) != (commit.last_ledger_hash, commit.closed_at)
-        });
-        Ok(if differs { Err("`ledgers` tells of another last ledger".to_owned()) } else { Ok(()) })
-    }
-
-    /// The slot of the checkpoint that the hint names, if there should be one: they stand at multiples of a number of slots.
-    /// Otherwise it is the hint that is damaged.
-    async fn hinted(&mut self, kind: TableKind) -> Result<Option<u64>, DatasetError> {
-        let hint = match self.dataset.read(&below(kind, HINT_PATH), HINT_BYTES_MAX).await {
-            Err(StoreError::TooLarge { .. }) => None,
-            hint => hint?,
-        };
-        let checkpoints = self.listed.keys().filter_map(|path| match ObjectKind::of(path) {
-            ObjectKind::Checkpoint(of, slot) if of == kind && slot > 0 => Some(slot),
-            _ => None,
-        });
-        let interval = checkpoints.min().unwrap_or(1);
-        Ok(hint.and_then(|hint| parse_hint(&hint).ok()).filter(|slot| slot.is_multiple_of(interval)))
-    }
-
-    /// The hint names a checkpoint that is there, as it was written.
-    async fn hint(&mut self, kind: TableKind, followed: &Followed) -> Result<(), DatasetError> {
-        if followed.chain.is_none() {
-            // The log comes first: what is behind its fault gives checkpoints too.
-            return Ok(());
-        }
-        let path = below(kind, HINT_PATH);
-        let found = self.hash(&path).await?.map(|(_, found)| found);
-        let is_sound = match found {
-            Some(found) => followed.hints.values().any(|hint| sha256(hint) == found),
-            None => followed.hints.is_empty(),
-        };
-        if is_sound {
-            return Ok(());
-        }
-        let newest = followed.hints.values().next_back().cloned();
-        let what = if found.is_some() { "it names no checkpoint that is there" } else { "it is not there" };
-        let fault = Fault { path, found, what: what.to_owned() };
-        self.settle(fault, newest.map(|hint| (hint, super::FROM_LOG)), FIX_CHECKPOINT).await.map(drop)
-    }
-
     /// The first ledger of the slot after a hole: where the slot in it ended.
     pub(super) async fn begins_next(
         &self,
@@ -387,6 +205,20 @@ impl Scrub<'_> {
         };
         Ok(bytes.and_then(|bytes| Commit::parse(&bytes).ok()).map(|commit| commit.first_ledger))
     }
+}
+
+/// The slots of a log from `first` on, in order, several read at once; it does not end.
+pub(super) fn read_slots(
+    dataset: Store,
+    kind: TableKind,
+    first: u64,
+) -> impl Stream<Item = (u64, Result<Option<Bytes>, StoreError>)> {
+    stream::iter(first..)
+        .map(move |slot| {
+            let dataset = dataset.clone();
+            async move { (slot, dataset.read(&below(kind, &slot_path(slot)), SLOT_BYTES_MAX).await) }
+        })
+        .buffered(AT_ONCE)
 }
 
 /// The fault to work on: the last one that the other dataset may mend, else the first one.
@@ -403,7 +235,7 @@ fn vouch(seen: &mut [Option<Seen>], slot: u64) {
 }
 
 /// What is seen of a slot's bytes.
-fn see(kind: TableKind, slot: u64, bytes: &Bytes) -> Seen {
+pub(super) fn see(kind: TableKind, slot: u64, bytes: &Bytes) -> Seen {
     let again = if slot == 0 { reread_first_slot(bytes) } else { reread_slot(bytes, kind) };
     let is_well_formed = again.is_ok_and(|again| again == *bytes) && (slot > 0 || is_of(kind, bytes));
     let prev = if slot == 0 { None } else { Commit::parse(bytes).ok().map(|commit| commit.prev) };

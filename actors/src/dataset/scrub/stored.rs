@@ -1,17 +1,18 @@
 //! Data files, evidence, and the object of the self-test: bytes against the hash that log or name has of them.
 
 use bytes::Bytes;
+use futures::{StreamExt, stream};
 use orrery_schemas::Hash32;
 use sha2::{Digest, Sha256};
 
-use super::slots::Followed;
-use super::{FROM_PROGRAM, FROM_SOURCE, Fault, Scrub};
-use crate::dataset::DatasetError;
+use super::follow::Followed;
+use super::{AT_ONCE, FROM_PROGRAM, FROM_SOURCE, Fault, Scrub};
 use crate::dataset::file::FILE_BYTES_MAX;
 use crate::dataset::inventory::{ObjectKind, SELF_TEST_PATH};
 use crate::dataset::kind::TableKind;
 use crate::dataset::slot::{FileName, sha256};
 use crate::dataset::store::SELF_TEST_CONTENTS;
+use crate::dataset::{DatasetError, Pace, Store};
 
 /// Bytes that are read at once: larger files are hashed part by part.
 const PART_BYTES: u64 = 8 << 20;
@@ -21,21 +22,17 @@ const FIX_EVIDENCE: &str = "scrub with --repair-from a copy that has it; nothing
 
 impl Scrub<'_> {
     /// Size and SHA-256 of an object, at the pace that is asked for; `None` if it is not there.
-    pub(super) async fn hash(&mut self, path: &str) -> Result<Option<(u64, Hash32)>, DatasetError> {
-        let Some(bytes) = self.dataset.head(path).await? else { return Ok(None) };
-        let (mut hasher, mut at) = (Sha256::new(), 0);
-        while at < bytes {
-            let end = bytes.min(at + PART_BYTES);
-            self.settings.pace.take(end - at).await;
-            let Some(parts) = self.dataset.read_ranges(path, &[at..end]).await? else { return Ok(None) };
-            let (part, hashed) = (parts.into_iter().next().unwrap_or_default(), hasher);
-            hasher = add(hashed, part).await?;
-            self.progress.read(end - at);
-            at = end;
-        }
+    pub(super) async fn hash(&mut self, path: &str) -> Result<Option<Hash32>, DatasetError> {
+        let hashed = hash(self.dataset, &self.settings.pace, path).await?;
+        Ok(self.counted(hashed))
+    }
+
+    fn counted(&mut self, hashed: Option<(u64, Hash32)>) -> Option<Hash32> {
+        let (bytes, sha256) = hashed?;
         self.report.objects += 1;
         self.report.bytes += bytes;
-        Ok(Some((bytes, Hash32(hasher.finalize().into()))))
+        self.progress.read(bytes);
+        Some(sha256)
     }
 
     /// Every data file that a slot names or that is there.
@@ -49,8 +46,14 @@ impl Scrub<'_> {
                 files.push((path.clone(), name, followed.named.get(path).copied()));
             }
         }
-        for (path, name, expected) in files {
-            let found = self.hash(&path).await?.map(|(_, found)| found);
+        let (dataset, pace) = (self.dataset.clone(), self.settings.pace.clone());
+        let hashed = stream::iter(files).map(|(path, name, expected)| {
+            let (dataset, pace) = (dataset.clone(), pace.clone());
+            async move { (hash(&dataset, &pace, &path).await, path, name, expected) }
+        });
+        let mut hashed = std::pin::pin!(hashed.buffered(AT_ONCE));
+        while let Some((hashed, path, name, expected)) = hashed.next().await {
+            let found = self.counted(hashed?);
             let is_good = |sha256: Hash32| expected.map_or(name.is_of(sha256), |expected| expected == sha256);
             if found.is_some_and(is_good) {
                 continue;
@@ -97,7 +100,7 @@ impl Scrub<'_> {
         };
         let all: Vec<_> = self.listed.keys().filter_map(evidence).collect();
         for (path, digits) in all {
-            let Some((_, found)) = self.hash(&path).await? else { continue };
+            let Some(found) = self.hash(&path).await? else { continue };
             let is_good = |sha256: Hash32| sha256.to_string().starts_with(&digits);
             if is_good(found) {
                 continue;
@@ -111,7 +114,7 @@ impl Scrub<'_> {
 
     /// The object of the self-test. Where it is missing, the next start of a writer makes it.
     pub(super) async fn self_test(&mut self) -> Result<(), DatasetError> {
-        let Some((_, found)) = self.hash(SELF_TEST_PATH).await? else { return Ok(()) };
+        let Some(found) = self.hash(SELF_TEST_PATH).await? else { return Ok(()) };
         if SELF_TEST_CONTENTS.iter().any(|content| sha256(content) == found) {
             return Ok(());
         }
@@ -120,6 +123,21 @@ impl Scrub<'_> {
         let fault = Fault { path: SELF_TEST_PATH.to_owned(), found: Some(found), what };
         self.settle(fault, Some((good, FROM_PROGRAM)), "scrub with --repair").await.map(drop)
     }
+}
+
+/// Size and SHA-256 of an object, read part by part; `None` if it is not there.
+async fn hash(dataset: &Store, pace: &Pace, path: &str) -> Result<Option<(u64, Hash32)>, DatasetError> {
+    let Some(bytes) = dataset.head(path).await? else { return Ok(None) };
+    let (mut hasher, mut at) = (Sha256::new(), 0);
+    while at < bytes {
+        let range = at..bytes.min(at + PART_BYTES);
+        pace.take(range.end - at).await;
+        at = range.end;
+        let parts = dataset.read_ranges(path, std::slice::from_ref(&range)).await?;
+        let Some(part) = parts.and_then(|parts| parts.into_iter().next()) else { return Ok(None) };
+        hasher = add(hasher, part).await?;
+    }
+    Ok(Some((bytes, Hash32(hasher.finalize().into()))))
 }
 
 /// Hashing takes longer than a runtime's thread may be held.

@@ -1,6 +1,6 @@
 //! One reader: a socket, a decoder without a buffer, and a place.
 
-use std::io::{self, Read, Write};
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use mio::event::Event;
@@ -11,6 +11,7 @@ use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use super::judge::Judge;
 use super::{READ_BYTES, SwarmSettings};
 use crate::load::frames::{Decoder, Frame, Opcode, masked};
+use crate::load::link::{Link, Maker};
 use crate::load::place::Place;
 use crate::load::said::Said;
 
@@ -63,7 +64,7 @@ pub(super) struct Client {
     pub(super) was_live: bool,
     /// Whether the server closed it as too slow: whether with the right cursor.
     pub(super) closed_4008: Option<bool>,
-    stream: Option<TcpStream>,
+    link: Option<Link<TcpStream>>,
     /// The answer to the handshake.
     answer: Vec<u8>,
     decoder: Decoder,
@@ -72,8 +73,8 @@ pub(super) struct Client {
 impl Client {
     pub(super) fn new(role: Role) -> Self {
         let (phase, place) = (Phase::New, Place::default());
-        let (stream, answer, decoder) = (None, Vec::new(), Decoder::new());
-        Self { role, phase, place, was_live: false, closed_4008: None, stream, answer, decoder }
+        let (link, answer, decoder) = (None, Vec::new(), Decoder::new());
+        Self { role, phase, place, was_live: false, closed_4008: None, link, answer, decoder }
     }
 
     pub(super) fn is_opening(&self) -> bool {
@@ -85,8 +86,8 @@ impl Client {
         &mut self,
         target: SocketAddr,
         from: Option<Ipv4Addr>,
-        registry: &Registry,
-        token: Token,
+        maker: &Maker,
+        (registry, token): (&Registry, Token),
     ) -> io::Result<()> {
         let socket = Socket::new(Domain::for_address(target), Type::STREAM, Some(Protocol::TCP))?;
         socket.set_nonblocking(true)?;
@@ -108,7 +109,7 @@ impl Client {
             .or_else(|error| if in_progress(&error) { Ok(()) } else { Err(error) })?;
         let mut stream = TcpStream::from_std(socket.into());
         registry.register(&mut stream, token, Interest::READABLE | Interest::WRITABLE)?;
-        (self.stream, self.phase) = (Some(stream), Phase::Connecting);
+        (self.link, self.phase) = (Some(maker.link(stream)?), Phase::Connecting);
         Ok(())
     }
 
@@ -130,22 +131,26 @@ impl Client {
                 }
             }
         }
-        if event.is_readable() || event.is_read_closed() {
+        // A handshake may wait to write.
+        let is_secure = self.link.as_ref().is_some_and(|link| !link.reads_all_there_is());
+        if event.is_readable() || event.is_read_closed() || is_secure {
             self.take(event.is_read_closed(), buffer, judge, now);
         }
     }
 
     fn shake(&mut self, settings: &SwarmSettings) -> io::Result<()> {
-        let Some(stream) = &mut self.stream else { return Ok(()) };
-        if let Some(error) = stream.take_error()? {
+        let Some(link) = &mut self.link else { return Ok(()) };
+        if let Some(error) = link.stream().take_error()? {
             return Err(error);
         }
+        let token = settings.token.as_ref();
+        let token = token.map_or_else(String::new, |token| format!("Authorization: Bearer {token}\r\n"));
         let request = format!(
-            "GET /v1/feed HTTP/1.1\r\nHost: {}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+            "GET /v1/feed HTTP/1.1\r\nHost: {}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n{token}\
              Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n",
             settings.target
         );
-        whole(stream, request.as_bytes())
+        link.write_whole(request.as_bytes())
     }
 
     /// The server does not take it.
@@ -162,9 +167,9 @@ impl Client {
             Role::Closes => "{}",
         };
         let asked = format!(r#"{{"op":"subscribe","id":"a","from":"latest","filter":{filter}}}"#);
-        let Some(stream) = &mut self.stream else { return };
+        let Some(link) = &mut self.link else { return };
         self.phase = Phase::Asked;
-        if let Err(error) = whole(stream, &masked(0x81, asked.as_bytes())) {
+        if let Err(error) = link.write_whole(&masked(0x81, asked.as_bytes())) {
             self.ended(judge, &format!("subscribe: {error}"), now());
         }
     }
@@ -180,9 +185,9 @@ impl Client {
     pub(super) fn read(&mut self, buffer: &mut [u8], judge: &mut Judge, now: fn() -> u64) {
         if self.phase == Phase::Resting {
             self.phase = Phase::Live;
-            if let Some(stream) = &self.stream {
+            if let Some(link) = &self.link {
                 // What has piled up comes at once. If it may not, it comes in drops.
-                let _ = SockRef::from(stream).set_recv_buffer_size(READ_BYTES);
+                let _ = SockRef::from(link.stream()).set_recv_buffer_size(READ_BYTES);
             }
             self.take(true, buffer, judge, now);
         }
@@ -191,8 +196,9 @@ impl Client {
     /// Takes what has come. Less than was asked for is all there is: of more, the system tells again. Of an end that it has
     /// told of it does not: `to_end` looks for it.
     fn take(&mut self, to_end: bool, buffer: &mut [u8], judge: &mut Judge, now: fn() -> u64) {
-        while let (Some(stream), false) = (&mut self.stream, self.phase == Phase::Resting) {
-            match stream.read(buffer) {
+        while let (Some(link), false) = (&mut self.link, self.phase == Phase::Resting) {
+            let to_end = to_end || !link.reads_all_there_is();
+            match link.read(buffer) {
                 Ok(0) => return self.ended(judge, "the server ended the connection", now()),
                 Ok(count) => {
                     self.took(&buffer[..count], judge, now());
@@ -225,7 +231,7 @@ impl Client {
             judge.connected(self.role);
             bytes = &bytes[bytes.len() - (answer.len() - end - 4)..];
         }
-        let Self { role, phase, place, was_live, closed_4008, stream, decoder, .. } = self;
+        let Self { role, phase, place, was_live, closed_4008, link, decoder, .. } = self;
         let mut ends = None;
         decoder.take(bytes, |frame| match frame.opcode {
             Opcode::Data => match Said::read(frame.head, frame.tail) {
@@ -237,7 +243,7 @@ impl Client {
             // A server gives up a client that says nothing for a minute.
             Opcode::Ping => {
                 let pong = masked(0x8a, frame.head);
-                let written = stream.as_mut().map(|stream| whole(stream, &pong));
+                let written = link.as_mut().map(|link| link.write_whole(&pong));
                 ends = written.and_then(Result::err).map(|error| error.to_string());
             }
             Opcode::Close => {
@@ -266,7 +272,7 @@ impl Client {
     }
 
     fn gone(&mut self) {
-        (self.stream, self.phase, self.answer) = (None, Phase::Gone, Vec::new());
+        (self.link, self.phase, self.answer) = (None, Phase::Gone, Vec::new());
     }
 }
 
@@ -277,14 +283,5 @@ fn close(frame: &Frame<'_>) -> (u16, String) {
             (u16::from_be_bytes([*high, *low]), String::from_utf8_lossy(reason).into_owned())
         }
         _ => (1005, String::new()),
-    }
-}
-
-/// Writes what is so short that a socket takes it at once.
-fn whole(stream: &mut TcpStream, bytes: &[u8]) -> io::Result<()> {
-    match stream.write(bytes) {
-        Ok(count) if count == bytes.len() => Ok(()),
-        Ok(_) => Err(io::ErrorKind::WriteZero.into()),
-        Err(error) => Err(error),
     }
 }

@@ -143,15 +143,15 @@ impl KeySource {
             }
             Self::Url(url) => fetch(url).await.map_err(|error| format!("{url}: {error}"))?,
         };
-        let set: JwkSet =
-            serde_json::from_slice(&bytes).map_err(|error| format!("not a set of keys: {error}"))?;
-        let keys: Vec<SigningKey> = set.keys.iter().filter_map(signing_key).collect();
-        if keys.is_empty() {
-            Err("no key in it signs with RS256, ES256 or EdDSA".to_owned())
-        } else {
-            Ok(keys)
-        }
+        signing_keys(&bytes)
     }
+}
+
+/// The keys of a set that are let verify signatures.
+fn signing_keys(bytes: &[u8]) -> Result<Vec<SigningKey>, String> {
+    let set: JwkSet = serde_json::from_slice(bytes).map_err(|error| format!("not a set of keys: {error}"))?;
+    let keys: Vec<SigningKey> = set.keys.iter().filter_map(signing_key).collect();
+    if keys.is_empty() { Err("no key in it signs with RS256, ES256 or EdDSA".to_owned()) } else { Ok(keys) }
 }
 
 async fn fetch(url: &str) -> Result<Vec<u8>, String> {
@@ -189,4 +189,46 @@ fn signing_key(key: &Jwk) -> Option<SigningKey> {
         key: decoding,
         algorithm,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::serve::damaged::damaged;
+
+    /// One key of each kind that is let verify, and two that are not.
+    const SET: &str = r#"{"keys":[
+        {"kty":"RSA","kid":"rsa","use":"sig","alg":"RS256","n":"u1SU1LfVLPHCozMxH2Mo4lgOEePzNm0tRgeLezV6ffAt0gunVTLw7onLRnrq0_IzW7yWR7QkrmBL7jTKEn5u-qKhbwKfBstIs-bMY2Zkp18gnTxKLxoS2tFczGkPLPgizskuemMghRniWaoLcyehkd3qqGElvW_VDL5AaWTg0nLVkjRo9z-40RQzuVaE8AkAFmxZzow3x-VJYKdjykkJ0iT9wCS0DRTXu269V264Vf_3jvredZiKRkgwlL9xNAwxXFg0x_XFw005UWVRIkdgcKWTjpBP2dPwVZ4WWC-9aGVd-Gyn1o0CLelf4rEjGoXbAAEgAqeGUxrcIlbjXfbcmw","e":"AQAB"},
+        {"kty":"EC","kid":"ec","crv":"P-256","x":"EVs_o5-uQbTjL3chynL4wXgUg2R9q9UU8I5mEovUf84","y":"kGe5DgSIycKp8w9aJmoHhB1sB3QTugfnRWm5nU_TzsY"},
+        {"kty":"OKP","kid":"ed","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"},
+        {"kty":"oct","kid":"secret","k":"c2VjcmV0"},
+        {"kty":"RSA","kid":"for encryption","use":"enc","n":"AQAB","e":"AQAB"}
+    ]}"#;
+
+    fn named(keys: &[SigningKey]) -> Vec<(&str, Algorithm)> {
+        keys.iter().map(|key| (key.id.as_deref().unwrap_or_default(), key.algorithm)).collect()
+    }
+
+    #[test]
+    fn only_keys_that_sign_with_what_is_allowed_are_taken() {
+        let keys = signing_keys(SET.as_bytes()).unwrap();
+        let expect = [("rsa", Algorithm::RS256), ("ec", Algorithm::ES256), ("ed", Algorithm::EdDSA)];
+        assert_eq!(named(&keys), expect);
+        assert!(signing_keys(br#"{"keys":[{"kty":"oct","k":"c2VjcmV0"}]}"#).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn a_damaged_set_of_keys_is_read_or_refused(bytes in damaged(vec![SET])) {
+            match signing_keys(&bytes) {
+                Ok(keys) => {
+                    let allowed = [Algorithm::RS256, Algorithm::ES256, Algorithm::EdDSA];
+                    prop_assert!(named(&keys).iter().all(|(_, algorithm)| allowed.contains(algorithm)));
+                }
+                Err(problem) => prop_assert!(!problem.is_empty() && problem.len() < 1_000),
+            }
+        }
+    }
 }

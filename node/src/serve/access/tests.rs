@@ -328,6 +328,38 @@ async fn forged_tokens_are_refused() {
     }
 }
 
+/// Whatever is changed in a token that holds, it does not hold any more.
+#[test]
+fn a_damaged_token_is_refused() {
+    let provider = Provider::new();
+    let (keeper, _directory) = with_provider(&provider);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let good: Vec<String> = [("rsa", Algorithm::RS256), ("ec", Algorithm::ES256), ("ed", Algorithm::EdDSA)]
+        .map(|(kid, algorithm)| {
+            let header = json!({"alg": format!("{algorithm:?}"), "kid": kid});
+            signed(&header, &claims(&json!({})), provider.key(algorithm), algorithm)
+        })
+        .to_vec();
+    let check = |bytes: Vec<u8>| {
+        let text = String::from_utf8(bytes).unwrap();
+        let is_good = good.contains(&text);
+        let found = runtime.block_on(admitted(&keeper, &text));
+        match found {
+            Ok(_) => assert!(is_good, "{text}"),
+            Err(problem) => {
+                assert!(!is_good && problem.status == StatusCode::UNAUTHORIZED, "{problem:?}");
+                assert!(problem.detail.len() < 1_000, "{problem:?}");
+            }
+        }
+    };
+    good.iter().for_each(|token| assert!(runtime.block_on(admitted(&keeper, token)).is_ok()));
+    proptest::proptest!(|(bytes in crate::serve::damaged::damaged(good.clone()))| {
+        // What no header holds never gets here.
+        let bytes = bytes.into_iter().filter(u8::is_ascii_graphic).collect();
+        check(bytes);
+    });
+}
+
 #[test]
 fn wrong_settings_are_told() {
     let check = |config: HttpConfig, expect: &str| {

@@ -29,7 +29,9 @@ pub(super) fn document(event: Value) -> Value {
             "version": env!("CARGO_PKG_VERSION"),
             "description": "Token-transfer events as ledgers close, over a WebSocket. A cursor names what was seen: keep \
                             the one of the last frame, and ask with it as `from` to go on; nothing is left out and nothing \
-                            comes twice. Who is too slow is closed with code 4008 and the cursor as the reason, and \
+                            comes twice. Who is too slow is closed with code 4008 and the cursor as the reason, which \
+                            stands behind all that was sent: who reads nothing for two minutes more finds the \
+                            connection cut off, and goes on with the cursor of the last frame it has; and \
                             when the node ends with 1001 and the cursor: go on at another one. With \
                             ?format=arrow events come as binary frames, each an Arrow IPC stream whose schema metadata \
                             have orrery.feed.id and orrery.feed.cursor.",

@@ -21,6 +21,7 @@ use super::message::events_head;
 use super::outgoing::Outgoing;
 use super::session::{Action, Event, Owed, Session, SessionLimits};
 use super::wire::{Decoder, End, Incoming, Opcode};
+use crate::serve::patience::Room;
 
 /// Longest message of a reader: a filter of a thousand values is 60 KB.
 const MESSAGE_BYTES_MAX: usize = 64 << 10;
@@ -56,6 +57,8 @@ pub(super) struct ConnectionSettings {
 pub(super) struct Connection<S> {
     io: S,
     hub: Arc<Hub>,
+    /// Of the connection below.
+    room: Room,
     settings: ConnectionSettings,
     session: Session,
     decoder: Decoder,
@@ -101,7 +104,7 @@ enum Woken {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
-    pub(super) fn new(io: S, hub: Arc<Hub>, settings: ConnectionSettings) -> Self {
+    pub(super) fn new(io: S, hub: Arc<Hub>, room: Room, settings: ConnectionSettings) -> Self {
         let mut tips = hub.tips();
         // It may have been closed while this one shook hands.
         tips.mark_changed();
@@ -111,6 +114,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
             io,
             tips,
             hub,
+            room,
             session: Session::new(settings.session),
             settings,
             decoder: Decoder::new(End::Server, MESSAGE_BYTES_MAX),
@@ -412,6 +416,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         }
         if code == 4008 {
             self.hub.counts.evicted.fetch_add(1, Ordering::Relaxed);
+            // Nothing of it is taken as yet.
+            self.room.ask();
         }
         self.is_closing = true;
         (self.frames, self.loading, self.page) = (None, None, None);

@@ -194,3 +194,44 @@ pub(super) fn heartbeat<'a>(
     text.push('}');
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::serve::damaged::damaged;
+
+    const ASKS: [&str; 5] = [
+        r#"{"op":"subscribe","id":"a","from":"latest","filter":{}}"#,
+        r#"{"op":"subscribe","id":"b","from":"53312000:17","filter":{"kind":["mint","fee"],"min_amount":"-5"}}"#,
+        r#"{"id":"\u00e9","op":"subscribe","filter":{"asset":["native"],"op_type":["payment"]}}"#,
+        r#"{"op":"subscribe","id":"c","from":"oldest","filter":{"account":["GAAQCAIBAEAQCAIBAEAQCAIBAEAQCAIBAEAQCAIBAEAQCAIBAEAQDZ7H"]}}"#,
+        r#"{"op":"unsubscribe","id":"a"}"#,
+    ];
+
+    #[test]
+    fn what_is_right_is_read() {
+        ASKS.iter().for_each(|text| drop(Ask::parse(text).unwrap()));
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_almost_an_ask_is_read_or_refused_in_words(bytes in damaged(ASKS.to_vec())) {
+            let text = String::from_utf8_lossy(&bytes);
+            match Ask::parse(&text) {
+                Ok(Ask::Subscribe { id, filter, .. }) => {
+                    prop_assert!((1..=ID_BYTES_MAX).contains(&id.len()));
+                    let again: EventFilter = serde_json::from_value(json!(filter)).unwrap();
+                    prop_assert_eq!(again, filter);
+                }
+                Ok(Ask::Unsubscribe { id }) => prop_assert!((1..=ID_BYTES_MAX).contains(&id.len())),
+                Err(refusal) => {
+                    let said: Value = serde_json::from_str(&refusal.to_json()).unwrap();
+                    prop_assert!(["bad_request", "bad_filter"].contains(&said["code"].as_str().unwrap()));
+                    prop_assert!(!refusal.message.is_empty() && refusal.message.len() < 1_000);
+                }
+            }
+        }
+    }
+}

@@ -142,7 +142,7 @@ impl Feed {
         }
         let (response, upgrade) = handshake::accept(request)?;
         let place = self.place(request.peer.ip(), &request.principal)?;
-        let hub = self.hub.clone();
+        let (hub, room) = (self.hub.clone(), request.room.clone());
         let settings = ConnectionSettings {
             format,
             session: SessionLimits {
@@ -156,7 +156,7 @@ impl Feed {
             let _place = place;
             // The answer may never reach the other end.
             if let Ok(Ok(upgraded)) = tokio::time::timeout(TICK, upgrade).await {
-                Connection::new(TokioIo::new(upgraded), hub, settings).run(&[]).await;
+                Connection::new(TokioIo::new(upgraded), hub, room, settings).run(&[]).await;
             }
         };
         let full = || Problem::unavailable("too many readers connect at once: try again", 1);

@@ -386,4 +386,33 @@ mod tests {
     fn a_reason_is_cut_between_characters() {
         assert_eq!(close_payload(1000, &"\u{e9}".repeat(99)).len(), 2 + 122);
     }
+
+    fn pieces() -> Vec<Vec<u8>> {
+        let text = masked(Opcode::Text, "{\"op\":\"\u{e9}\"}".as_bytes(), MASK);
+        let parts = [part(Opcode::Text, false, b"a\xc3"), part(Opcode::Continuation, true, b"\xa9b")];
+        let long = masked(Opcode::Binary, &[7; 300], MASK);
+        let closed = masked(Opcode::Close, &close_payload(4008, "53312000:17"), MASK);
+        vec![text, parts.concat(), long, closed, masked(Opcode::Ping, b"p", MASK)]
+    }
+
+    proptest::proptest! {
+        /// Whatever comes, it is read alike in one piece and byte by byte, up to the same violation.
+        #[test]
+        fn bytes_are_read_alike_however_they_come(
+            first in crate::serve::damaged::damaged(pieces()),
+            second in crate::serve::damaged::damaged(pieces()),
+        ) {
+            let bytes = [first, second].concat();
+            let read = |step: usize| {
+                let mut decoder = Decoder::new(End::Server, 1000);
+                let mut messages = Vec::new();
+                let mut parts = bytes.chunks(step);
+                let refused = parts.find_map(|part| decoder.take(part, &mut messages).err());
+                (messages, refused.map(|violation| violation.code))
+            };
+            let whole = read(bytes.len().max(1));
+            proptest::prop_assert_eq!(&read(1), &whole);
+            proptest::prop_assert_eq!(&read(7), &whole);
+        }
+    }
 }

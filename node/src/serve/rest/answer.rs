@@ -126,25 +126,14 @@ fn matches_tag(known: &str, tag: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use warp::http::HeaderMap;
 
     use super::*;
-    use crate::serve::access::Principal;
     use crate::serve::request::pairs;
 
     /// A page of now is kept for what was there when it was made, one that holds for whatever comes.
     #[test]
     fn an_answer_is_kept_for_the_content_that_it_is_of() {
-        let request = |query: &str| Request {
-            path: "/v1/events".to_owned(),
-            path_values: Vec::new(),
-            query: pairs(query).unwrap(),
-            headers: HeaderMap::new(),
-            peer: ([127, 0, 0, 1], 1).into(),
-            principal: Principal::anonymous(None),
-            upgrade: None,
-            body: Bytes::new(),
-        };
+        let request = |query: &str| Request::of_query(pairs(query).unwrap());
         let kept = Kept::new(1 << 20);
         let check = |query: &str, content, expect: Option<&str>| {
             let body = kept.get(&request(query), content).map(|made| made.body);

@@ -167,4 +167,36 @@ mod tests {
         check(7, u32::MAX, "7:4294967294", "7");
         check(0, 0, "none", "0:0");
     }
+
+    const QUERIES: [&str; 4] = [
+        "from=53312000:17&order=desc&limit=1000&kind=mint,burn&min_amount=-5",
+        "account=GAAQCAIBAEAQCAIBAEAQCAIBAEAQCAIBAEAQCAIBAEAQCAIBAEAQDZ7H&op_type=payment&order=asc",
+        "asset=native&asset=USD%3AGAAQCAIBAEAQCAIBAEAQCAIBAEAQCAIBAEAQCAIBAEAQCAIBAEAQDZ7H&from=2",
+        "kind=fee&limit=1&contract=+",
+    ];
+
+    proptest::proptest! {
+        /// Whatever stands in a query, it is read or refused with what is to be given.
+        #[test]
+        fn what_is_almost_a_query_is_read_or_refused(bytes in crate::serve::damaged::damaged(QUERIES.to_vec())) {
+            let text = String::from_utf8_lossy(&bytes);
+            let short = |problem: &Problem| problem.status == StatusCode::BAD_REQUEST && problem.detail.len() < 1_000;
+            match crate::serve::request::pairs(&text) {
+                Err(problem) => proptest::prop_assert!(short(&problem), "{problem:?}"),
+                Ok(query) => {
+                    let request = Request::of_query(query);
+                    match Paging::new(&request) {
+                        Ok(paging) => proptest::prop_assert!((1..=PAGE_ROWS_MAX).contains(&paging.limit)),
+                        Err(problem) => proptest::prop_assert!(short(&problem), "{problem:?}"),
+                    }
+                    if let Err(problem) = filter(&request, None) {
+                        proptest::prop_assert!(short(&problem), "{problem:?}");
+                    }
+                    if let Err(problem) = only(&request, &FILTER_KEYS) {
+                        proptest::prop_assert!(short(&problem), "{problem:?}");
+                    }
+                }
+            }
+        }
+    }
 }

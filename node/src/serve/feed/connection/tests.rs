@@ -9,6 +9,8 @@ use tokio::io::DuplexStream;
 
 use super::super::wire::masked;
 use super::*;
+use crate::serve::patience::Patient;
+use crate::serve::patience::tests::pair;
 
 const TICK: Duration = Duration::from_millis(50);
 
@@ -104,7 +106,7 @@ fn connect_with(
     let (near, far) = tokio::io::duplex(pipe_bytes);
     let session = SessionLimits { subscriptions_max: 4, messages_per_tick_max: 1_000 };
     let settings = ConnectionSettings { format: Format::Json, session, tick, now_ms: || 1_725_274_219_500 };
-    let connection = Connection::new(near, hub.clone(), settings);
+    let connection = Connection::new(near, hub.clone(), Room::default(), settings);
     let client = Client { io: far, decoder: Decoder::new(End::Client, 1 << 24), heard: VecDeque::new() };
     (client, async move { connection.run(&[]).await })
 }
@@ -212,6 +214,46 @@ async fn a_reader_that_takes_nothing_is_closed_with_its_cursor_and_others_are_se
         drop((slow, quick));
     };
     tokio::join!(slow_served, quick_served, read);
+}
+
+/// As a reader that is stopped: it reads only when the server has long given it up, and finds the reason at the end of all
+/// that was sent.
+#[tokio::test]
+async fn a_reader_that_took_nothing_for_long_finds_why_it_was_closed() {
+    let hub = hub(10..=12, 400);
+    let (near, mut far) = pair().await;
+    socket2::SockRef::from(&far).set_recv_buffer_size(4 << 10).unwrap();
+    let room = Room::default();
+    let near = Patient::new(near, Duration::from_secs(600), room.clone());
+    let session = SessionLimits { subscriptions_max: 4, messages_per_tick_max: 1_000 };
+    let settings =
+        ConnectionSettings { format: Format::Json, session, tick: TICK, now_ms: || 1_725_274_219_500 };
+    let served = Connection::new(near, hub.clone(), room, settings).run(&[]);
+    let ask = json!({ "op": "subscribe", "id": "a", "from": "oldest" }).to_string();
+    far.write_all(&masked(Opcode::Text, ask.as_bytes(), [1, 2, 3, 4])).await.unwrap();
+    // More comes while it takes nothing, until it is given up.
+    let mut next = 13;
+    let more = async {
+        let mut ticks = tokio::time::interval(Duration::from_millis(5));
+        while hub.counts.evicted.load(Ordering::Relaxed) == 0 {
+            ticks.tick().await;
+            offer(&hub, next..=next, 400);
+            next += 1;
+        }
+    };
+    tokio::join!(served, more);
+    let (mut bytes, mut messages) = (Vec::new(), Vec::new());
+    far.read_to_end(&mut bytes).await.unwrap();
+    Decoder::new(End::Client, 1 << 24).take(&bytes, &mut messages).unwrap();
+    let Some(Incoming::Close(Some((4008, reason)))) = messages.last() else {
+        panic!("{} messages, and the last one is {:?}", messages.len(), messages.last())
+    };
+    let texts = messages.iter().filter_map(|message| match message {
+        Incoming::Text(text) => serde_json::from_str::<Value>(text).ok(),
+        _ => None,
+    });
+    let cursor = texts.filter_map(|said| said["cursor"].as_str().map(str::to_owned)).last().unwrap();
+    assert_eq!(*reason, cursor);
 }
 
 #[tokio::test]

@@ -2,6 +2,13 @@ use proptest::prelude::*;
 use tonic::Code;
 
 use super::*;
+use crate::serve::damaged::damaged;
+
+const TICKETS: [&str; 3] = [
+    r#"{"table":"token_transfers","from":"7:3","to":"9","filter":{"kind":["mint","burn"],"min_amount":"7"}}"#,
+    r#"{"table":"ledgers","from":"53312000"}"#,
+    r#"{"table":"live","from":"oldest","filter":{"asset":["native"]}}"#,
+];
 
 fn ledger(number: u32) -> LedgerSequence {
     LedgerSequence(number)
@@ -116,6 +123,18 @@ proptest! {
     #[test]
     fn no_bytes_do_harm(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
         prop_assert!(Ticket::parse(&bytes).is_err());
+    }
+
+    #[test]
+    fn what_is_almost_a_ticket_is_read_or_refused(bytes in damaged(TICKETS.to_vec())) {
+        match Ticket::parse(&bytes) {
+            // What is read is written so that it reads as the same.
+            Ok(ticket) => prop_assert_eq!(Ticket::parse(ticket.to_string().as_bytes()).unwrap(), ticket),
+            Err(status) => {
+                let codes = [Code::InvalidArgument, Code::NotFound];
+                prop_assert!(codes.contains(&status.code()) && status.message().len() < 2_000);
+            },
+        }
     }
 
     #[test]
