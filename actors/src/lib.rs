@@ -21,3 +21,4 @@ pub mod feed;
 pub mod exchange;
 pub mod pipeline;
 pub mod coordinator;
+pub mod region;

@@ -5,6 +5,7 @@
 
 mod cluster;
 mod load;
+mod regions;
 mod survival;
 
 use std::io::{self, Write};
@@ -27,6 +28,7 @@ use crate::tamper;
 
 use cluster::ClusterArgs;
 use load::{ClientsArgs, LoadArgs};
+use regions::RegionsArgs;
 use survival::{CrashArgs, DiskFullArgs, SyscallsArgs};
 
 /// Does faults to Orrery on purpose, and judges whether it noticed.
@@ -64,6 +66,12 @@ enum Command {
     /// back, or if the cluster commits nothing for more than 10 s at the 99th percentile; 77 if a node is to be cut off and
     /// no network namespaces can be made.
     Cluster(ClusterArgs),
+    /// Kill regions with their stores, pause, cut off, mute or empty them, and see that readers go on in another one
+    ///
+    /// Every region is a network namespace, which needs root. Exits 1 if an event is lost or repeated, if one byte of a
+    /// region's dataset is not that of an undisturbed process, if readers wait longer than 10 s for a new ledger or a region
+    /// that is back longer than 15 s, both at the 99th percentile; 77 if no network namespaces can be made.
+    Regions(RegionsArgs),
     /// Connect thousands of readers to the feed: what they cost, how late ledgers reach them, and that none is missed
     ///
     /// Exits 1 if a reader that reads misses a ledger, has one twice or is sent away, or if a limit that was given does not
@@ -182,6 +190,7 @@ pub fn run(cli: &Cli) -> ExitCode {
         Command::Syscalls(args) => survival::run_syscalls(args),
         Command::DiskFull(args) => survival::run_disk_full(args),
         Command::Cluster(args) => cluster::run_cluster(args),
+        Command::Regions(args) => regions::run_regions(args),
         Command::Load(args) => load::run_load(args),
         Command::LoadClients(args) => load::run_clients(args),
     };

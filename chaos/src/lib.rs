@@ -9,7 +9,7 @@
 //! | [`syscalls`] | SIGKILL at every call that changes a disk, and calls that fail | as above, and nothing is ever torn |
 //! | [`disk_full`] | no bytes or no inodes are left | as above, and the node goes on by itself |
 //! | [`cluster`] | one of several nodes is killed, paused, cut off or told to stop | as above; the others go on in seconds, and the node takes part again |
-//!
+//! | [`regions`] | one of several regions is killed with its store, paused, cut off or muted | as above in every region; readers go on in another, without gap or repetition |
 //! | [`mod@load`] | more readers than anybody has, some of them slow | every ledger reaches every reader that reads, in time |
 //!
 //! All but the first run the `orrery` program as a [`Workload`]. A kill counts if the system says that SIGKILL ended the process;
@@ -22,6 +22,7 @@ mod cli;
 mod random;
 mod experiment;
 mod ledgers;
+mod network;
 mod process;
 mod workload;
 pub mod faults;
@@ -31,6 +32,7 @@ pub mod crash;
 pub mod syscalls;
 pub mod disk_full;
 pub mod cluster;
+pub mod regions;
 pub mod load;
 mod table;
 

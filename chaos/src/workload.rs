@@ -114,7 +114,7 @@ impl Workload {
         format!("lake-{}-{}", self.ledgers, self.seed)
     }
 
-    fn lake(&self) -> PathBuf {
+    pub(crate) fn lake(&self) -> PathBuf {
         self.folder.join(self.lake_name())
     }
 
@@ -222,6 +222,6 @@ pub(crate) fn remove(folder: &Path) -> Result<(), ExperimentError> {
     }
 }
 
-fn url(path: &Path) -> String {
+pub(crate) fn url(path: &Path) -> String {
     format!("file://{}", path.display())
 }

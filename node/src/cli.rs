@@ -1,8 +1,11 @@
 //! The command line, as data.
 
 mod certs;
+mod dataset;
 mod demo;
 mod inspection;
+mod recovery;
+mod regions;
 mod tail;
 mod token;
 
@@ -15,11 +18,14 @@ use orrery_actors::processor::ttp::Mode;
 use orrery_actors::source::{LedgerBound, LedgerRange, SourceUrl};
 
 pub(crate) use certs::{CertsAction, CertsArgs};
+pub(crate) use dataset::{CompactArgs, EpochArgs};
 pub(crate) use demo::DemoArgs;
 pub(crate) use inspection::{
     DrainArgs, InspectArgs, LogsArgs, NodesArgs, PipelineArgs, ProofOfWho, PsArgs, PsOrder, TargetArgs,
     TopArgs, TreeArgs,
 };
+pub(crate) use recovery::{BackupArgs, CopyArgs, PaceArgs, RestoreArgs, ScrubArgs};
+pub(crate) use regions::{FailoverArgs, RegionsArgs};
 pub(crate) use tail::TailArgs;
 pub(crate) use token::TokenArgs;
 
@@ -61,8 +67,16 @@ pub(crate) enum Command {
     Synth(SynthArgs),
     /// Prove ledgers by their own hashes, and their events by their entry changes; or a whole dataset by its log.
     Verify(VerifyArgs),
+    /// Hash every stored object of a dataset again, and repair what is damaged from a copy or from ledgers.
+    Scrub(ScrubArgs),
+    /// Copy what a backup of a dataset lacks, checked by hash; the backup is a dataset itself.
+    Backup(BackupArgs),
+    /// Bring a dataset back from a backup or from another region, whole or up to a point of its log.
+    Restore(RestoreArgs),
     /// Replace many small files of a dataset by few large ones; safe while others write to it.
     Compact(CompactArgs),
+    /// List the epochs of datasets, or announce one: from a ledger on, slots are cut otherwise or rows made by other rules.
+    Epoch(EpochArgs),
     /// Ledgers that could not be processed, with the evidence.
     Quarantine(QuarantineArgs),
     /// What supervisors restarted, and why; newest last, also of lives of the node before this one.
@@ -85,6 +99,10 @@ pub(crate) enum Command {
     Logs(LogsArgs),
     /// List the nodes of a cluster.
     Nodes(NodesArgs),
+    /// List this region and its peers: where traffic belongs, how far each is, whether they are equal.
+    Regions(RegionsArgs),
+    /// Move traffic to another region: once it is equal and not behind, or by force.
+    Failover(FailoverArgs),
     /// Have a node hand over its work and leave the cluster.
     Drain(DrainArgs),
     /// Watch nodes and tasks, until q.
@@ -152,22 +170,15 @@ pub(crate) struct VerifyArgs {
     /// Read a whole dataset instead: its log, every file and every row. file://DIR, s3:// or gs:// (untested).
     #[arg(long, value_name = "URL", conflicts_with_all = ["sources", "positional", "network", "passphrase", "from", "to"])]
     pub(crate) dataset: Option<DatasetUrl>,
+    /// Hold the dataset's log against that of another one instead, without reading rows: a backup, another region.
+    #[arg(long, value_name = "URL", requires = "dataset")]
+    pub(crate) against: Option<DatasetUrl>,
     #[command(flatten)]
     pub(crate) network: NetworkArgs,
     #[command(flatten)]
     pub(crate) range: RangeArgs,
     #[command(flatten)]
     pub(crate) workers: WorkersArgs,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct CompactArgs {
-    /// The dataset: file://DIR, s3:// or gs:// (untested).
-    #[arg(long, value_name = "URL")]
-    pub(crate) dataset: DatasetUrl,
-    /// Ledgers of a large file; a multiple of the slots' width.
-    #[arg(long, value_name = "N", default_value_t = 1024, value_parser = clap::value_parser!(u32).range(2..=65_536))]
-    pub(crate) ledgers_per_file: u32,
 }
 
 #[derive(Debug, Args)]

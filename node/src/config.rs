@@ -24,6 +24,7 @@ pub(crate) struct Config {
     pub(crate) dataset: DatasetConfig,
     pub(crate) pipeline: PipelineConfig,
     pub(crate) cluster: ClusterConfig,
+    pub(crate) region: RegionConfig,
     pub(crate) telemetry: TelemetryConfig,
 }
 
@@ -172,6 +173,42 @@ pub(crate) struct ClusterConfig {
     pub(crate) tasks: u32,
 }
 
+/// Other regions: clusters with stores of their own that keep the same dataset.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct RegionConfig {
+    /// Of this region; empty for a cluster that is the only one.
+    #[serde(deserialize_with = "text")]
+    pub(crate) name: String,
+    /// Traffic belongs to the healthy regions of the lowest one.
+    pub(crate) priority: u32,
+    /// Share of traffic among those of one priority.
+    pub(crate) weight: u32,
+    /// Ledgers behind the newest that is heard of, from which on a region is not healthy.
+    pub(crate) lag_max_ledgers: u32,
+    /// Seconds after which a region that is not heard is not healthy.
+    pub(crate) unheard_after_seconds: u64,
+    /// Seconds that a region has to be healthy before traffic comes back.
+    pub(crate) stable_seconds: u64,
+    pub(crate) peers: Vec<RegionPeerConfig>,
+}
+
+/// Another region.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct RegionPeerConfig {
+    pub(crate) name: String,
+    /// `HOST:PORT` of some of its nodes; any that answers will do.
+    #[serde(deserialize_with = "one_or_many")]
+    pub(crate) addresses: Vec<String>,
+    /// `ca.pem` of its cluster; empty if it has this one's authority.
+    pub(crate) authority: PathBuf,
+    /// `recompute`, `copy` or `both`.
+    pub(crate) mode: String,
+    /// Of what is copied; 0 is no limit.
+    pub(crate) mib_per_second: u32,
+}
+
 /// What is told about it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -258,6 +295,32 @@ impl Default for ClusterConfig {
             denied_names: Vec::new(),
             insecure_loopback: false,
             tasks: 2,
+        }
+    }
+}
+
+impl Default for RegionConfig {
+    fn default() -> Self {
+        Self {
+            name: String::new(),
+            priority: 1,
+            weight: 100,
+            lag_max_ledgers: 5,
+            unheard_after_seconds: 3,
+            stable_seconds: 60,
+            peers: Vec::new(),
+        }
+    }
+}
+
+impl Default for RegionPeerConfig {
+    fn default() -> Self {
+        Self {
+            name: String::new(),
+            addresses: Vec::new(),
+            authority: PathBuf::new(),
+            mode: "recompute".to_owned(),
+            mib_per_second: 0,
         }
     }
 }

@@ -13,8 +13,9 @@ use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use orrery_actors::checkpoint::{name_of_task, task_of};
 use orrery_actors::coordinator::TaskId;
+use orrery_actors::region::RegionView;
 use orrery_schemas::LedgerSequence;
-use orrery_supervisor::{CommandRefused, NodeKind, NodeState, SupervisorHandle, TreeNode};
+use orrery_supervisor::{CommandRefused, MonotonicTime, NodeKind, NodeState, SupervisorHandle, TreeNode};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -242,16 +243,7 @@ impl<'a> Control<'a> {
             Request::Tree => self.tree().await,
             Request::Status => self.status().await,
             Request::Logs { after } => Ok(logs::page(after)),
-            Request::Park { pipeline } => {
-                self.known(&pipeline)?;
-                let _change = self.change.lock().await;
-                let noted = self.node.state.parked.park(&pipeline, "parked by an operator");
-                let is_noted = self.node.state.writes.note("that a pipeline is parked", noted).is_some();
-                let done = self.handle.park(&["pipelines", &pipeline]).await;
-                done.map_err(|error| error.to_string())?;
-                self.parked.add(pipeline.clone(), "parked by an operator".to_owned());
-                Ok(parked(&pipeline, is_noted))
-            }
+            Request::Park { pipeline } => self.park(&pipeline, "parked by an operator").await,
             Request::Resume { pipeline } => {
                 let _change = self.change.lock().await;
                 self.resume(&pipeline).await
@@ -279,6 +271,18 @@ impl<'a> Control<'a> {
         }
     }
 
+    /// Parks the pipeline until it is resumed, and says why wherever that is asked.
+    pub(crate) async fn park(&self, pipeline: &str, reason: &str) -> Result<Value, String> {
+        self.known(pipeline)?;
+        let _change = self.change.lock().await;
+        let noted = self.node.state.parked.park(pipeline, reason);
+        let is_noted = self.node.state.writes.note("that a pipeline is parked", noted).is_some();
+        let done = self.handle.park(&["pipelines", pipeline]).await;
+        done.map_err(|error| error.to_string())?;
+        self.parked.add(pipeline.to_owned(), reason.to_owned());
+        Ok(parked(pipeline, is_noted))
+    }
+
     async fn status(&self) -> Result<Value, String> {
         let refused = self.node.readiness.refused().map(|refused| refused.detail);
         let parked = self.parked_reason().or(refused);
@@ -304,10 +308,9 @@ impl<'a> Control<'a> {
         // Tasks that others do now are parked here in name alone.
         let is_needed = before.is_empty() || before.contains_key(pipeline);
         match self.start(&["pipelines", pipeline]).await {
-            // It runs already, which is what is wanted: who asks all nodes, or asks twice, has what they asked for.
-            Err(CommandRefused::NotParked(_)) if before.is_empty() => {
-                Ok(json!({ "pipeline": pipeline, "state": "running" }))
-            }
+            // It runs already, which is what is wanted: who asks all nodes, or asks twice, has what they asked for. In a cluster
+            // it runs without tasks while it is noted as parked, as after a restart of the node.
+            Err(CommandRefused::NotParked(_)) => Ok(json!({ "pipeline": pipeline, "state": "running" })),
             Err(refused) if is_needed => {
                 self.parked.replace(before);
                 Err(refused.to_string())
@@ -356,6 +359,15 @@ impl<'a> Control<'a> {
     /// Notes that this node does what a coordinator says.
     pub(crate) fn obey(&self) {
         self.node.readiness.obey();
+    }
+
+    /// Takes what the coordinator says of regions. If this one has lost traffic, readers go elsewhere, each with its place.
+    pub(crate) fn tell_regions(&self, view: &RegionView, now: MonotonicTime) {
+        let readiness = &self.node.readiness;
+        if readiness.regions.tell(view, now) {
+            tracing::info!("traffic belongs to another region: readers are sent there");
+            readiness.feed.send_away();
+        }
     }
 
     /// The tasks that are parked here, each with its reason.

@@ -52,9 +52,15 @@ pub(crate) enum Failure {
     /// Something that is needed cannot be had now: 69.
     #[error("{0}")]
     Unavailable(String),
+    /// It cannot be done yet, and may later: 75.
+    #[error("{0}")]
+    TryAgain(String),
     /// Nobody reads the output any more: 0, as for any filter in a pipe.
     #[error("the reader of the output has closed it")]
     OutputClosed,
+    /// Something has not come as far as something else: 75.
+    #[error("{0}")]
+    Behind(String),
     /// A bug: 70.
     #[error("{0}\nThis is a bug in Orrery: please report it with the command and the ledger.")]
     Bug(String),
@@ -100,7 +106,9 @@ impl Failure {
             },
             Self::Parked { .. } => 65,
             Self::Sink(_) | Self::Unavailable(_) | Self::State(_) => 69,
+            Self::Behind(_) => 75,
             Self::Bug(_) => 70,
+            Self::TryAgain(_) => 75,
             Self::Configuration(_) => 78,
             Self::Interrupted => 130,
         })

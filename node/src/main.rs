@@ -13,6 +13,7 @@ mod threads;
 mod serve;
 mod tail;
 mod cluster;
+mod region;
 mod telemetry;
 mod trace_context;
 mod logs;
@@ -66,6 +67,8 @@ fn run(cli: Cli, console: &Console) -> Result<(), Failure> {
         Command::Nodes(args) => commands::tree::nodes(&args, console),
         Command::Inspect(args) => commands::inspect::run(&args, console),
         Command::Logs(args) => commands::logs::run(&args, console),
+        Command::Regions(args) => commands::regions::run(&args, console),
+        Command::Failover(args) => commands::failover::run(&args, console),
         Command::Drain(args) => commands::drain::run(&args, console),
         Command::Top(args) => commands::top::run(&args, console),
         Command::Certs(args) => commands::certs::run(&args, console),
@@ -77,7 +80,11 @@ fn run(cli: Cli, console: &Console) -> Result<(), Failure> {
         Command::Events(args) => commands::events::run(&args, console),
         Command::Synth(args) => commands::synth::run(&args, console),
         Command::Verify(args) => commands::verify::run(&args, console),
+        Command::Scrub(args) => commands::scrub::run(&args, console),
+        Command::Backup(args) => commands::backup::backup(&args, console),
+        Command::Restore(args) => commands::backup::restore(&args, console),
         Command::Compact(args) => commands::compact::run(&args, console),
+        Command::Epoch(args) => commands::epoch::run(&args, console),
         Command::Version => commands::version::run(console),
         Command::Completions(args) => commands::completions::run(&args),
     }

@@ -90,7 +90,7 @@ pub(crate) async fn open(settings: &Settings, goal: Goal) -> Result<Opened, Fail
 }
 
 async fn attempt(settings: &Settings, goal: Goal) -> Result<Opened, Failure> {
-    if !settings.needs_all() {
+    if !settings.needs_all() || !settings.derives() {
         return open_part(settings).await;
     }
     let stores = open_stores(settings).await?;

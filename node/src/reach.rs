@@ -10,6 +10,7 @@ use orrery_actors::dataset::{DatasetView, RowFileLimits, Store, ViewLimits};
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot, watch};
 
+use crate::region::Move;
 use crate::settings::{LookUpLimits, Settings};
 
 /// Between two looks for new slots. More is later for readers of the dataset, less is more requests to its store.
@@ -51,6 +52,8 @@ pub(crate) enum Change {
     Drain { node: String },
     /// Have this node forget a quarantined ledger, so that it is tried again.
     Retry { ledger: u32 },
+    /// Decide where traffic belongs.
+    Failover(Move),
 }
 
 /// Who has it done, for the audit.

@@ -18,6 +18,7 @@ use tokio::sync::watch;
 
 use crate::parked::Reasons;
 use crate::reach::Reach;
+use crate::region::Regions;
 use crate::serve::HashedToken;
 use crate::settings::Settings;
 
@@ -57,6 +58,8 @@ pub(crate) struct Readiness {
     pub(crate) feed: Arc<Hub>,
     /// Whose tokens are let in since the node was told to look again.
     pub(crate) renewed: watch::Sender<Arc<[HashedToken]>>,
+    /// This region and its peers.
+    pub(crate) regions: Regions,
     /// What is parked, and why.
     pub(crate) parked: watch::Sender<Reasons>,
     /// What coordinators said.
@@ -116,6 +119,7 @@ impl Readiness {
             metrics: Arc::new(PipelineMetrics::new(settings.pipeline.as_str())),
             reach: Reach::default(),
             feed: Arc::new(Hub::new(HubLimits::default())),
+            regions: Regions::new(settings.region.is_some()),
             renewed: watch::Sender::new([].into()),
             out_of_traffic: settings.data_dir.join(OUT_OF_TRAFFIC),
             parked: watch::Sender::default(),
@@ -170,11 +174,15 @@ impl Readiness {
         self.orders.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether traffic belongs here, and if not, why: the node is not ready, or an operator has taken it out.
+    /// Whether traffic belongs here, and if not, why: the node is not ready, an operator has taken it out, or it belongs to
+    /// another region.
     pub(crate) fn traffic(&self) -> (bool, Value) {
         let mut reasons = self.reasons();
         if let Some(why) = self.out_of_traffic() {
             reasons.push(json!({ "reason": "out_of_traffic", "pipeline": self.pipeline, "detail": why }));
+        }
+        if let Some(why) = self.regions.elsewhere() {
+            reasons.push(json!({ "reason": "other_region", "pipeline": self.pipeline, "detail": why }));
         }
         match reasons.is_empty() {
             true => (true, json!({ "traffic": true })),
@@ -206,7 +214,7 @@ impl Readiness {
 
     /// What a person should see to, though the node does its work.
     pub(crate) fn warnings(&self) -> Vec<String> {
-        self.writes.get().and_then(Writes::refused).into_iter().collect()
+        self.writes.get().and_then(Writes::refused).into_iter().chain(self.regions.warnings()).collect()
     }
 
     /// The answer, and whether it is that the node is ready.

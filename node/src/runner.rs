@@ -28,6 +28,7 @@ use crate::exit::Failure;
 use crate::opening::{self, Opened};
 use crate::parked::Parked;
 use crate::readiness::{Phase, Readiness};
+use crate::region::RegionSettings;
 use crate::settings::Settings;
 
 /// How a run ended that did nothing wrong.
@@ -162,7 +163,7 @@ impl Node {
             pipeline.metrics.newest(to);
         }
         let cluster = match &settings.cluster {
-            Some(cluster) => Some(ClusterNode::start(cluster, &pipeline).await?),
+            Some(cluster) => Some(ClusterNode::start(cluster, &pipeline, readiness.regions.clone()).await?),
             None => None,
         };
         Ok(Self { settings, readiness, state, audit, working, range, pipeline, goal, cluster })
@@ -349,6 +350,12 @@ impl Node {
         let Some(cluster) = &self.cluster else { return Ok(node.child(pipelines)) };
         let node =
             node.child(cluster.child(intensity, &self.pipeline, &self.audit, &self.working)).child(pipelines);
-        Ok(cluster.coordinator(&self.pipeline, self.range.1).into_iter().fold(node, SupervisorSpec::child))
+        let region = self.settings.region.as_ref();
+        let derives = !region.is_some_and(RegionSettings::copies_only);
+        let coordinator = cluster.coordinator(&self.pipeline, self.range.1, derives);
+        let replication = region
+            .and_then(|region| cluster.replication(region, &self.pipeline, &self.readiness))
+            .map(|replication| replication.child(intensity));
+        Ok(coordinator.into_iter().chain(replication).fold(node, SupervisorSpec::child))
     }
 }

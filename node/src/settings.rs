@@ -17,6 +17,7 @@ use orrery_supervisor::cluster::role::Role;
 use crate::cluster::ClusterSettings;
 use crate::config::{Config, HttpConfig};
 use crate::exit::Failure;
+use crate::region::RegionSettings;
 use crate::serve::{AccessSettings, ListenerLimits, TlsFiles};
 
 /// What a node does.
@@ -51,6 +52,8 @@ pub(crate) struct Settings {
     pub(crate) prefetch_bytes: usize,
     /// `None` works alone.
     pub(crate) cluster: Option<ClusterSettings>,
+    /// `None` without other regions.
+    pub(crate) region: Option<RegionSettings>,
 }
 
 /// What look-ups may keep.
@@ -80,7 +83,10 @@ impl Settings {
     pub(crate) fn new(config: &Config) -> Result<Self, Failure> {
         let Config { node, http, source, dataset, pipeline, .. } = config;
         let cluster = ClusterSettings::new(config)?;
-        if source.urls.is_empty() && needs(&cluster, Role::Fetcher) {
+        let region = RegionSettings::new(config)?;
+        // A region that only copies derives nothing.
+        let copies = region.as_ref().is_some_and(RegionSettings::copies_only);
+        if source.urls.is_empty() && needs(&cluster, Role::Fetcher) && !copies {
             return Err(wrong("source.urls", "", "say where ledgers come from: --source URL"));
         }
         if dataset.url.is_empty() && needs(&cluster, Role::Sink) {
@@ -131,6 +137,7 @@ impl Settings {
             proof: proof(&pipeline.proof)?,
             prefetch_bytes: pipeline.prefetch_mib << 20,
             cluster,
+            region,
         })
     }
 }
@@ -138,7 +145,12 @@ impl Settings {
 impl Settings {
     /// Whether this node reads sources: it fetches, or finds out what is to be fetched.
     pub(crate) fn needs_sources(&self) -> bool {
-        needs(&self.cluster, Role::Fetcher)
+        needs(&self.cluster, Role::Fetcher) && self.derives()
+    }
+
+    /// Whether ledgers are derived here: a region that only copies needs no source.
+    pub(crate) fn derives(&self) -> bool {
+        !self.region.as_ref().is_some_and(RegionSettings::copies_only)
     }
 
     /// Whether this node reaches the dataset: it writes it, or finds out what is missing.

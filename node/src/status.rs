@@ -38,6 +38,7 @@ pub(crate) fn status(
         },
         "warnings": node.readiness.warnings(),
         "exchange": node.exchange_counts().map(|counts| exchanged(&counts)),
+        "regions": node.settings.region.as_ref().map(|_| json!(node.readiness.regions.subscribe().borrow().view)),
         "tree": tree,
     })
 }

@@ -10,6 +10,7 @@ use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use orrery_actors::metrics::{METRICS, MetricKind};
+use orrery_actors::region::{RegionView, ReplicationState};
 use orrery_supervisor::cluster::certificates::EXPIRY;
 use orrery_supervisor::cluster::role::Role;
 use tracing_subscriber::filter::{FilterExt, ParseError, filter_fn};
@@ -40,6 +41,32 @@ const PARKED: &str = "orrery_pipeline_parked";
 
 /// Roles that the coordinator misses.
 const MISSING_ROLES: &str = "orrery_coordinator_missing_roles";
+
+/// Who has traffic, and which regions may have it.
+const TRAFFIC: &str = "orrery_region_traffic";
+const HEALTHY: &str = "orrery_region_healthy";
+
+/// How peer regions stand; the name, and what it is.
+const REGION_METRICS: [(&str, &str); 6] = [
+    (
+        "orrery_region_lag_ledgers",
+        "Ledgers that a peer region has durable and this one has not; negative if it is behind.",
+    ),
+    (
+        "orrery_region_lag_seconds",
+        "Close time of a peer region's newest durable ledger less that of this region's.",
+    ),
+    ("orrery_region_heard_seconds", "Seconds since a peer region was heard; none before it was."),
+    ("orrery_region_equal", "1 while all that this region and a peer region both have is equal."),
+    (
+        "orrery_region_copied_bytes",
+        "Bytes of slots and files copied from a peer region, since its replicator began.",
+    ),
+    (
+        "orrery_region_differences",
+        "Slots that were found to differ from a peer region's, since its replicator began.",
+    ),
+];
 
 /// What runs as long as the process does.
 pub(crate) struct Telemetry {
@@ -169,6 +196,17 @@ fn install_metrics() -> Result<PrometheusHandle, Failure> {
         EXPIRY,
         "When the certificate of this node of a cluster runs out, in seconds since 1970 (UTC)."
     );
+    metrics::describe_gauge!(
+        TRAFFIC,
+        "1 while a region has traffic, as this region sees it; two may, for a while."
+    );
+    metrics::describe_gauge!(
+        HEALTHY,
+        "1 while a region is heard, ready and not behind, as this region sees it."
+    );
+    for (name, help) in REGION_METRICS {
+        metrics::describe_gauge!(name, help);
+    }
     metrics::describe_gauge!("orrery_build_info", "1, with the version as a label.");
     metrics::gauge!("orrery_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
     Ok(handle)
@@ -186,6 +224,31 @@ pub(crate) fn set_missing(roles: &[Role]) {
     for role in [Role::Fetcher, Role::Processor, Role::Sink] {
         let is_missing = u8::from(roles.contains(&role));
         metrics::gauge!(MISSING_ROLES, "role" => role.as_str()).set(f64::from(is_missing));
+    }
+}
+
+/// How this region stands to its peers, and who has traffic; every node shows it.
+pub(crate) fn set_regions(view: &RegionView) {
+    for region in view.traffic.iter().flat_map(|traffic| &traffic.regions) {
+        let labels = [("region", region.region.to_string())];
+        metrics::gauge!(TRAFFIC, &labels).set(f64::from(u8::from(region.has)));
+        metrics::gauge!(HEALTHY, &labels).set(f64::from(u8::from(region.state.is_healthy())));
+    }
+    for peer in &view.peers {
+        let is_equal = matches!(peer.state, ReplicationState::Equal | ReplicationState::Copying);
+        let values = [
+            peer.lag_ledgers.map(|lag| lag as f64),
+            peer.lag_seconds.map(|lag| lag as f64),
+            peer.heard_ms_ago.map(|ago| ago as f64 / 1000.0),
+            Some(f64::from(u8::from(is_equal))),
+            Some(peer.bytes_copied as f64),
+            Some(peer.differences as f64),
+        ];
+        for ((name, _), value) in REGION_METRICS.into_iter().zip(values) {
+            if let Some(value) = value {
+                metrics::gauge!(name, "region" => peer.region.to_string()).set(value);
+            }
+        }
     }
 }
 

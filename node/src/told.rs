@@ -7,6 +7,7 @@ use crate::audit::chain::Note;
 use crate::control::{self, Control};
 use crate::quarantine;
 use crate::reach::{By, Change, Question, Unanswered};
+use crate::region::Move;
 use crate::runner::Node;
 
 /// Restarts that HTTP is told of: those of one actor are looked for among them.
@@ -20,6 +21,10 @@ impl Change {
             Self::Resume { pipeline } => ("resume", pipeline.clone()),
             Self::Drain { node } => ("drain", node.clone()),
             Self::Retry { ledger } => ("quarantine retry", ledger.to_string()),
+            Self::Failover(Move { region, forced, .. }) => {
+                let to = region.as_deref().unwrap_or("automatic");
+                ("failover", if *forced { format!("{to}, forced") } else { to.to_owned() })
+            }
         }
     }
 }
@@ -52,7 +57,7 @@ impl Node {
     /// Does what an operator says, and notes it.
     async fn change(&self, change: Change, by: By, control: &Control<'_>) -> Result<Value, Unanswered> {
         let (action, target) = change.named();
-        let done = self.done(change, control).await;
+        let done = self.done(change, &by.who, control).await;
         let outcome = match &done {
             Ok(answer) => answer.to_string(),
             Err(Unanswered::Away(why) | Unanswered::Refused(why) | Unanswered::Unknown(why)) => why.clone(),
@@ -62,7 +67,7 @@ impl Node {
         done
     }
 
-    async fn done(&self, change: Change, control: &Control<'_>) -> Result<Value, Unanswered> {
+    async fn done(&self, change: Change, who: &str, control: &Control<'_>) -> Result<Value, Unanswered> {
         let named = |action: &'static str, key: &str, name: String| (action, json!({ key: name }));
         let (action, body) = match (change, &self.cluster) {
             (Change::Retry { ledger }, _) => return self.retried(ledger, control).await,
@@ -73,15 +78,21 @@ impl Node {
                 return self.alone(pipeline, control, |pipeline| control::Request::Resume { pipeline }).await;
             }
             (Change::Drain { node }, None) => return Err(self.stays(&node)),
+            (Change::Failover(_), None) => {
+                let why = "this node works alone: give it a [cluster] and a [region] with peers";
+                return Err(Unanswered::Refused(why.to_owned()));
+            }
+            (Change::Failover(wanted), Some(_)) => ("failover", json!(wanted)),
             (Change::Park { pipeline }, Some(_)) => named("park", "pipeline", pipeline),
             (Change::Resume { pipeline }, Some(_)) => named("resume", "pipeline", pipeline),
             (Change::Drain { node }, Some(_)) => named("drain", "node", node),
         };
         let Some(cluster) = &self.cluster else { return Err(Unanswered::Away("it works alone".to_owned())) };
         let inspection = cluster.inspection(&self.audit);
-        let answer = inspection.perform(action, body.to_string().as_bytes()).await.map_err(why_not)?;
+        let answer = inspection.perform(action, body.to_string().as_bytes(), who).await.map_err(why_not)?;
         match answer["nodes"].as_array() {
             Some(nodes) => everywhere(action, nodes),
+            None if action == "failover" => Ok(answer),
             None => Ok(json!({ "nodes": [{ "node": answer["node"], "answer": answer }] })),
         }
     }
@@ -145,7 +156,7 @@ fn why_not(status: Status) -> Unanswered {
     let why = status.message().to_owned();
     match status.code() {
         Code::NotFound => Unanswered::Unknown(why),
-        Code::InvalidArgument => Unanswered::Refused(why),
+        Code::InvalidArgument | Code::FailedPrecondition => Unanswered::Refused(why),
         _ => Unanswered::Away(why),
     }
 }

@@ -34,7 +34,8 @@ impl Table {
         next: LedgerSequence,
         to: Option<LedgerSequence>,
     ) -> Option<RangeInclusive<LedgerSequence>> {
-        self.chain.range_at(next, to)
+        let configuration = self.announced.as_ref().map(|(_, after)| after);
+        configuration.unwrap_or_else(|| self.chain.configuration()).slot_range(next, to)
     }
 
     /// Stores the file of a slot, and leaves the log alone. A file of this name with other bytes halts.
@@ -74,6 +75,7 @@ impl Table {
         let Some(bytes) = self.store.read(&path, SLOT_BYTES_MAX).await? else { return Ok(false) };
         self.chain.follow(&bytes).map_err(|problem| content(&self.store, &path, problem))?;
         self.refresh().await?;
+        self.hear().await?;
         Ok(true)
     }
 }

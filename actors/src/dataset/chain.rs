@@ -100,23 +100,7 @@ impl Chain {
 
     /// The slot that begins with the next ledger: it ends at the grid's boundary, before an epoch, or at `to`.
     pub(super) fn next_range(&self, to: Option<LedgerSequence>) -> Option<RangeInclusive<LedgerSequence>> {
-        self.range_at(self.tip.next_ledger, to)
-    }
-
-    /// As [`Self::next_range`], of a slot that begins with `next`.
-    pub(super) fn range_at(
-        &self,
-        next: LedgerSequence,
-        to: Option<LedgerSequence>,
-    ) -> Option<RangeInclusive<LedgerSequence>> {
-        let configuration = self.configuration();
-        let before_epoch = configuration.epochs.next_start(next).and_then(|from| from.0.checked_sub(1));
-        let before_epoch = before_epoch.map(LedgerSequence);
-        let to = match (to, before_epoch) {
-            (Some(to), Some(epoch)) => Some(to.min(epoch)),
-            (to, epoch) => to.or(epoch),
-        };
-        configuration.grid.slot_range(next, to)
+        self.configuration().slot_range(self.tip.next_ledger, to)
     }
 
     /// A commit on the tip that adds no ledgers.
@@ -307,4 +291,4 @@ fn expect<T: PartialEq + std::fmt::Debug>(what: &str, found: &T, expected: &T) -
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::str::FromStr;
 
 use orrery_schemas::{LedgerSequence, ROW_DIGEST_KEY, SCHEMA_ID_KEY, SCHEMA_VERSION_KEY};
@@ -116,6 +117,21 @@ impl Configuration {
     /// The name of the network: SHA-256 of its passphrase.
     pub fn network_id(&self) -> String {
         hex::encode(Sha256::digest(self.network_passphrase.as_bytes()))
+    }
+
+    /// The slot that begins with `next`: it ends at the grid's boundary, before an epoch, or at `to`.
+    pub(super) fn slot_range(
+        &self,
+        next: LedgerSequence,
+        to: Option<LedgerSequence>,
+    ) -> Option<RangeInclusive<LedgerSequence>> {
+        let before_epoch = self.epochs.next_start(next).and_then(|from| from.0.checked_sub(1));
+        let before_epoch = before_epoch.map(LedgerSequence);
+        let to = match (to, before_epoch) {
+            (Some(to), Some(epoch)) => Some(to.min(epoch)),
+            (to, epoch) => to.or(epoch),
+        };
+        self.grid.slot_range(next, to)
     }
 
     /// The table's name: equal settings, equal name.

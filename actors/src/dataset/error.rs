@@ -91,6 +91,16 @@ pub enum DatasetError {
         /// Hash of the parent of the first ledger.
         found: Hash32,
     },
+    /// Two datasets that should be copies of each other are not. Nothing was written.
+    #[error("{table}: {problem}: {fix}")]
+    NoCopy {
+        /// The table that would have been written to.
+        table: String,
+        /// What is in the way.
+        problem: String,
+        /// The way out.
+        fix: &'static str,
+    },
     /// Two writers have different results for one ledger range.
     #[error(transparent)]
     Halted(#[from] Box<Halt>),
@@ -214,7 +224,9 @@ impl DatasetError {
             }
             Self::Epoch { .. } => DatasetErrorClass::Usage,
             Self::Store(error) => error.class(),
-            Self::Content { .. } | Self::Parent { .. } | Self::Halted(_) => DatasetErrorClass::Data,
+            Self::Content { .. } | Self::Parent { .. } | Self::NoCopy { .. } | Self::Halted(_) => {
+                DatasetErrorClass::Data
+            }
             Self::Rows { .. } | Self::Encode { .. } => DatasetErrorClass::Bug,
         }
     }

@@ -48,7 +48,7 @@ impl TableKind {
     }
 
     /// Revision of the schema that this program writes.
-    pub(super) fn schema_version(self) -> u32 {
+    pub fn schema_version(self) -> u32 {
         match self {
             Self::TokenTransfers => TOKEN_TRANSFERS_VERSION,
             Self::Ledgers => LEDGERS_VERSION,

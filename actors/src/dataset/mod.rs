@@ -9,8 +9,9 @@
 //! | `_delta_log/00000000000000000000.json` | once | network, grid, schema, epochs |
 //! | `_delta_log/N.json` | once | slot N: ledgers, a compaction or an epoch, and the hash of slot N-1 |
 //! | `data/FIRST-LAST-SHA256.parquet` | once | rows |
+//! | `_epochs/N.json` | once | an epoch that is to come |
 //! | `_delta_log/*.checkpoint.parquet`, `_last_checkpoint` | any time | what the slots say, to open faster |
-//! | `_quarantine/` | once | both sides of a contradiction |
+//! | `_quarantine/` | once | both sides of a contradiction; what was damaged, and replaced by `scrub` |
 //!
 //! In the dataset itself, `_orrery/` holds the object of the store's self-test and, on a file system, temporary files.
 
@@ -27,10 +28,18 @@ mod file;
 mod commit;
 mod table;
 mod ahead;
+mod announced;
+mod replica;
 mod checkpoint;
 mod restore;
 mod compaction;
 mod verify;
+mod inventory;
+mod pace;
+mod attest;
+mod compare;
+mod backup;
+mod scrub;
 mod lookup;
 mod scan;
 mod error;
@@ -38,20 +47,29 @@ mod error;
 use orrery_schemas::LedgerSequence;
 
 pub use ahead::StoredSlot;
+pub use announced::AnnouncedEpoch;
+pub use backup::{CopyReport, CopySettings, CopyUntil, TableCopy, copy};
 pub use chain::Tip;
 pub use checkpoint::{parse_hint, reread_checkpoint_rows};
 pub use commit::Outcome;
 pub use compaction::CompactionReport;
+pub use compare::{Comparison, Difference, Relation, Side, Standing, TableComparison, compare};
 pub use configuration::{Configuration, Epoch, Epochs};
 pub use error::{DatasetError, DatasetErrorClass, Halt, StoreError};
 pub use file::{SlotFile, SlotFileEncoder};
 pub use grid::{Grid, GridError, GridStep};
 pub use kind::TableKind;
 pub use ledger_digest::{LEDGERS_DIGEST_ALGORITHM, ledgers_digest};
+pub use pace::Pace;
+pub use replica::{
+    AppendFacts, OBJECT_BYTES_MAX, Replica, SlotDoes, SlotFacts, SlotObject, SlotPut, is_object,
+    keep_difference, object_sha256, put_object, read_object, read_slot, slot_facts,
+};
 pub use scan::{
     Cache, DatasetView, Order, Place, RowFileError, RowFileLimits, Scan, ScanCounts, ScanRequest, Snapshot,
     Span, ViewLimits,
 };
+pub use scrub::{Finding, MakeFile, Remedy, ScrubProgress, ScrubReport, ScrubSettings, Wrong, scrub};
 pub use slot::{reread_first_slot, reread_slot};
 pub use store::{Listed, Put, Retry, Store};
 pub use table::{SlotRows, Table};
@@ -158,9 +176,14 @@ mod tests {
         let table = dataset.table_mut(TableKind::Ledgers);
         is_send(&table.compact(1024, 1));
         is_send(&table.refresh());
-        let epoch =
-            Epoch { epoch: 2, from_ledger: LedgerSequence(9), schema_version: 1, processor_version: 1 };
-        is_send(&table.begin_epoch(epoch, None));
+        let epoch = AnnouncedEpoch {
+            epoch: 2,
+            from_ledger: 9,
+            schema_version: 1,
+            processor_version: 1,
+            ledgers_per_slot: None,
+        };
+        is_send(&table.announce_epoch(epoch));
         let rows = SlotRows {
             range: LedgerSequence(2)..=LedgerSequence(2),
             parent_hash: orrery_schemas::Hash32::ZERO,

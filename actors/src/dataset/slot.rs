@@ -311,6 +311,15 @@ impl Commit {
         Ok(lines(&actions))
     }
 
+    /// The file that it adds.
+    pub(super) fn file(&self) -> Option<&AddFile> {
+        match &self.change {
+            Change::Append(add) => add.as_ref(),
+            Change::Compaction { add, .. } => Some(add),
+            Change::Epoch(_) => None,
+        }
+    }
+
     /// What a slot says. The error is for a person and does not name the object.
     pub(super) fn parse(bytes: &[u8]) -> Result<Self, String> {
         let mut actions = parse_lines(bytes)?.into_iter();

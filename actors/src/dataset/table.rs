@@ -6,12 +6,14 @@ use bytes::Bytes;
 use futures::{StreamExt, stream};
 use orrery_schemas::{CloseTime, Hash32, LedgerSequence, RowDigest};
 
+use super::announced::AnnouncedEpoch;
 use super::chain::{Chain, Tip};
 use super::commit::{Action, Append, CommitCore, Event, Intent, Outcome};
 use super::configuration::{Configuration, Epoch, Epochs};
 use super::error::{Halt, StoreError};
 use super::file::{FILE_BYTES_MAX, SlotFile, SlotFileEncoder};
 use super::grid::Grid;
+use super::inventory::QUARANTINE;
 use super::kind::TableKind;
 use super::slot::{Change, MetaData, SLOT_BYTES_MAX, encode_genesis, sha256, slot_path};
 use super::store::Store;
@@ -19,9 +21,6 @@ use super::{DatasetError, DatasetSettings};
 
 /// Slots that are read ahead while the log is followed.
 const READ_AHEAD: usize = 8;
-
-/// Where both sides of a contradiction are kept, below the table.
-const QUARANTINE: &str = "_quarantine";
 
 /// Ledgers to append, with their rows.
 #[derive(Clone, Debug)]
@@ -48,6 +47,10 @@ pub struct Table {
     pub(super) slots_per_checkpoint: u64,
     /// The newest checkpoint that was read or written.
     pub(super) checkpoint: Option<u64>,
+    /// The next epoch, if one is announced, and the settings from there on.
+    pub(super) announced: Option<(AnnouncedEpoch, Configuration)>,
+    /// The newest rules that rows can be made by here.
+    pub(super) processor_version: u32,
 }
 
 impl Table {
@@ -82,12 +85,39 @@ impl Table {
         let first = Chain::genesis(&genesis).map_err(|problem| content(&store, &path, problem))?;
         check_settings(&store, kind, &first, settings)?;
         let slots_per_checkpoint = settings.slots_per_checkpoint.max(1);
-        let mut table = Self { store, chain: first, slots_per_checkpoint, checkpoint: None };
+        let mut table = Self::of(store, first, slots_per_checkpoint, settings.processor_version);
         table.restore().await?;
         table.refresh().await?;
+        table.hear().await?;
         table.check_grid(settings)?;
         table.repair_checkpoint().await;
         Ok(table)
+    }
+
+    /// A table of which no more is known than its first slot.
+    pub(super) fn of(store: Store, chain: Chain, slots_per_checkpoint: u64, processor_version: u32) -> Self {
+        Self { store, chain, slots_per_checkpoint, checkpoint: None, announced: None, processor_version }
+    }
+
+    /// Opens the table of `kind` to look at it: nothing is created or repaired. `None` if there is none.
+    ///
+    /// # Errors
+    ///
+    /// [`DatasetError`]: a log that contradicts itself, a store that fails.
+    pub(super) async fn look_at(
+        dataset: &Store,
+        kind: TableKind,
+        slots_per_checkpoint: u64,
+    ) -> Result<Option<Self>, DatasetError> {
+        let store = dataset.within(kind.as_str());
+        let path = slot_path(0);
+        let Some(genesis) = store.read(&path, SLOT_BYTES_MAX).await? else { return Ok(None) };
+        let chain = Chain::genesis(&genesis).map_err(|problem| content(&store, &path, problem))?;
+        check_settings(&store, kind, &chain, &DatasetSettings::default())?;
+        let mut table = Self::of(store, chain, slots_per_checkpoint, 0);
+        table.restore().await?;
+        table.refresh().await?;
+        Ok(Some(table))
     }
 
     /// Which table it is.
@@ -117,7 +147,7 @@ impl Table {
 
     /// The ledgers of the next slot; a bounded run ends at `to`. `None` if the table is at or past `to`.
     pub fn next_range(&self, to: Option<LedgerSequence>) -> Option<RangeInclusive<LedgerSequence>> {
-        self.chain.next_range(to)
+        self.range_at(self.tip().next_ledger, to)
     }
 
     /// An encoder for the file of a slot.
@@ -159,48 +189,13 @@ impl Table {
             let (range, found) = (append.range, append.parent_hash);
             return Err(DatasetError::Parent { range, expected, found });
         }
+        self.enter_epoch(*append.range.start()).await?;
         let outcome = self.perform(Intent::Append(append), file_bytes).await?;
         self.checkpoint_if_due().await;
         if outcome != Outcome::Committed {
             // We are late: whoever was faster has probably written more.
             self.refresh().await?;
         }
-        Ok(outcome)
-    }
-
-    /// Announces an epoch, with the grid's further step if slots change their width there. Idempotent: an epoch that the
-    /// table has already is [`Outcome::Adopted`].
-    ///
-    /// # Errors
-    ///
-    /// [`DatasetError::Epoch`] if the epoch does not come after the table's last one, or begins at a written ledger.
-    pub async fn begin_epoch(
-        &mut self,
-        epoch: Epoch,
-        ledgers_per_slot: Option<u32>,
-    ) -> Result<Outcome, DatasetError> {
-        self.refresh().await?;
-        let configuration = self.configuration();
-        if configuration.epochs.as_slice().contains(&epoch) {
-            return Ok(Outcome::Adopted);
-        }
-        if epoch.from_ledger < self.tip().next_ledger {
-            let problem = format!("ledgers before {} are written: take a later one", self.tip().next_ledger);
-            return Err(DatasetError::Epoch { epoch: epoch.epoch, from_ledger: epoch.from_ledger, problem });
-        }
-        let mut steps = configuration.grid.steps().to_vec();
-        steps.extend(ledgers_per_slot.map(|ledgers_per_slot| super::grid::GridStep {
-            from_ledger: epoch.from_ledger,
-            ledgers_per_slot,
-        }));
-        let configuration = Configuration {
-            grid: Grid::new(steps)?,
-            epochs: configuration.epochs.with(epoch)?,
-            ..configuration.clone()
-        };
-        let metadata = MetaData { id: self.chain.metadata.id.clone(), configuration };
-        let outcome = self.perform(Intent::Change(Change::Epoch(metadata)), None).await?;
-        self.checkpoint_if_due().await;
         Ok(outcome)
     }
 
@@ -355,7 +350,7 @@ fn check_settings(
 }
 
 /// Keeps both sides of a contradiction, named by their content. Returns the folder, or nothing if that failed too.
-async fn keep(store: &Store, path: &str, ours: &Bytes, theirs: &Bytes) -> String {
+pub(super) async fn keep(store: &Store, path: &str, ours: &Bytes, theirs: &Bytes) -> String {
     let folder = format!("{QUARANTINE}/{}", path.replace('/', "."));
     for (side, bytes) in [("ours", ours), ("theirs", theirs)] {
         let digits: String = sha256(bytes).to_string().chars().take(16).collect();

@@ -18,6 +18,11 @@ use super::service::tuned_endpoint;
 /// Never resolved: the dialler knows where the node is.
 const NOWHERE: &str = "http://node.invalid";
 
+/// Windows of HTTP/2 for what one region receives of another: smaller ones leave a long link idle, larger ones hold more in
+/// memory.
+const LONG_HAUL_STREAM_BYTES: u32 = 16 << 20;
+const LONG_HAUL_CONNECTION_BYTES: u32 = 32 << 20;
+
 /// Opens a stream to the node.
 pub type Dial<S> = Arc<dyn Fn() -> BoxFuture<'static, io::Result<S>> + Send + Sync>;
 
@@ -49,10 +54,31 @@ pub async fn channel_over<S>(node: &str, dial: Dial<S>) -> Result<Channel, ExitE
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
+    connect(node, tuned_endpoint(Endpoint::from_static(NOWHERE)), dial).await
+}
+
+/// As [`channel_over`], for a link of 1 Gbit/s on which an answer takes 100 ms: 12.5 MB are under way there.
+///
+/// # Errors
+///
+/// The first stream cannot be opened.
+pub async fn long_haul_channel_over<S>(node: &str, dial: Dial<S>) -> Result<Channel, ExitError>
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let endpoint = tuned_endpoint(Endpoint::from_static(NOWHERE))
+        .initial_stream_window_size(LONG_HAUL_STREAM_BYTES)
+        .initial_connection_window_size(LONG_HAUL_CONNECTION_BYTES);
+    connect(node, endpoint, dial).await
+}
+
+async fn connect<S>(node: &str, endpoint: Endpoint, dial: Dial<S>) -> Result<Channel, ExitError>
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
     let away = |error: &dyn fmt::Display| {
         ExitError::new(ErrorClass::Unavailable, format!("node {node} cannot be reached: {error}"))
     };
-    let endpoint = tuned_endpoint(Endpoint::from_static(NOWHERE));
     endpoint.connect_with_connector(Dialler(dial)).await.map_err(|error| {
         let cause = std::error::Error::source(&error).map(ToString::to_string);
         away(&cause.unwrap_or_else(|| error.to_string()))

@@ -47,7 +47,7 @@ mod live;
 mod service;
 
 pub use accept::Accepted;
-pub use dial::{Dial, channel_over};
+pub use dial::{Dial, channel_over, long_haul_channel_over};
 pub use error::ExchangeError;
 pub use header_wire::{AtTipWire, DatasetWire, Opening, TableWire, VERSION, Wanted};
 pub use limits::{Compression, ExchangeLimits, FRAME_BYTES_MAX, FRAME_BYTES_TARGET, MESSAGE_BYTES_MAX};

@@ -203,6 +203,11 @@ impl Hub {
         self.tips.send_modify(|tips| tips.is_over = true);
     }
 
+    /// Has every reader that is here now go on elsewhere. Who comes all the same is served: perhaps nobody else is there.
+    pub fn send_away(&self) {
+        self.tips.send_modify(|tips| tips.sent_away = tips.sent_away.wrapping_add(1));
+    }
+
     /// Where a ledger is.
     pub fn look(&self, ledger: LedgerSequence) -> Look {
         let (found, has_left_memory, first) = {

@@ -31,6 +31,8 @@ pub struct Tips {
     pub closed_at: Option<CloseTime>,
     /// The node ends: its readers are to go on at another one.
     pub is_over: bool,
+    /// How often readers that were here then were sent to another region: whoever comes after that may stay.
+    pub sent_away: u32,
 }
 
 impl Tips {

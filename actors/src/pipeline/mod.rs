@@ -6,11 +6,13 @@
 mod work;
 mod blocking;
 mod batch;
+mod made_anew;
 mod noted;
 mod table;
 pub mod supervised;
 mod places;
 
 pub use blocking::Pipeline;
+pub use made_anew::LedgerFiles;
 pub use places::{Place, Places};
 pub use work::{PipelineSettings, ProcessedLedger, Proof};

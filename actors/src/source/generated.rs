@@ -10,7 +10,8 @@ use orrery_supervisor::{Clock, MonotonicTime, SystemClock};
 use super::synthetic::{Rate, SyntheticLedgers, SyntheticSpec};
 use super::{LedgerBound, RawLedger, SourceError};
 
-/// Ledgers of a spec inside a range.
+/// Ledgers of a spec inside a range. A clone goes on by itself.
+#[derive(Clone)]
 pub(super) struct GeneratedLedgers {
     name: Arc<str>,
     chain: u32,
@@ -35,6 +36,11 @@ impl GeneratedLedgers {
             ledgers: SyntheticLedgers::new(spec),
             pace: spec.rate.map(Pace::new),
         }
+    }
+
+    /// The same ledgers from `first` on, which is not before the next one.
+    pub(super) fn from(&self, first: LedgerSequence) -> Self {
+        Self { wanted: first.0..=*self.wanted.end(), ..self.clone() }
     }
 }
 
@@ -67,6 +73,7 @@ impl Iterator for GeneratedLedgers {
 }
 
 /// Hands out ledgers at a rate; a reader that falls behind gets the ones it missed at once, as from a live network.
+#[derive(Clone)]
 struct Pace {
     clock: SystemClock,
     interval: Duration,

@@ -24,8 +24,9 @@ pub(super) struct SyntheticStore {
     state: Arc<Mutex<Generators>>,
 }
 
-/// Readers at different ledgers that are served without beginning anew. Each holds the accounts of its network.
-const RUNS_MAX: usize = 4;
+/// Readers at different ledgers that are served without a look back, as many as a node may have tasks. Each holds a
+/// network's accounts and its last ledger: 7 MiB of one as dense as the public network.
+const RUNS_MAX: usize = 64;
 
 #[derive(Default)]
 struct Generators {
@@ -75,7 +76,7 @@ impl Generators {
         let is_at = |run: &Run| run.next == wanted || run.last.as_ref().is_some_and(|last| last.0 == wanted);
         let mut run = match self.runs.iter().position(is_at) {
             Some(index) => self.runs.remove(index),
-            None => Run::new(spec, wanted),
+            None => self.begin(spec, wanted),
         };
         let given = run.give(wanted);
         if self.runs.len() >= RUNS_MAX {
@@ -84,6 +85,12 @@ impl Generators {
         self.runs.push(run);
         given
     }
+
+    /// A run for a reader at a new place: from the nearest one before it, for ledgers in between cost as much as wanted ones.
+    fn begin(&self, spec: &SyntheticSpec, wanted: LedgerSequence) -> Run {
+        let before = self.runs.iter().filter(|run| run.next <= wanted);
+        before.max_by_key(|run| run.next).map_or_else(|| Run::new(spec, wanted), |run| run.from(wanted))
+    }
 }
 
 impl Run {
@@ -91,6 +98,11 @@ impl Run {
         let spec = SyntheticSpec { rate: None, ..*spec };
         let ledgers = GeneratedLedgers::new(&spec, 0, first..=LedgerSequence(u32::MAX));
         Self { ledgers, last: None, next: first }
+    }
+
+    /// One that gives `first` next, which is not before what this one gives next.
+    fn from(&self, first: LedgerSequence) -> Self {
+        Self { ledgers: self.ledgers.from(first), last: None, next: first }
     }
 
     fn give(&mut self, wanted: LedgerSequence) -> Option<Result<Bytes, SourceError>> {
@@ -171,5 +183,31 @@ impl LedgerStore for SyntheticStore {
         let (lake, key) = (self.name.to_string(), self.name.to_string());
         let kind = SourceErrorKind::MissingLedger { lake, key };
         SourceError { ledger: Some(sequence), ..SourceError::new(self.name.clone(), kind) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Tasks of a coordinator, each at its own span, one ledger of each in turn; some are asked again from their start.
+    #[test]
+    fn many_readers_in_turn_get_the_ledgers_that_one_gets() {
+        let spec: SyntheticSpec = "synthetic:?ledgers=200&density=sparse".parse().unwrap();
+        let straight = GeneratedLedgers::new(&spec, 0, LedgerSequence(2)..=LedgerSequence(201));
+        let straight: Vec<Bytes> = straight.map(|ledger| ledger.unwrap().xdr).collect();
+        let mut generators = Generators::default();
+        let mut check = |wanted: u32| {
+            let given = generators.generate(&spec, LedgerSequence(wanted)).unwrap().unwrap();
+            assert!(given == straight[wanted as usize - 2], "ledger {wanted}");
+        };
+        for step in 0..5 {
+            for reader in (0..RUNS_MAX as u32 / 2).rev() {
+                check(2 + reader * 6 + step);
+            }
+        }
+        check(2);
+        check(201);
+        assert!(generators.runs.len() <= RUNS_MAX);
     }
 }

@@ -4,7 +4,6 @@ use std::fs;
 use std::path::Path;
 
 use orrery_actors::dataset::{DatasetSettings, Table, TableKind};
-use orrery_schemas::LedgerSequence;
 
 use crate::made::{self, files, settings};
 
@@ -91,18 +90,9 @@ async fn settings_that_an_epoch_changed_survive_in_a_checkpoint() {
     let home = tempfile::tempdir().unwrap();
     let mut table = open(home.path()).await;
     made::fill_table(&mut table, 47).await.unwrap();
-    let epoch = orrery_actors::dataset::Epoch {
-        epoch: 2,
-        from_ledger: LedgerSequence(70),
-        schema_version: 1,
-        processor_version: 2,
-    };
-    table.begin_epoch(epoch, Some(4)).await.unwrap();
-    made::fill_table(&mut table, 69).await.unwrap();
-    // The slot before the epoch is cut short by it; from there on slots are of its width.
-    let range = table.next_range(None).unwrap();
-    assert_eq!((range.start().0, range.end().0), (70, 71));
-    made::fill_table(&mut table, 99).await.unwrap();
+    table.announce_epoch(made::epoch(2, 1090, Some(4))).await.unwrap();
+    made::fill_table(&mut table, 1089).await.unwrap();
+    made::fill_table(&mut table, 1119).await.unwrap();
     assert_eq!(table.tip().epoch, 2);
     let opened =
         Table::open(&files(home.path()), TableKind::Ledgers, &DatasetSettings::default()).await.unwrap();

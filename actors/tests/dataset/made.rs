@@ -7,8 +7,8 @@ use std::time::Duration;
 use object_store::ObjectStore;
 use object_store::memory::InMemory;
 use orrery_actors::dataset::{
-    Dataset, DatasetError, DatasetSettings, Grid, Outcome, Retry, SlotRows, Store, Table, TableKind,
-    ledgers_digest,
+    AnnouncedEpoch, Dataset, DatasetError, DatasetSettings, Grid, Outcome, Retry, SlotRows, Store, Table,
+    TableKind, ledgers_digest,
 };
 use orrery_schemas::{CloseTime, Hash32, Ledger, LedgerSequence, RowDigest, TokenTransfer};
 use orrery_supervisor::Backoff;
@@ -121,6 +121,11 @@ pub(crate) fn slot(table: &Table, range: RangeInclusive<LedgerSequence>) -> Slot
         digest,
         range,
     }
+}
+
+/// An epoch with the rules that everybody knows.
+pub(crate) fn epoch(epoch: u32, from_ledger: u32, ledgers_per_slot: Option<u32>) -> AnnouncedEpoch {
+    AnnouncedEpoch { epoch, from_ledger, schema_version: 1, processor_version: 1, ledgers_per_slot }
 }
 
 /// Commits slots until `to` is in both tables.

@@ -21,12 +21,15 @@ mod seaweed;
 
 mod checkpoints;
 mod compaction;
+mod copies;
 mod damage;
+mod epochs;
 mod feed;
 mod kill;
 mod made;
 mod readers;
 mod resume;
 mod scan;
+mod scrub;
 mod s3;
 mod stores;

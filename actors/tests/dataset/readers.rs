@@ -4,9 +4,8 @@ use std::fmt::Write;
 use std::fs;
 use std::path::Path;
 
-use orrery_actors::dataset::{Dataset, Epoch};
+use orrery_actors::dataset::Dataset;
 use orrery_actors::sink::{self, FileColumn, Format, SinkSettings, Target};
-use orrery_schemas::LedgerSequence;
 
 use crate::delta;
 use crate::made::{self, START, events, files, fill, ledger, settings};
@@ -44,15 +43,18 @@ async fn other_readers_see_the_same_rows_after_commits_checkpoints_compactions_a
     assert!(home.path().join("token_transfers/_delta_log/00000000000000000016.checkpoint.parquet").exists());
     check(&python, home.path(), 330);
     // With an epoch, which repeats the table's settings, and files that were replaced.
-    let epoch = Epoch { epoch: 2, from_ledger: LedgerSequence(340), schema_version: 1, processor_version: 2 };
     for table in [&mut dataset.token_transfers, &mut dataset.ledgers] {
-        table.begin_epoch(epoch, Some(8)).await.unwrap();
-        assert!(table.compact(128, 10).await.unwrap().windows >= 2);
+        table.announce_epoch(made::epoch(2, 1370, Some(8))).await.unwrap();
     }
-    check(&python, home.path(), 330);
+    fill(&mut dataset, 1375).await.unwrap();
+    for table in [&mut dataset.token_transfers, &mut dataset.ledgers] {
+        assert_eq!(table.tip().epoch, 2);
+        assert!(table.compact(128, 100).await.unwrap().windows >= 2);
+    }
+    check(&python, home.path(), 1375);
     // A checkpoint of all that.
-    fill(&mut dataset, 420).await.unwrap();
-    check(&python, home.path(), 420);
+    fill(&mut dataset, 1450).await.unwrap();
+    check(&python, home.path(), 1450);
     // The checkpoint alone: no reader may need the slots before it.
     for table in [&dataset.token_transfers, &dataset.ledgers] {
         let log = home.path().join(table.kind().as_str()).join("_delta_log");
@@ -62,5 +64,5 @@ async fn other_readers_see_the_same_rows_after_commits_checkpoints_compactions_a
             fs::remove_file(log.join(format!("{slot:020}.json"))).unwrap();
         }
     }
-    check(&python, home.path(), 420);
+    check(&python, home.path(), 1450);
 }

@@ -1,7 +1,7 @@
 //! Creating, going on, and refusing to go on as something else.
 
 use orrery_actors::dataset::{
-    Dataset, DatasetErrorClass, DatasetSettings, Epoch, Grid, Outcome, SlotRows, Store, Table, TableKind,
+    Dataset, DatasetErrorClass, DatasetSettings, Grid, Outcome, SlotRows, Store, Table, TableKind,
 };
 use orrery_schemas::LedgerSequence;
 
@@ -119,25 +119,6 @@ async fn a_late_writer_adopts_what_is_there_and_catches_up() {
     assert_eq!(late.commit(rows).await.unwrap(), Outcome::Committed);
     late.refresh().await.unwrap();
     assert_eq!(late.tip(), fast.tip());
-}
-
-#[tokio::test]
-async fn an_epoch_that_only_one_table_has_yet_is_announced_to_the_other_after_a_restart() {
-    let store = memory();
-    let mut dataset = Dataset::open(&store, &settings(16, 64)).await.unwrap();
-    let epoch = Epoch { epoch: 2, from_ledger: LedgerSequence(20), schema_version: 1, processor_version: 2 };
-    let begun = dataset.token_transfers.begin_epoch(epoch, Some(4)).await.unwrap();
-    assert_eq!(begun, Outcome::Committed);
-    for settings in [DatasetSettings::default(), settings(16, 64)] {
-        drop(Dataset::open(&store, &settings).await.unwrap());
-    }
-    let mut dataset = Dataset::open(&store, &DatasetSettings::default()).await.unwrap();
-    assert_eq!(dataset.token_transfers.begin_epoch(epoch, Some(4)).await.unwrap(), Outcome::Adopted);
-    assert_eq!(dataset.ledgers.begin_epoch(epoch, Some(4)).await.unwrap(), Outcome::Committed);
-    fill(&mut dataset, 50).await.unwrap();
-    let late = Epoch { epoch: 3, from_ledger: LedgerSequence(50), ..epoch };
-    let error = dataset.ledgers.begin_epoch(late, None).await.unwrap_err();
-    assert!(error.to_string().contains("ledgers before 51 are written: take a later one"), "{error}");
 }
 
 #[tokio::test]

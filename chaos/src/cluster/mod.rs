@@ -7,9 +7,8 @@
 //! rounds as fit while there is work; the rest is done to another one.
 
 mod plan;
-mod progress;
+pub(crate) mod progress;
 mod log_file;
-mod network;
 mod nodes;
 mod round;
 mod report;
@@ -24,7 +23,7 @@ use crate::experiment::ExperimentError;
 use crate::judges::dataset::{Accelerators, Expected};
 use crate::workload::{FIRST_LEDGER, Mode, Workload};
 
-use network::Network;
+use crate::network::Network;
 use nodes::Nodes;
 use plan::{Plan, Round};
 use progress::Tip;

@@ -7,8 +7,8 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 
 use super::log_file::{Line, LogFile};
-use super::network::{Network, address};
 use crate::experiment::ExperimentError;
+use crate::network::{Network, address};
 use crate::process::{Ended, Running};
 use crate::workload::{FIRST_LEDGER, Mode, Target, UNDISTURBED_MAX, Workload, remove, succeeded};
 

@@ -105,7 +105,7 @@ impl Spread {
 }
 
 /// Processes that want to run, on average of a minute; nothing where the system does not say.
-pub(super) fn load_average() -> Option<f64> {
+pub(crate) fn load_average() -> Option<f64> {
     fs::read_to_string("/proc/loadavg").ok()?.split_whitespace().next()?.parse().ok()
 }
 

@@ -6,7 +6,7 @@ use orrery_schemas::LedgerSequence;
 /// What is read of the live feed, and where. A token, if the node asks for one, is in the variable ORRERY_TOKEN.
 #[derive(Debug, Args)]
 pub(crate) struct TailArgs {
-    /// A node, as http://HOST:PORT or wss://HOST; several are tried in turn.
+    /// A node, as http://HOST:PORT or wss://HOST. Of several, also of other regions, the first that is in traffic.
     #[arg(long = "url", value_name = "URL", required = true, num_args = 1..)]
     pub(crate) urls: Vec<String>,
     /// PEM file of certificates that servers are trusted by, beside those of the system: a private authority's.

@@ -11,6 +11,7 @@ use futures::future::join_all;
 use orrery_actors::coordinator::{CoordinatorCore, Plan, View, Worker, due_spans, missing_roles};
 use orrery_actors::dataset::{DatasetError, DatasetSettings, Store, Table, TableKind};
 use orrery_actors::metrics::PipelineMetrics;
+use orrery_actors::region::RegionView;
 use orrery_actors::source::LedgerStore;
 use orrery_schemas::LedgerSequence;
 use orrery_supervisor::cluster::NodeName;
@@ -58,6 +59,10 @@ pub(crate) struct CoordinatorSettings {
     pub(crate) settings: DatasetSettings,
     /// The last ledger; `None` goes on for ever.
     pub(crate) to: Option<LedgerSequence>,
+    /// Whether ledgers are derived here at all: a region that only copies has nothing to share out.
+    pub(crate) derives: bool,
+    /// What all nodes are told of this region and its peers, if it has any.
+    pub(crate) regions: watch::Receiver<Option<RegionView>>,
     /// Where it notes what a person should know while it is the active one.
     pub(crate) concerns: watch::Sender<Vec<String>>,
     /// Where it notes the newest ledger, for whoever asks for the lag.
@@ -140,6 +145,9 @@ impl CoordinatorState {
             let Some(active) = self.begin(epoch).await? else { return Ok(()) };
             self.active = Some(active);
         }
+        if let Err(error) = self.open_copied().await {
+            return passing(error, "open a table that was copied");
+        }
         let Some(active) = &mut self.active else { return Ok(()) };
         for table in &mut active.tables {
             if let Err(error) = table.look().await {
@@ -175,6 +183,8 @@ impl CoordinatorState {
         for kind in [TableKind::TokenTransfers, TableKind::Ledgers] {
             match self.open(kind).await {
                 Ok(table) => tables.push(table),
+                // It comes from another region.
+                Err(DatasetError::NoTable { .. }) if !self.settings.derives => {}
                 Err(error) => return passing(error, "open the dataset").map(|()| None),
             }
         }
@@ -194,12 +204,34 @@ impl CoordinatorState {
         Ok(Some(active))
     }
 
+    /// Opens tables that have come from another region meanwhile.
+    async fn open_copied(&mut self) -> Result<(), DatasetError> {
+        let has = |kind| {
+            self.active.as_ref().is_none_or(|active| active.tables.iter().any(|table| table.kind() == kind))
+        };
+        let missing = TableKind::ALL.into_iter().filter(|kind| !has(*kind));
+        for kind in missing.collect::<Vec<_>>() {
+            match Table::open(&self.settings.dataset, kind, &self.settings.settings.of_existing()).await {
+                Err(DatasetError::NoTable { .. }) => {}
+                opened => {
+                    let table = opened?;
+                    if let Some(active) = &mut self.active {
+                        active.tables.push(table);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// A table that is there is taken as it is: what this node thought when it started may have been overtaken by others.
     async fn open(&self, kind: TableKind) -> Result<Table, DatasetError> {
         let CoordinatorSettings { dataset, settings, .. } = &self.settings;
         let existing = settings.of_existing();
         match Table::open(dataset, kind, &existing).await {
-            Err(DatasetError::NoTable { .. }) => Table::open(dataset, kind, settings).await,
+            Err(DatasetError::NoTable { .. }) if self.settings.derives => {
+                Table::open(dataset, kind, settings).await
+            }
             opened => opened,
         }
     }
@@ -225,6 +257,9 @@ impl CoordinatorSettings {
 impl Active {
     /// The first ledger that not both tables have.
     fn next(&self) -> Option<LedgerSequence> {
+        if self.tables.len() < TableKind::ALL.len() {
+            return None;
+        }
         self.tables.iter().map(|table| table.tip().next_ledger).min()
     }
 
@@ -285,7 +320,7 @@ impl Active {
         let count = able.map(|worker| worker.capacity as usize).sum();
         let spans =
             match (self.next(), self.tables.first(), self.newest.map(|(newest, _)| newest).or(settings.to)) {
-                (Some(next), Some(table), Some(newest)) => {
+                (Some(next), Some(table), Some(newest)) if settings.derives => {
                     due_spans(|first| table.range_at(first, settings.to), next, settings.to, newest, count)
                 }
                 _ => Vec::new(),
@@ -345,13 +380,35 @@ impl Active {
         let identity = settings.peers.members().me().clone();
         let (next, to) = (self.next().map(|next| next.0), settings.to.map(|to| to.0));
         let me = identity.name.clone();
-        let asked = plan.into_iter().map(|(name, tasks)| {
+        let regions = settings.regions.borrow().clone().map(Box::new);
+        // Who copies may be told by the tables alone.
+        let of_tables = || self.tables.first().map(|table| table.configuration().network_passphrase.clone());
+        let network = Some(settings.network.clone()).filter(|known| !known.is_empty()).or_else(of_tables);
+        let network = network.unwrap_or_default();
+        let present: BTreeSet<NodeName> = plan.keys().cloned().collect();
+        let members = settings.peers.members();
+        let leaves = |name: &NodeName| {
+            // By its membership too: one of its name that has just come begins with nothing.
+            members.get(name).is_some_and(|member| member.draining) && self.hearing.has_left_off(name)
+        };
+        let plan = plan.into_iter().filter(|(name, tasks)| !(tasks.is_empty() && leaves(name)));
+        let asked = plan.map(|(name, tasks)| {
             if !is_complete && !self.hearing.has_heard(&name) {
                 return (name, Ask::Report);
             }
-            let (epoch, coordinator, network) = (self.epoch, identity.to_string(), settings.network.clone());
-            let assignment =
-                Assignment { epoch, coordinator, network, tasks, next, to, is_complete, is_outvoted };
+            let (epoch, coordinator) = (self.epoch, identity.to_string());
+            let (network, regions) = (network.clone(), regions.clone());
+            let assignment = Assignment {
+                epoch,
+                coordinator,
+                network,
+                tasks,
+                next,
+                to,
+                is_complete,
+                is_outvoted,
+                regions,
+            };
             (name, Ask::Assign(assignment))
         });
         // This node last when all is done: it may end as soon as it hears so.
@@ -364,7 +421,6 @@ impl Active {
             });
             answers.extend(join_all(asked).await);
         }
-        let present: BTreeSet<NodeName> = answers.iter().map(|(name, _)| name.clone()).collect();
         self.hearing.keep(&present);
         self.elsewhere.clear();
         for (name, told) in answers {

@@ -6,11 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt;
-use orrery_actors::exchange::{Accepted, Connect, Dial, ExchangeService, channel_over, tuned_server};
+use orrery_actors::exchange::{
+    Accepted, Connect, Dial, ExchangeService, channel_over, long_haul_channel_over, tuned_server,
+};
 use orrery_supervisor::cluster::NodeName;
 use orrery_supervisor::cluster::certificates::{Credentials, Protocol, Purpose};
 use orrery_supervisor::cluster::membership::Members;
-use orrery_supervisor::cluster::transport::{Connection, DialError, Stream, dial};
+use orrery_supervisor::cluster::transport::{Connection, DialError, Stream, dial, dial_region};
 use orrery_supervisor::{ChildSpec, ErrorClass, ExitError};
 use tokio::sync::{Mutex, mpsc, watch};
 use tokio_stream::StreamExt;
@@ -22,6 +24,9 @@ const WAITING_MAX: usize = 64;
 
 /// Time for a connection to another node.
 const DIAL_WITHIN: Duration = Duration::from_secs(5);
+
+/// Time for a connection to a peer region, of which another address may answer: three times to and fro around the earth.
+const REGION_DIAL_WITHIN: Duration = Duration::from_millis(1500);
 
 /// Who is at the other end; with every request.
 #[derive(Clone, Debug)]
@@ -88,14 +93,39 @@ pub(crate) async fn channel(
     // Dialled here and not by the channel, which would hide why it failed.
     let connection = dial(&address, credentials, Protocol::Flight, expected, DIAL_WITHIN).await?;
     let name = connection.peer.clone();
+    let channel = channel_over(name.as_str(), once(connection)).await;
+    channel.map_err(|error| DialError::Unfit { address, detail: error.message })
+}
+
+/// As [`channel`], to any node of a peer region.
+///
+/// # Errors
+///
+/// As [`channel`].
+pub(crate) async fn region_channel(
+    address: &str,
+    credentials: &Credentials,
+    region: &str,
+) -> Result<Channel, DialError> {
+    let connection = dial_region(address, credentials, region, REGION_DIAL_WITHIN).await?;
+    let name = format!("{} of region {region}", connection.peer);
+    let channel =
+        tokio::time::timeout(REGION_DIAL_WITHIN, long_haul_channel_over(&name, once(connection))).await;
+    let address = address.to_owned();
+    match channel {
+        Ok(channel) => channel.map_err(|error| DialError::Unfit { address, detail: error.message }),
+        Err(_) => Err(DialError::TimedOut { address, after: REGION_DIAL_WITHIN }),
+    }
+}
+
+/// Gives the stream that was dialled, and no other.
+fn once(connection: Connection) -> Dial<Stream> {
     let first = std::sync::Mutex::new(Some(connection.stream));
-    let dial: Dial<Stream> = Arc::new(move || {
+    Arc::new(move || {
         let stream = first.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
         let stream = stream.ok_or_else(|| io::Error::from(io::ErrorKind::NotConnected));
         std::future::ready(stream).boxed()
-    });
-    let channel = channel_over(name.as_str(), dial).await;
-    channel.map_err(|error| DialError::Unfit { address, detail: error.message })
+    })
 }
 
 /// How stages reach a node, wherever it is when they do.

@@ -83,6 +83,11 @@ impl Hearing {
         self.heard.get(name).is_some_and(|(_, silent)| *silent == 0)
     }
 
+    /// Whether it leaves and has nothing in work: there is nothing to tell it, and it may be gone before it answers.
+    pub(crate) fn has_left_off(&self, name: &NodeName) -> bool {
+        self.of(name).is_some_and(|report| report.is_draining && report.tasks.is_empty())
+    }
+
     /// A node has answered.
     pub(crate) fn note(&mut self, name: NodeName, report: Report) {
         self.heard.insert(name, (report, 0));
@@ -107,6 +112,7 @@ mod tests {
     use orrery_supervisor::cluster::role::Roles;
 
     use super::*;
+    use crate::cluster::message::TaskReport;
 
     fn members(others: &[(&str, MemberState)]) -> Members {
         let member = |(name, state): &(&str, MemberState)| Member {
@@ -179,6 +185,21 @@ mod tests {
         check(2, 1, 0, false);
         check(1, 1, 0, false);
         check(1, 1, 3, false);
+    }
+
+    #[test]
+    fn a_node_has_left_off_when_it_drains_and_has_nothing_in_work() {
+        let check = |is_draining, tasks: &[&str], expect: bool| {
+            let task = |id: &&str| TaskReport { id: id.parse().unwrap(), state: "running".to_owned() };
+            let report = Report { is_draining, tasks: tasks.iter().map(task).collect(), ..nothing() };
+            let mut hearing = Hearing::new(after(0), true);
+            hearing.note("a".parse().unwrap(), report);
+            assert_eq!(hearing.has_left_off(&"a".parse().unwrap()), expect, "{is_draining} {tasks:?}");
+        };
+        check(false, &[], false);
+        check(false, &["until-9"], false);
+        check(true, &["until-9"], false);
+        check(true, &[], true);
     }
 
     #[test]

@@ -7,7 +7,13 @@
 //! | `restarts` | `{"node": NAME, "last": COUNT}` | what the node's supervisors restarted, newest last |
 //! | `logs` | `{"node": NAME, "after": NUMBER}` | the node's log lines after this one, oldest first, or the first of them |
 //! | `park`, `resume` | `{"pipeline": NAME}` | what each node says |
+//! | `region.report` | | what this region says of itself, to nodes of its peers alone |
 //! | `drain` | `{"node": NAME}` | what the node says |
+//! | `regions` | | this region and its peers, and where traffic belongs |
+//! | `failover.check` | `{"region": NAME or null, "forced": BOOL, "reason": TEXT}` | whether traffic can be moved there now |
+//! | `failover` | the same | the decision |
+
+mod regions;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +22,10 @@ use arrow_flight::{Action, ActionType};
 use futures::future::join_all;
 use futures::{FutureExt, StreamExt};
 use orrery_actors::exchange::FlightHandlers;
+use orrery_actors::region::ticket::REPORT_ACTION;
+use orrery_supervisor::Clock;
 use orrery_supervisor::cluster::NodeName;
+use orrery_supervisor::cluster::certificates::Purpose;
 use orrery_supervisor::cluster::lease::Coordination;
 use orrery_supervisor::cluster::membership::Member;
 use orrery_supervisor::cluster::role::Role;
@@ -30,6 +39,7 @@ use super::message::{Ask, Told};
 use super::peers::Peers;
 use crate::audit::Audit;
 use crate::audit::chain::Note;
+use crate::region::{RegionService, Regions};
 
 /// A node that does not answer sooner is shown without its answer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
@@ -44,7 +54,7 @@ const BODY_BYTES_MAX: usize = 4096;
 const CANDIDATES_MAX: usize = 3;
 
 /// What can be asked.
-const ACTIONS: [(&str, &str); 7] = [
+const ACTIONS: [(&str, &str); 10] = [
     ("nodes", "who is there, and who coordinates"),
     ("tree", "the supervision tree of every node"),
     ("restarts", "what a node's supervisors restarted"),
@@ -52,16 +62,27 @@ const ACTIONS: [(&str, &str); 7] = [
     ("park", "stop a pipeline on every node until it is resumed"),
     ("resume", "start a parked pipeline on every node"),
     ("drain", "have a node hand over its work and leave"),
+    ("regions", "this region and its peers, and where traffic belongs"),
+    ("failover.check", "whether traffic can be moved to a region now"),
+    ("failover", "decide where traffic belongs"),
 ];
 
 /// Serves it.
-pub(super) fn handlers(inspection: Inspection) -> FlightHandlers {
+pub(super) fn handlers(inspection: Inspection, regions: RegionService) -> FlightHandlers {
     FlightHandlers {
-        do_action: Some(Arc::new(move |request| {
-            let inspection = inspection.clone();
+        do_action: Some(Arc::new(move |request: Request<Action>| {
+            let (inspection, regions) = (inspection.clone(), regions.clone());
             async move {
-                let body = serde_json::to_vec(&inspection.act(request).await?)
-                    .map_err(|error| Status::internal(error.to_string()))?;
+                let purpose = request.extensions().get::<Peer>().map(|peer| peer.purpose);
+                let body = match purpose {
+                    Some(purpose) if request.get_ref().r#type == REPORT_ACTION => regions.report(purpose)?,
+                    Some(Purpose::Region) => {
+                        let reason = format!("a node of a peer region may ask for {REPORT_ACTION} alone");
+                        return Err(Status::permission_denied(reason));
+                    }
+                    _ => serde_json::to_vec(&inspection.act(request).await?)
+                        .map_err(|error| Status::internal(error.to_string()))?,
+                };
                 let result = arrow_flight::Result { body: body.into() };
                 Ok(Response::new(futures::stream::iter([Ok(result)]).boxed()))
             }
@@ -85,6 +106,8 @@ pub(crate) struct Inspection {
     pub(super) coordination: watch::Receiver<Coordination>,
     /// What this node wants a person to know while it coordinates.
     pub(super) concerns: watch::Receiver<Vec<String>>,
+    pub(super) regions: Regions,
+    pub(super) clock: Arc<dyn Clock>,
     pub(super) audit: Arc<Audit>,
 }
 
@@ -127,8 +150,8 @@ impl Inspection {
                 body.len()
             )));
         }
-        let changes = matches!(action.as_str(), "park" | "resume" | "drain");
-        let outcome = self.perform(&action, &body).await;
+        let changes = matches!(action.as_str(), "park" | "resume" | "drain" | "failover");
+        let outcome = self.perform(&action, &body, peer.as_str()).await;
         if changes {
             let note = Note {
                 who: peer.to_string(),
@@ -143,14 +166,14 @@ impl Inspection {
         outcome
     }
 
-    /// What an action answers. Whoever asks for it notes it.
-    pub(crate) async fn perform(&self, action: &str, body: &[u8]) -> Result<Value, Status> {
+    /// What an action answers. Whoever asks for it, for `who`, notes it.
+    pub(crate) async fn perform(&self, action: &str, body: &[u8], who: &str) -> Result<Value, Status> {
         match action {
             "nodes" => Ok(self.nodes().await),
             "tree" => Ok(self.tree().await),
             "park" => {
                 let OfPipeline { pipeline } = parse(body)?;
-                Ok(self.ask_all(&Ask::Park { pipeline }).await)
+                Ok(self.ask_all(&Ask::Park { pipeline, reason: None }).await)
             }
             "resume" => {
                 let OfPipeline { pipeline } = parse(body)?;
@@ -168,6 +191,9 @@ impl Inspection {
                 let OfLogs { node, after } = parse(body)?;
                 self.ask_one(&node, &Ask::Logs { after }).await
             }
+            "regions" => Ok(self.regions.shown(self.clock.now())),
+            "failover.check" => self.can_move(&parse(body)?),
+            "failover" => self.failover(parse(body)?, who).await,
             other => {
                 let known = ACTIONS.map(|(name, _)| name).join(", ");
                 Err(Status::invalid_argument(format!("no action `{other}`; there is {known}")))

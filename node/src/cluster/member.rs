@@ -17,6 +17,7 @@ use orrery_actors::exchange::{
 };
 use orrery_actors::pipeline::supervised::SupervisedPipeline;
 use orrery_actors::pipeline::{Place, Places};
+use orrery_actors::region::RegionView;
 use orrery_actors::sink::OnCheckpoint;
 use orrery_schemas::LedgerSequence;
 use orrery_supervisor::cluster::certificates::{Protocol, Purpose};
@@ -48,6 +49,8 @@ use super::{ClusterSettings, lease};
 use crate::audit::Audit;
 use crate::control::Control;
 use crate::exit::Failure;
+use crate::readiness::Readiness;
+use crate::region::{RegionService, RegionSettings, Regions, Replication, TrafficDesk};
 use crate::runner::seed;
 use crate::trace_context;
 use crate::wall_clock;
@@ -90,6 +93,12 @@ pub(crate) struct ClusterNode {
     orders: Orders,
     /// Whose orders this node follows.
     followed: Followed,
+    /// What this node was told of its region and of others.
+    regions: Regions,
+    /// What it tells all nodes of them while it coordinates.
+    regions_told: watch::Sender<Option<RegionView>>,
+    /// Where traffic belongs.
+    desk: TrafficDesk,
     completion: Completion,
     /// Every ledger that was wanted is durable.
     complete: watch::Sender<bool>,
@@ -120,6 +129,7 @@ impl ClusterNode {
     pub(crate) async fn start(
         settings: &ClusterSettings,
         pipeline: &SupervisedPipeline,
+        regions: Regions,
     ) -> Result<Self, Failure> {
         let clock = pipeline.clock.clone();
         let unavailable =
@@ -160,6 +170,7 @@ impl ClusterNode {
         let peers = Peers::new(control.clone(), membership.members());
         tracing::info!(node = %identity, address = %advertise, roles = %settings.roles, "node of a cluster");
         let (datasets, orders) = orders(settings, pipeline);
+        let dataset = pipeline.dataset.clone();
         Ok(Self {
             peers,
             settings: settings.clone(),
@@ -175,12 +186,10 @@ impl ClusterNode {
             datasets,
             orders,
             followed: Followed::default(),
-            completion: Completion::new(
-                pipeline.dataset.clone(),
-                pipeline.settings.clone(),
-                pipeline.to,
-                clock.now(),
-            ),
+            regions,
+            regions_told: watch::Sender::default(),
+            desk: TrafficDesk::new(pipeline.dataset.clone()),
+            completion: Completion::new(dataset, pipeline.settings.clone(), pipeline.to, clock.now()),
             complete: watch::Sender::new(false),
             draining: watch::Sender::new(false),
         })
@@ -195,9 +204,12 @@ impl ClusterNode {
         audit: &Arc<Audit>,
         working: &Handle,
     ) -> ChildSpec {
-        let mut handlers = inspection::handlers(self.inspection(audit));
+        let dataset = self.settings.touches_dataset().then(|| pipeline.dataset.clone());
+        let regions = RegionService::new(self.regions.clone(), dataset, self.clock.clone());
+        let mut handlers = inspection::handlers(self.inspection(audit), regions.clone());
         let processes = self.settings.roles.contains(Role::Processor);
-        handlers.do_get = relay::serve(pipeline, processes, self.followed.clone());
+        let live = relay::serve(pipeline, processes, self.followed.clone());
+        handlers.do_get = Some(relay::or_regions(live, regions));
         let (flight, offers) = flight::server(ExchangeService::new(self.exchange(pipeline), handlers));
         let mut cluster = SupervisorSpec::new("cluster", Strategy::OneForOne, intensity)
             .child(self.control.child())
@@ -277,6 +289,8 @@ impl ClusterNode {
             peers: self.peers.clone(),
             coordination: self.coordination.subscribe(),
             concerns: self.concerns.subscribe(),
+            regions: self.regions.clone(),
+            clock: self.clock.clone(),
             audit: audit.clone(),
         }
     }
@@ -317,6 +331,7 @@ impl ClusterNode {
         &self,
         pipeline: &SupervisedPipeline,
         to: Option<LedgerSequence>,
+        derives: bool,
     ) -> Option<ChildSpec> {
         let settings = CoordinatorSettings {
             peers: self.peers.clone(),
@@ -326,12 +341,39 @@ impl ClusterNode {
             dataset: pipeline.dataset.clone(),
             settings: pipeline.settings.clone(),
             to,
+            derives,
+            regions: self.regions_told.subscribe(),
             concerns: self.concerns.clone(),
             metrics: pipeline.metrics.clone(),
             clock: self.clock.clone(),
         };
         let may = self.settings.roles.contains(Role::Coordinator);
         may.then(|| ChildSpec::worker("coordinator", move |_| Ok((Coordinator, settings.clone()))))
+    }
+
+    /// What keeps this region equal to its peers while this node coordinates, if it may.
+    pub(crate) fn replication(
+        &self,
+        region: &RegionSettings,
+        pipeline: &SupervisedPipeline,
+        readiness: &Arc<Readiness>,
+    ) -> Option<Replication> {
+        self.settings.roles.contains(Role::Coordinator).then(|| Replication {
+            settings: region.clone(),
+            credentials: self.settings.credentials.clone(),
+            coordination: self.coordination.subscribe(),
+            dataset: pipeline.dataset.clone(),
+            dataset_settings: pipeline.settings.clone(),
+            pipeline: pipeline.name.clone(),
+            metrics: pipeline.metrics.clone(),
+            readiness: readiness.clone(),
+            concerns: self.concerns.subscribe(),
+            peers: self.peers.clone(),
+            desk: self.desk.clone(),
+            view: self.regions_told.clone(),
+            clock: self.clock.clone(),
+            seed: seed(),
+        })
     }
 
     /// Answers others and keeps links to those who are there, until something ends it.

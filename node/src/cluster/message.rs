@@ -1,6 +1,7 @@
 //! What nodes of a cluster ask of each other. The envelope around it (version, deadline, trace) is the control plane's.
 
 use orrery_actors::coordinator::{Task, TaskId};
+use orrery_actors::region::RegionView;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -25,6 +26,9 @@ pub(crate) enum Ask {
     Park {
         /// Its name.
         pipeline: String,
+        /// Why, if no operator says so.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
     },
     /// Start a parked pipeline.
     Resume {
@@ -33,6 +37,17 @@ pub(crate) enum Ask {
     },
     /// Leave the cluster: end what is in work, then the process.
     Drain,
+    /// Of the coordinator: write down where traffic belongs.
+    Failover {
+        /// The region; `None` for priorities.
+        region: Option<String>,
+        /// Even if it is behind.
+        forced: bool,
+        /// Why.
+        reason: String,
+        /// Who wants it.
+        by: String,
+    },
     /// The newest lines of the log.
     Logs {
         /// Those after this number.
@@ -60,6 +75,9 @@ pub(crate) struct Assignment {
     /// More nodes refuse what this coordinator says than do it: whoever does is with the few that differ.
     #[serde(default)]
     pub(crate) is_outvoted: bool,
+    /// This region and its peers, if it has any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) regions: Option<Box<RegionView>>,
 }
 
 /// How a node is.

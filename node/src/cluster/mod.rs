@@ -23,6 +23,8 @@ mod inspection;
 mod member;
 
 pub(crate) use assignee::Assignee;
-pub(crate) use flight::channel;
+pub(crate) use flight::{channel, region_channel};
 pub(crate) use member::{ClusterNode, Served};
+pub(crate) use message::Ask;
+pub(crate) use peers::Peers;
 pub(crate) use settings::{ClusterSettings, denied_names};

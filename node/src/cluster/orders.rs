@@ -78,6 +78,7 @@ mod tests {
                 to: None,
                 is_complete: false,
                 is_outvoted: false,
+                regions: None,
             };
             let refused = Orders::new(own, None).refuses(&assignment).await.unwrap();
             assert_eq!(refused.as_ref().map(|refused| refused.reason), expect, "{own} {told}");

@@ -19,6 +19,7 @@ use orrery_actors::exchange::{
 };
 use orrery_actors::feed::{Hub, Outlet};
 use orrery_actors::pipeline::supervised::SupervisedPipeline;
+use orrery_actors::region::ticket::RegionTicket;
 use orrery_schemas::LedgerSequence;
 use orrery_supervisor::cluster::certificates::{Credentials, Purpose};
 use orrery_supervisor::cluster::membership::Members;
@@ -30,6 +31,7 @@ use tonic::{Request, Response, Status};
 
 use super::flight::{self, Peer};
 use super::same_dataset::SameDataset;
+use crate::region::RegionService;
 use crate::runner::seed;
 use crate::trace_context;
 
@@ -76,6 +78,27 @@ pub(super) fn serve(pipeline: &SupervisedPipeline, processes: bool, followed: Fo
 pub(super) fn network_id(pipeline: &SupervisedPipeline) -> Option<String> {
     let is_known = !pipeline.network.passphrase().is_empty();
     is_known.then(|| hex::encode(pipeline.network.id()))
+}
+
+/// What `DoGet` gives between nodes: live ledgers, and what peer regions ask for.
+pub(super) fn or_regions(live: Option<DoGet>, regions: RegionService) -> DoGet {
+    Arc::new(move |request| {
+        let (live, regions) = (live.clone(), regions.clone());
+        let purpose = request.extensions().get::<Peer>().map(|peer| peer.purpose);
+        async move {
+            match (purpose, live) {
+                (Some(purpose), _) if RegionTicket::is_meant(&request.get_ref().ticket) => {
+                    regions.get(&request.get_ref().ticket, purpose).await
+                }
+                (Some(Purpose::Region), _) => Err(Status::permission_denied(
+                    "a node of a peer region may ask for slots and their files alone",
+                )),
+                (_, Some(live)) => live(request).await,
+                (_, None) => Err(Status::unimplemented("this node has no live ledgers for others")),
+            }
+        }
+        .boxed()
+    })
 }
 
 type Frames = Response<BoxStream<'static, Result<FlightData, Status>>>;

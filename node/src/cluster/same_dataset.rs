@@ -126,7 +126,17 @@ mod tests {
         let (network, tasks) = (String::new(), Vec::new());
         let coordinator = coordinator.to_owned();
         let (next, to) = (None, None);
-        Assignment { epoch, coordinator, network, tasks, next, to, is_complete: false, is_outvoted: false }
+        Assignment {
+            epoch,
+            coordinator,
+            network,
+            tasks,
+            next,
+            to,
+            is_complete: false,
+            is_outvoted: false,
+            regions: None,
+        }
     }
 
     /// Goes when it is told to.

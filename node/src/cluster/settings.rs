@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 
 use orrery_supervisor::ChildSpec;
-use orrery_supervisor::cluster::certificates::{Credentials, Purpose, keep_current};
+use orrery_supervisor::cluster::certificates::{Credentials, Purpose, RegionAuthority, keep_current};
 use orrery_supervisor::cluster::role::{Role, Roles};
 use orrery_supervisor::cluster::transport::Limits;
 use orrery_supervisor::cluster::{DeniedNames, NodeName};
@@ -171,7 +171,12 @@ fn credentials(config: &Config, addresses: impl Iterator<Item = SocketAddr>) -> 
                    make it), or try it on one machine with --insecure-loopback";
         return Err(wrong("cluster.certificates", "", fix));
     }
-    let credentials = Credentials::load(folder).map_err(crate::commands::certs::failure)?;
+    // A region without a name of its own is refused elsewhere.
+    let authorities = config.region.peers.iter().filter(|peer| !peer.authority.as_os_str().is_empty());
+    let regions = authorities.map(|peer| RegionAuthority::load(&peer.name, &peer.authority));
+    let regions = regions.collect::<Result<Vec<_>, _>>().map_err(crate::commands::certs::failure)?;
+    let credentials =
+        Credentials::load_with_regions(folder, regions).map_err(crate::commands::certs::failure)?;
     if credentials.purpose() != Purpose::Node {
         let fix = "it is an operator's certificate: issue one for the node";
         return Err(wrong("cluster.certificates", &folder.display().to_string(), fix));

@@ -85,7 +85,7 @@ fn issue_said(authority: &Authority, issued: &Issued, out: &Path, console: &Cons
              scp -rp {out} HOST:certs\n  orrery run --name {name} --certificates certs --listen ADDRESS:PORT ...\n\
              Then delete node.key here: it belongs on that node alone."
         )),
-        Purpose::Operator => console.text(format_args!(
+        Purpose::Operator | Purpose::Region => console.text(format_args!(
             "\nCopy this folder to whoever asks the cluster:\n  scp -rp {out} HOST:certs\n  \
              orrery tree --cluster HOST:PORT --certificates certs"
         )),

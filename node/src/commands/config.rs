@@ -44,6 +44,15 @@ fn print(name: &str, section: &mut serde_json::Value, layers: &Layers, lines: &m
             print(&path, value, layers, &mut inner);
             continue;
         }
+        if let Some(tables) = value.as_array().filter(|list| list.iter().any(serde_json::Value::is_object)) {
+            for table in tables {
+                inner.push(format!("[[{path}]]  # {}", layers.origin(&path)));
+                let keys = table.as_object().into_iter().flatten();
+                inner.extend(keys.map(|(key, value)| format!("{key} = {value}")));
+                inner.push(String::new());
+            }
+            continue;
+        }
         if key == "urls" {
             *value = value.as_array().into_iter().flatten().map(without_secrets).collect();
         }

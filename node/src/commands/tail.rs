@@ -2,16 +2,19 @@
 
 use std::io::{self, Write};
 use std::path::Path;
+use std::pin::pin;
 use std::time::Duration;
 
-use orrery_schemas::{EventFilter, JsonEvent, TokenTransfer, write_json_line};
+use orrery_schemas::{Cursor, EventFilter, JsonEvent, TokenTransfer, write_json_line};
 use orrery_supervisor::{Backoff, Clock, MonotonicTime, SeededRandom, SystemClock};
 
 use crate::cli::TailArgs;
 use crate::console::Console;
 use crate::environment;
 use crate::exit::Failure;
-use crate::tail::{Begin, Closed, Core, End, Heard, Next, Server, human};
+use crate::tail::{
+    Begin, Closed, Core, End, Endpoints, Heard, Next, Server, Socket, better, human, standings,
+};
 use crate::{interrupt, runner, threads};
 
 /// Variable with the token: arguments can be read by everybody on the machine.
@@ -20,6 +23,10 @@ const TOKEN: &str = "ORRERY_TOKEN";
 /// Between attempts to connect.
 const BACKOFF_FIRST: Duration = Duration::from_millis(200);
 const BACKOFF_CAP: Duration = Duration::from_secs(10);
+
+/// A server that gives nothing new for so long is compared with the others: a ledger of the network has closed meanwhile, or is
+/// about to. With what follows, a reader of a server that is cut off silently goes on at another one within ten seconds.
+const STILL_FOR: Duration = Duration::from_secs(5);
 
 /// Prints events until Ctrl-C, or until `--to`. Says where it was when it ends.
 pub(crate) fn run(args: &TailArgs, console: &Console) -> Result<(), Failure> {
@@ -55,6 +62,7 @@ struct Tail<'a> {
     console: &'a Console,
     core: Core,
     servers: Vec<Server>,
+    endpoints: Endpoints,
     client: reqwest::Client,
     token: Option<String>,
     backoff: Backoff,
@@ -72,6 +80,7 @@ impl<'a> Tail<'a> {
             filter: filter(args)?,
         };
         let servers = args.urls.iter().map(|url| Server::new(url).map_err(Failure::Usage));
+        let servers: Vec<Server> = servers.collect::<Result<_, _>>()?;
         let client = reqwest::Client::builder().http1_only().redirect(reqwest::redirect::Policy::none());
         let client = authorities(args.ca.as_deref())?
             .into_iter()
@@ -79,7 +88,8 @@ impl<'a> Tail<'a> {
         Ok(Self {
             console,
             core: Core::new(begin),
-            servers: servers.collect::<Result<_, _>>()?,
+            endpoints: Endpoints::new(servers.len()),
+            servers,
             client: client.build().map_err(|error| bug(&error))?,
             token: environment::variable(TOKEN).filter(|token| !token.is_empty()),
             backoff: Backoff::new(BACKOFF_FIRST, BACKOFF_CAP).map_err(|error| bug(&error))?,
@@ -91,45 +101,57 @@ impl<'a> Tail<'a> {
 
     /// Goes from server to server as they end, and on where it was.
     async fn follow(&mut self) -> Result<(), Failure> {
-        let (mut attempts, mut turn) = (0_u32, 0_usize);
         let mut away_since: Option<MonotonicTime> = None;
+        let mut at = self.choose().await;
         loop {
-            let server = self.servers[turn % self.servers.len()].clone();
-            let mut is_subscribed = false;
-            let problem = match self.read(&server, &mut is_subscribed).await? {
+            let problem = match self.read(at, &mut away_since).await? {
                 Ok(()) => return Ok(()),
-                Err(Closed::Refused(problem)) => return Err(Failure::Usage(problem)),
+                // Another one may let it in.
+                Err(Closed::Refused(problem)) if self.endpoints.is_without(at) => {
+                    return Err(Failure::Usage(problem));
+                }
                 Err(Closed::TooSlow) => {
                     self.console.warn("too slow for the feed; going on where it was");
-                    (attempts, away_since) = (0, None);
                     continue;
                 }
-                Err(Closed::Away(problem)) => problem,
+                Err(Closed::Away(problem) | Closed::Refused(problem)) => problem,
             };
-            if is_subscribed {
-                (attempts, away_since) = (0, None);
-            }
-            (attempts, turn) = (attempts.saturating_add(1), turn.wrapping_add(1));
+            self.endpoints.ended(at);
             let now = self.clock.now();
             let since = *away_since.get_or_insert(now);
             if self.patience.is_some_and(|patience| now.since(since) >= patience) {
                 return Err(Failure::Unavailable(problem));
             }
+            let next = self.choose().await;
             // The next server may be well: only when all have failed, it pays to wait for long.
-            let rounds = attempts / u32::try_from(self.servers.len()).unwrap_or(1);
-            let delay = self.backoff.delay(rounds, &mut || self.random.draw());
-            self.console.warn(format_args!("{problem}; connecting again in {} ms", delay.as_millis()));
+            let delay = self.backoff.delay(self.endpoints.rounds(), &mut || self.random.draw());
+            let go_on = match next == at {
+                true => "connecting again".to_owned(),
+                false => format!("going on at {}", self.servers[next].name()),
+            };
+            let behind = self.core.cursor().map(|cursor| format!(" behind {cursor}")).unwrap_or_default();
+            self.console.warn(format_args!("{problem}; {go_on}{behind} in {} ms", delay.as_millis()));
             tokio::time::sleep(delay).await;
+            at = next;
+        }
+    }
+
+    /// The server to go to. One that is the only one is not asked before.
+    async fn choose(&self) -> usize {
+        match self.endpoints.are_several() {
+            true => self.endpoints.choose(&standings(&self.servers, &self.client).await),
+            false => 0,
         }
     }
 
     /// Reads from one connection to its end. The outer error ends all, the inner one the connection.
     async fn read(
         &mut self,
-        server: &Server,
-        is_subscribed: &mut bool,
+        at: usize,
+        away_since: &mut Option<MonotonicTime>,
     ) -> Result<Result<(), Closed>, Failure> {
         let random = SeededRandom::new(self.random.draw());
+        let server = &self.servers[at];
         let mut socket = match server.connect(&self.client, self.token.as_deref(), random).await {
             Ok(socket) => socket,
             Err(closed) => return Ok(Err(closed)),
@@ -137,26 +159,66 @@ impl<'a> Tail<'a> {
         if let Err(closed) = socket.say(&self.core.connected()).await {
             return Ok(Err(closed));
         }
+        let mut moved = (self.core.cursor(), self.clock.now());
         loop {
-            let text = match socket.hear().await {
+            let text = match self.hear(&mut socket, at, &mut moved).await {
                 Heard::Text(text) => text,
                 Heard::Closed(closed) => return Ok(Err(closed)),
             };
             for next in self.core.hear(&text) {
                 match next {
                     Next::Nothing => {}
-                    Next::Subscribed => *is_subscribed = true,
+                    Next::Subscribed => {
+                        *away_since = None;
+                        self.endpoints.begun();
+                    }
                     Next::Events(events) => self.print(&events)?,
                     Next::Warn(text) => self.console.warn(text),
                     Next::Reconnect(problem) => return Ok(Err(Closed::Away(problem))),
+                    // Another one may have what comes next.
+                    Next::Without(problem) => match self.endpoints.is_without(at) {
+                        true => return Err(Failure::CheckFailed(problem)),
+                        false => {
+                            let name = self.servers[at].name();
+                            return Ok(Err(Closed::Away(format!("{name}: {problem}"))));
+                        }
+                    },
                     Next::End(End::Complete) => {
                         socket.leave().await;
                         return Ok(Ok(()));
                     }
                     Next::End(End::Usage(problem)) => return Err(Failure::Usage(problem)),
-                    Next::End(End::Lost(problem)) => return Err(Failure::CheckFailed(problem)),
                 }
             }
+            if self.core.cursor() != moved.0 {
+                moved = (self.core.cursor(), self.clock.now());
+            }
+        }
+    }
+
+    /// The next message. A server whose ledgers stand still, while another one's in traffic go on, is left. `moved` is the
+    /// cursor, and when it moved, or was found to stand still everywhere.
+    async fn hear(
+        &self,
+        socket: &mut Socket,
+        at: usize,
+        moved: &mut (Option<Cursor>, MonotonicTime),
+    ) -> Heard {
+        let mut heard = pin!(socket.hear());
+        loop {
+            let left = STILL_FOR.saturating_sub(self.clock.now().since(moved.1));
+            tokio::select! {
+                heard = &mut heard => return heard,
+                () = tokio::time::sleep(left), if self.endpoints.are_several() => {}
+            }
+            let found = match moved.0 {
+                Some(seen) => better(&self.servers, at, seen, &self.client, self.token.as_deref()).await,
+                None => None,
+            };
+            if let Some(problem) = found {
+                return Heard::Closed(Closed::Away(problem));
+            }
+            moved.1 = self.clock.now();
         }
     }
 

@@ -6,7 +6,7 @@ use orrery_actors::source;
 use serde_json::json;
 
 use crate::cli::VerifyArgs;
-use crate::commands::verify_dataset;
+use crate::commands::{verify_against, verify_dataset};
 use crate::console::Console;
 use crate::exit::Failure;
 use crate::progress::Bar;
@@ -14,6 +14,9 @@ use crate::{environment, interrupt, network};
 
 /// Checks every ledger and says what is wrong with each; fails if anything is.
 pub(crate) fn run(args: &VerifyArgs, console: &Console) -> Result<(), Failure> {
+    if let (Some(dataset), Some(against)) = (&args.dataset, &args.against) {
+        return verify_against::run(dataset, against, console);
+    }
     if let Some(dataset) = &args.dataset {
         return verify_dataset::run(dataset, console);
     }

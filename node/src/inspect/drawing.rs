@@ -3,6 +3,7 @@
 use orrery_supervisor::cluster::role::Roles;
 
 use super::columns::{Columns, bytes, number, seconds};
+use super::regions::PeerRegionView;
 use super::snapshot::{ActorView, Measures, NodeView, PipelineView, Snapshot};
 use crate::console::thousands;
 
@@ -29,6 +30,7 @@ pub(crate) fn draw_tree(snapshot: &Snapshot) -> Vec<String> {
     }
     let mut lines = vec![summary(snapshot)];
     lines.extend(snapshot.concerns().iter().map(|concern| format!("!  {concern}")));
+    lines.extend(snapshot.peer_regions().iter().map(PeerRegionView::line));
     lines.extend(columns.lines());
     lines
 }

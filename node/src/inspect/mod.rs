@@ -7,6 +7,7 @@
 mod target;
 mod operator;
 mod plain;
+mod regions;
 mod snapshot;
 mod rows;
 mod columns;

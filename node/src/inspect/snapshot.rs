@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::regions::{PeerRegionView, RegionsView};
+
 /// A cluster, or a node alone.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -64,6 +66,8 @@ pub(crate) struct NodeView {
     pub(crate) now_ms: u64,
     pub(crate) pipeline: Option<PipelineView>,
     pub(crate) exchange: Option<Exchange>,
+    /// What it was told of its region's peers.
+    pub(crate) regions: Option<RegionsView>,
     pub(crate) tree: Option<ActorView>,
 }
 
@@ -183,6 +187,12 @@ impl Snapshot {
     /// What the coordinator wants a person to know.
     pub(crate) fn concerns(&self) -> &[String] {
         self.coordinator.as_ref().map_or(&[], |lease| lease.concerns.as_slice())
+    }
+
+    /// What a node was told of peer regions: all are told the same.
+    pub(crate) fn peer_regions(&self) -> &[PeerRegionView] {
+        let told = self.nodes.iter().filter_map(|node| node.regions.as_ref());
+        told.map(|regions| regions.peers.as_slice()).find(|peers| !peers.is_empty()).unwrap_or_default()
     }
 
     /// Whether this node coordinates.

@@ -53,7 +53,11 @@ impl Cluster {
     }
 
     /// Asks for what changes nothing: of another node, if the one that was asked is gone.
-    async fn ask(&self, action: &str, body: &Value) -> Result<Value, Failure> {
+    ///
+    /// # Errors
+    ///
+    /// What is refused, or that there is no answer.
+    pub(crate) async fn ask(&self, action: &str, body: &Value) -> Result<Value, Failure> {
         let operator = self.connection.lock().await.operator.clone();
         let lost = match operator.act(action, body).await {
             Err(error) if error.is_lost => error,

@@ -34,7 +34,7 @@ pub(super) fn endpoints(api: &Arc<Api>) -> Vec<Endpoint> {
         Endpoint::get(
             "/healthz/traffic",
             Access::Open,
-            "Whether traffic belongs here, for balancers and DNS: the node is ready, and no operator has taken it out",
+            "Whether traffic belongs here, for balancers and DNS: the node is ready, no operator has taken it out, and its region has traffic",
             move |_| {
                 let (belongs, answer) = traffic.readiness.traffic();
                 async move { Ok(with_status(reply::json(&answer), status(belongs)).into_response()) }

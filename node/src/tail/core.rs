@@ -35,8 +35,6 @@ pub(crate) enum End {
     Complete,
     /// What it asks makes no sense.
     Usage(String),
-    /// What it should see next is not to be had.
-    Lost(String),
 }
 
 /// What comes of a message.
@@ -50,6 +48,8 @@ pub(crate) enum Next {
     Warn(String),
     /// This connection is of no use: try another.
     Reconnect(String),
+    /// What it should see next is not to be had at this server.
+    Without(String),
     End(End),
     Nothing,
 }
@@ -131,13 +131,13 @@ impl Core {
             )),
             Message::Error { code, message } => match code.as_str() {
                 "rate_limited" => Next::Reconnect(message),
-                "cursor_too_old" | "cursor_ahead" => Next::End(End::Lost(message)),
+                "cursor_too_old" | "cursor_ahead" => Next::Without(message),
                 _ => Next::End(End::Usage(message)),
             },
         };
         let is_over = self.begin.to.is_some_and(|to| self.cursor >= Some(Cursor::behind(to)));
         match next {
-            Next::End(_) | Next::Reconnect(_) => vec![next],
+            Next::End(_) | Next::Reconnect(_) | Next::Without(_) => vec![next],
             next if is_over => vec![next, Next::End(End::Complete)],
             next => vec![next],
         }
@@ -249,8 +249,8 @@ mod tests {
         let check = |message: Value, expect: Next| {
             assert_eq!(hear(&mut core("5", None), &[message]).1, [expect]);
         };
-        check(error("cursor_too_old"), Next::End(End::Lost("why".to_owned())));
-        check(error("cursor_ahead"), Next::End(End::Lost("why".to_owned())));
+        check(error("cursor_too_old"), Next::Without("why".to_owned()));
+        check(error("cursor_ahead"), Next::Without("why".to_owned()));
         check(error("bad_filter"), Next::End(End::Usage("why".to_owned())));
         check(error("rate_limited"), Next::Reconnect("why".to_owned()));
         let gap = json!({ "type": "gap", "id": ID, "from": "5", "to": "9" });

@@ -83,6 +83,10 @@ impl Server {
         self.url.as_str()
     }
 
+    pub(super) fn url(&self) -> &Url {
+        &self.url
+    }
+
     /// Connects.
     ///
     /// # Errors

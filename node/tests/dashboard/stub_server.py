@@ -64,6 +64,7 @@ class World:
         self.states = {}
         self.errors = {}
         self.quarantined = []
+        self.regions = {"region": None, "traffic": False, "decision": None, "concerns": [], "regions": []}
         self.history = {}
         self.feed_log = []
         self.feed_refuses = False
@@ -207,6 +208,8 @@ class World:
             return 200, self.tree()
         if path == "/v1/nodes":
             return 200, self.nodes()
+        if path == "/v1/regions":
+            return 200, self.regions
         if path == "/v1/assets":
             return 200, self.assets("24h" if "window=24h" in query else "1h")
         if path == "/v1/quarantine":

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::process::{Home, Node, get, wait_for};
 
 #[path = "../../examples/clients/rust/follow.rs"]
-mod follow;
+pub(crate) mod follow;
 
 use crate::reader::Reader;
 
@@ -237,7 +237,7 @@ fn check_example(program: &str, arguments: &dyn Fn(&Served) -> Vec<String>) {
     assert!(seen == expected, "{} of {} events", seen.len(), expected.len());
 }
 
-fn example(name: &str) -> String {
+pub(crate) fn example(name: &str) -> String {
     format!("{}/examples/clients/{name}", env!("CARGO_MANIFEST_DIR"))
 }
 

@@ -30,7 +30,7 @@ fn check_golden(fixtures: &Path, lines: &str) {
     }
 }
 
-fn ledger_lines(url: &str) -> String {
+pub(crate) fn ledger_lines(url: &str) -> String {
     let url: SourceUrl = url.parse().unwrap();
     let mut source = open(&[url], LedgerRange::default()).unwrap();
     let network = Network::new(source.network_passphrase().unwrap());

@@ -19,6 +19,7 @@ mod seaweed;
 #[allow(dead_code, reason = "a part of it is used here")]
 mod stub;
 
+mod cable;
 mod process;
 mod reader;
 
@@ -26,10 +27,12 @@ mod api;
 mod cluster;
 mod configuration;
 mod dashboard;
+mod drill;
 mod described;
 mod feed;
 mod flight;
 mod feed_nodes;
+mod feed_regions;
 mod golden;
 mod inspection;
 mod interrupts;
@@ -37,6 +40,9 @@ mod kills;
 mod operators;
 mod operators_nodes;
 mod readiness;
+mod region_traffic;
+mod regions;
+mod recovery;
 mod routes;
 mod rpc;
 mod s3;

@@ -174,7 +174,12 @@ impl Node {
     }
 
     pub(crate) fn stdout(&self) -> String {
-        fs::read_to_string(self.log.with_extension("out")).unwrap()
+        fs::read_to_string(self.out()).unwrap()
+    }
+
+    /// Where its standard output goes.
+    pub(crate) fn out(&self) -> PathBuf {
+        self.log.with_extension("out")
     }
 
     /// Asks over the control socket; `None` while there is none.
@@ -227,6 +232,20 @@ impl Node {
     /// Of the process.
     pub(crate) fn id(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Waits until something is so, or the process has ended.
+    pub(crate) fn until_gone_or(&mut self, mut is_so: impl FnMut() -> bool) {
+        let began = self.clock.now();
+        while self.child.try_wait().unwrap().is_none() && !is_so() {
+            assert!(self.clock.now().since(began) < WITHIN, "{}{}", self.log(), self.stdout());
+            pause();
+        }
+    }
+
+    /// Kills it at once; one that has ended stays as it was.
+    pub(crate) fn kill(&mut self) {
+        let _ = self.child.kill();
     }
 
     pub(crate) fn signal(&self, name: &str) {

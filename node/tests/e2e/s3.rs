@@ -21,19 +21,24 @@ impl Server {
     /// Uploads a folder past S3.
     fn upload(&self, root: &Path, prefix: &str) {
         for (name, bytes) in files(root) {
-            let mut stream = TcpStream::connect(&self.filer).unwrap();
-            let (filer, length) = (&self.filer, bytes.len());
-            write!(stream, "PUT /buckets/lake/{prefix}/{name} HTTP/1.1\r\nHost: {filer}\r\n").unwrap();
-            write!(stream, "Content-Length: {length}\r\nConnection: close\r\n\r\n").unwrap();
-            stream.write_all(&bytes).unwrap();
-            let mut answer = String::new();
-            stream.read_to_string(&mut answer).unwrap();
-            assert!(answer.starts_with("HTTP/1.1 201"), "{answer}");
+            self.store(&format!("{prefix}/{name}"), &bytes);
         }
     }
 
+    /// Writes an object past S3, whatever is there.
+    pub(crate) fn store(&self, name: &str, bytes: &[u8]) {
+        let mut stream = TcpStream::connect(&self.filer).unwrap();
+        let (filer, length) = (&self.filer, bytes.len());
+        write!(stream, "PUT /buckets/lake/{name} HTTP/1.1\r\nHost: {filer}\r\n").unwrap();
+        write!(stream, "Content-Length: {length}\r\nConnection: close\r\n\r\n").unwrap();
+        stream.write_all(bytes).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 201"), "{answer}");
+    }
+
     /// All objects below a prefix, but that of the store's self-test.
-    fn objects(&self, prefix: &str) -> BTreeMap<String, Vec<u8>> {
+    pub(crate) fn objects(&self, prefix: &str) -> BTreeMap<String, Vec<u8>> {
         let mut found = BTreeMap::new();
         let mut folders = vec![String::new()];
         while let Some(folder) = folders.pop() {

@@ -6,6 +6,7 @@
 
 mod certificates;
 mod process;
+mod regions;
 mod node;
 mod bad_peers;
 mod links;

@@ -4,7 +4,8 @@ use crate::dataset::grid::Grid;
 use crate::dataset::kind::TableKind;
 use crate::dataset::slot::{FileName, RemovedFile, encode_genesis};
 
-fn chain() -> Chain {
+/// A log of four slots: settings, then ledgers 5 to 7, 8 to 15 and 16 to 23.
+pub(in crate::dataset) fn log() -> Vec<Bytes> {
     let epoch = Epoch { epoch: 1, from_ledger: LedgerSequence(5), schema_version: 1, processor_version: 1 };
     let metadata = MetaData::new(Configuration {
         kind: TableKind::Ledgers,
@@ -13,12 +14,22 @@ fn chain() -> Chain {
         grid: "1:8".parse().unwrap(),
         epochs: Epochs::first(epoch),
     });
-    let mut chain = Chain::genesis(&encode_genesis(&metadata)).unwrap();
+    let mut log = vec![encode_genesis(&metadata)];
+    let mut chain = Chain::genesis(&log[0]).unwrap();
     for (first, last) in [(5, 7), (8, 15), (16, 23)] {
         let next = append(&chain, first, last);
         let bytes = chain.encode(&next).unwrap();
         chain.follow(&bytes).unwrap();
+        log.push(bytes);
     }
+    log
+}
+
+/// What that log says.
+pub(in crate::dataset) fn chain() -> Chain {
+    let log = log();
+    let mut chain = Chain::genesis(&log[0]).unwrap();
+    log[1..].iter().for_each(|slot| drop(chain.follow(slot).unwrap()));
     chain
 }
 
@@ -30,7 +41,7 @@ fn time(ledger: u32) -> CloseTime {
     CloseTime::from_unix_seconds(u64::from(ledger)).unwrap()
 }
 
-fn file(first: u32, last: u32) -> AddFile {
+pub(in crate::dataset) fn file(first: u32, last: u32) -> AddFile {
     let range = LedgerSequence(first)..=LedgerSequence(last);
     let mut digest = RowDigest::default();
     (first..=last).for_each(|ledger| digest.add_row(&ledger.to_be_bytes()));
@@ -47,7 +58,8 @@ fn file(first: u32, last: u32) -> AddFile {
     }
 }
 
-fn append(chain: &Chain, first: u32, last: u32) -> Commit {
+/// A slot of these ledgers behind a chain.
+pub(in crate::dataset) fn append(chain: &Chain, first: u32, last: u32) -> Commit {
     let add = file(first, last);
     let mut total_digest = chain.tip.total_digest;
     total_digest.add(&add.digest);

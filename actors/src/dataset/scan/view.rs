@@ -295,7 +295,7 @@ async fn follow(dataset: &Store, kind: TableKind, table: &mut Option<Table>) -> 
         return Err(content(&store, &path, format!("its rows are {}", chain.configuration().kind)));
     }
     // Nothing here writes checkpoints, whatever their interval is.
-    let mut opened = Table { store, chain, slots_per_checkpoint: u64::MAX, checkpoint: None };
+    let mut opened = Table::of(store, chain, u64::MAX, 0);
     opened.restore().await?;
     opened.refresh().await?;
     *table = Some(opened);

@@ -13,9 +13,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use orrery_schemas::Hash32;
+use sha2::{Digest, Sha256};
 use tempfile::NamedTempFile;
 
-use super::{Failure, Listed, Put};
+use super::{Failure, Listed, Put, Replaced};
 use crate::dataset::error::StoreError;
 
 /// Where temporary files are, below the dataset.
@@ -132,6 +134,54 @@ impl LocalFolder {
                 }
             }
             Ok(listed)
+        })
+        .await
+    }
+
+    pub(super) async fn walk(self: &Arc<Self>, path: String) -> Result<Vec<Listed>, Failure> {
+        let this = Arc::clone(self);
+        let name = self.name(&path);
+        blocking("list", name, move || {
+            let top = this.root.join(&path);
+            let (mut listed, mut folders) = (Vec::new(), vec![top.clone()]);
+            while let Some(folder) = folders.pop() {
+                let Some(entries) = found(fs::read_dir(&folder))? else { continue };
+                for entry in entries {
+                    let entry = entry?;
+                    let Some(metadata) = found(entry.metadata())? else { continue };
+                    if metadata.is_dir() {
+                        folders.push(entry.path());
+                    } else if let Ok(below) = entry.path().strip_prefix(&top) {
+                        let name = below.to_string_lossy().into_owned();
+                        listed.push(Listed { name, bytes: metadata.len() });
+                    }
+                }
+            }
+            Ok(listed)
+        })
+        .await
+    }
+
+    /// The new bytes are written beside and renamed, so that there is no moment without an object.
+    pub(super) async fn replace_damaged(
+        self: &Arc<Self>,
+        path: String,
+        bytes: Bytes,
+        damaged: Hash32,
+    ) -> Result<Replaced, Failure> {
+        let this = Arc::clone(self);
+        let name = self.name(&path);
+        blocking("replace", name, move || {
+            let target = this.root.join(&path);
+            let part = this.part(&bytes)?;
+            let Some(mut file) = found(File::open(&target))? else { return Ok(Replaced::Changed) };
+            let mut hasher = Sha256::new();
+            io::copy(&mut file, &mut hasher)?;
+            if Hash32(hasher.finalize().into()) != damaged {
+                return Ok(Replaced::Changed);
+            }
+            part.persist(&target).map_err(|error| error.error)?;
+            sync_folder(folder(&target)).map(|()| Replaced::Done)
         })
         .await
     }
@@ -277,6 +327,26 @@ mod tests {
         local.sweep().await;
         let names: Vec<_> = fs::read_dir(&parts).unwrap().map(|entry| entry.unwrap().path()).collect();
         assert_eq!(names, [written.path().to_owned()]);
+    }
+
+    #[tokio::test]
+    async fn a_damaged_file_is_replaced_only_while_it_is_the_one_that_was_judged() {
+        let home = tempfile::tempdir().unwrap();
+        let local = Arc::new(LocalFolder::new(home.path().to_owned()));
+        fs::create_dir(home.path().join("x")).unwrap();
+        let path = home.path().join("x/y");
+        let hash = |bytes: &[u8]| Hash32(Sha256::digest(bytes).into());
+        let replace = |damaged| local.replace_damaged("x/y".to_owned(), Bytes::from("new"), hash(damaged));
+        assert!(matches!(replace(b"old").await, Ok(Replaced::Changed)));
+        assert!(!path.exists());
+        fs::write(&path, "old").unwrap();
+        assert!(matches!(replace(b"other").await, Ok(Replaced::Changed)));
+        assert_eq!(fs::read(&path).unwrap(), b"old");
+        assert!(matches!(replace(b"old").await, Ok(Replaced::Done)));
+        assert_eq!(fs::read(&path).unwrap(), b"new");
+        assert_eq!(fs::read_dir(home.path().join(PARTS)).unwrap().count(), 0);
+        let Ok(names) = local.walk(String::new()).await else { panic!("it cannot be listed") };
+        assert_eq!(names, [Listed { name: "x/y".to_owned(), bytes: 3 }]);
     }
 
     #[tokio::test]

@@ -15,6 +15,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use object_store::ObjectStore;
 use object_store::memory::InMemory;
+use orrery_schemas::Hash32;
 
 use super::DatasetError;
 use super::error::StoreError;
@@ -23,6 +24,7 @@ use local::LocalFolder;
 use remote::Objects;
 
 pub use retry::Retry;
+pub(super) use self_test::CONTENTS as SELF_TEST_CONTENTS;
 
 /// What came of a put-if-absent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +44,15 @@ pub struct Listed {
     pub name: String,
     /// Its size.
     pub bytes: u64,
+}
+
+/// What came of replacing a damaged object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Replaced {
+    /// The new bytes are there.
+    Done,
+    /// What is there is not what was judged, or nothing is: nothing was written, and it wants another look.
+    Changed,
 }
 
 /// A folder of an object store or of a file system.
@@ -246,6 +257,52 @@ impl Store {
         };
         listed.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(listed)
+    }
+
+    /// All objects below a folder, by their paths in it, in order. Never needed for correctness.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`].
+    pub(super) async fn walk(&self, folder: &str) -> Result<Vec<Listed>, StoreError> {
+        let full = format!("{}{folder}", self.base);
+        let mut attempts = self.retry.attempts("list", self.name(folder));
+        let mut listed = loop {
+            let attempt = match &self.backend {
+                Backend::Local(local) => local.walk(full.clone()).await,
+                Backend::Objects(objects) => objects.walk(full.trim_end_matches('/')).await,
+            };
+            if let Some(listed) = attempts.outcome(attempt).await? {
+                break listed;
+            }
+        };
+        listed.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(listed)
+    }
+
+    /// Writes `bytes` in place of an object whose SHA-256 is `damaged`: for repair, after what is there was kept elsewhere.
+    /// Whoever reads meanwhile sees the one or the other. Nothing is written if the object has changed.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if that was not possible within the budget.
+    pub(super) async fn replace_damaged(
+        &self,
+        path: &str,
+        bytes: Bytes,
+        damaged: Hash32,
+    ) -> Result<Replaced, StoreError> {
+        let full = format!("{}{path}", self.base);
+        let mut attempts = self.retry.attempts("replace", self.name(path));
+        loop {
+            let attempt = match &self.backend {
+                Backend::Local(folder) => folder.replace_damaged(full.clone(), bytes.clone(), damaged).await,
+                Backend::Objects(objects) => objects.replace_damaged(&full, bytes.clone(), damaged).await,
+            };
+            if let Some(done) = attempts.outcome(attempt).await? {
+                return Ok(done);
+            }
+        }
     }
 
     /// Deletes an object of `_orrery/`, which no reader of the dataset looks at: nothing else may ever be deleted. That it is

@@ -13,10 +13,12 @@ use object_store::gcp::{GoogleCloudStorageBuilder, GoogleConfigKey};
 use object_store::path::Path;
 use object_store::{
     ClientOptions, Error, GetOptions, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload,
-    RetryConfig,
+    RetryConfig, UpdateVersion,
 };
+use orrery_schemas::Hash32;
+use sha2::{Digest, Sha256};
 
-use super::{Failure, Listed, Put};
+use super::{Failure, Listed, Put, Replaced};
 use crate::dataset::error::StoreError;
 use crate::dataset::url::{Access, Bucket};
 
@@ -207,6 +209,52 @@ impl Objects {
             Ok(()) | Err(Error::NotFound { .. }) => Ok(()),
             Err(error) => Err(failure("delete", path, error)),
         }
+    }
+
+    /// Only if nobody has written meanwhile, where the store can tell (`If-Match`).
+    pub(super) async fn replace_damaged(
+        &self,
+        path: &str,
+        bytes: Bytes,
+        damaged: Hash32,
+    ) -> Result<Replaced, Failure> {
+        let location = Path::from(path);
+        let failure = |error| failure("replace", path, error);
+        let found = match self.store.get_opts(&location, GetOptions::default()).await {
+            Ok(found) => found,
+            Err(Error::NotFound { .. }) => return Ok(Replaced::Changed),
+            Err(error) => return Err(failure(error)),
+        };
+        let version = UpdateVersion { e_tag: found.meta.e_tag.clone(), version: found.meta.version.clone() };
+        let mut hasher = Sha256::new();
+        let mut stream = found.into_stream();
+        while let Some(chunk) = stream.try_next().await.map_err(failure)? {
+            hasher.update(&chunk);
+        }
+        if Hash32(hasher.finalize().into()) != damaged {
+            return Ok(Replaced::Changed);
+        }
+        let options = PutOptions::from(PutMode::Update(version));
+        match self.store.put_opts(&location, PutPayload::from(bytes.clone()), options).await {
+            Ok(_) => Ok(Replaced::Done),
+            Err(Error::Precondition { .. } | Error::NotFound { .. }) => Ok(Replaced::Changed),
+            Err(Error::NotImplemented { .. } | Error::NotSupported { .. }) => {
+                self.replace(path, bytes).await.map(|()| Replaced::Done)
+            }
+            Err(error) => Err(failure(error)),
+        }
+    }
+
+    pub(super) async fn walk(&self, folder: &str) -> Result<Vec<Listed>, Failure> {
+        let prefix = Path::from(folder);
+        let objects = self.store.list(Some(&prefix));
+        let objects: Vec<_> = objects.try_collect().await.map_err(|error| failure("list", folder, error))?;
+        let listed = objects.into_iter().map(|object| {
+            let name: Vec<_> = object.location.prefix_match(&prefix).into_iter().flatten().collect();
+            let name: Vec<_> = name.iter().map(AsRef::as_ref).collect();
+            Listed { name: name.join("/"), bytes: object.size }
+        });
+        Ok(listed.collect())
     }
 
     pub(super) async fn list(&self, folder: &str) -> Result<Vec<Listed>, Failure> {

@@ -7,8 +7,11 @@ use bytes::Bytes;
 
 use super::{Put, Store};
 use crate::dataset::error::StoreError;
+use crate::dataset::inventory::SELF_TEST_PATH as PATH;
 
-const PATH: &str = "_orrery/put-if-absent";
+/// What a store may have under the name, if nobody's bytes were damaged.
+pub(in crate::dataset) const CONTENTS: [&[u8]; 2] = [FIRST, SECOND];
+
 const FIRST: &[u8] = b"the first bytes under a name stay\n";
 const SECOND: &[u8] = b"a second writer must not see its own bytes here\n";
 

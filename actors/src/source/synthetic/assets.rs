@@ -28,6 +28,7 @@ const CLAWBACK_ISSUERS: u16 = 3;
 const NATIVE_VALUE: i64 = 10;
 
 /// What never changes about an asset.
+#[derive(Clone)]
 pub(super) struct AssetFacts {
     pub(super) xdr: Asset,
     pub(super) row: SchemaAsset,
@@ -99,6 +100,7 @@ impl AssetFacts {
 }
 
 /// Every asset, by number.
+#[derive(Clone)]
 pub(super) struct Assets(Vec<AssetFacts>);
 
 impl Assets {

@@ -34,6 +34,7 @@ const MAX_TX_SET_SIZE: u32 = 12_000;
 const CONTRACT_STATE_BYTES: u64 = 64 * 1024 * 1024;
 
 /// Builds ledger after ledger.
+#[derive(Clone)]
 pub(super) struct Closer {
     world: World,
     random: Random,

@@ -27,7 +27,7 @@ const PAY_MIN: i64 = 100;
 const NONCE_LEDGERS: u32 = 100;
 
 /// Every contract of the network.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Contracts {
     wallets: Vec<[u8; 32]>,
     balances: BTreeMap<(usize, AssetIx), Ix<ContractDataEntry>>,

@@ -33,6 +33,7 @@ pub(super) struct Resting {
 }
 
 /// Two assets that are traded for each other, in books and in a pool.
+#[derive(Clone)]
 pub(super) struct Market {
     /// In the order of a pool: the smaller asset first.
     pub(super) assets: [AssetIx; 2],

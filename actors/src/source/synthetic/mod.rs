@@ -76,7 +76,8 @@ impl SyntheticLedger {
     }
 }
 
-/// The ledgers of a spec, one after another.
+/// The ledgers of a spec, one after another. A clone goes on by itself, with the same ledgers.
+#[derive(Clone)]
 pub struct SyntheticLedgers {
     closer: Closer,
     left: u32,

@@ -5,6 +5,7 @@
 use sha2::{Digest, Sha256};
 
 /// A stream of numbers that depends on its seed alone.
+#[derive(Clone)]
 pub(super) struct Random {
     state: u64,
 }

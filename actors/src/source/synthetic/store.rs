@@ -25,6 +25,7 @@ impl<T> Clone for Ix<T> {
 impl<T> Copy for Ix<T> {}
 
 /// One entry, or the place of a removed one.
+#[derive(Clone)]
 struct Slot<T> {
     value: T,
     live: bool,
@@ -33,6 +34,7 @@ struct Slot<T> {
 }
 
 /// All entries of one type. Places of removed entries are used again, so memory follows the live population.
+#[derive(Clone)]
 pub(super) struct Arena<T> {
     slots: Vec<Slot<T>>,
     free: Vec<u32>,
@@ -59,7 +61,7 @@ macro_rules! held {
         pub(super) enum EntryType { $($variant,)* }
 
         /// Every live ledger entry, and the entries touched since [`Store::take_changes`] was last called.
-        #[derive(Default)]
+        #[derive(Clone, Default)]
         pub(super) struct Store {
             /// The ledger being closed; written into each entry that it modifies.
             pub(super) sequence: u32,
@@ -99,6 +101,7 @@ held! {
     TtlEntry in ttls as Ttl,
 }
 
+#[derive(Clone)]
 struct Touched {
     entry_type: EntryType,
     place: u32,

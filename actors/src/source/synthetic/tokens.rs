@@ -26,6 +26,7 @@ const BALANCES: usize = 12;
 const TTL_LEDGERS: u32 = 500_000;
 
 /// A custom token with a few holders. Its entries do not have the asset contracts' layout.
+#[derive(Clone)]
 pub(super) struct Token {
     pub(super) id: [u8; 32],
     balances: Vec<Ix<ContractDataEntry>>,
@@ -52,6 +53,7 @@ impl Token {
 }
 
 /// A persistent entry that nobody touches for long: it is archived, evicted and restored.
+#[derive(Clone)]
 pub(super) struct Sleeper {
     pub(super) data: ContractDataEntry,
     pub(super) ttl: TtlEntry,

@@ -28,6 +28,7 @@ const TRIAL_CREDITS: i64 = 1_000_000_000_000_000;
 const LOOSE_MAX: usize = 300;
 
 /// An account whose line of `asset` is authorized, used in pools and revoked, again and again.
+#[derive(Clone)]
 pub(super) struct Trial {
     pub(super) account: AccountIx,
     asset: AssetIx,

@@ -42,6 +42,7 @@ pub(super) const CREDIT_STEP: u16 = 5;
 pub(super) type AccountIx = Ix<AccountEntry>;
 
 /// An account that was created by a transaction and waits to be merged.
+#[derive(Clone)]
 pub(super) struct Transient {
     pub(super) account: AccountIx,
     pub(super) sponsor: Option<AccountIx>,
@@ -58,6 +59,7 @@ pub(super) struct Claimable {
 }
 
 /// Everything that exists.
+#[derive(Clone)]
 pub(super) struct World {
     pub(super) protocol: u32,
     pub(super) store: Store,

@@ -1,9 +1,10 @@
 """Follows the live feed and keeps its place in a file, so that it goes on where it was after any end, its own or the server's.
 
     python3 follow.py http://127.0.0.1:8080 place.txt --from oldest kind=transfer asset=native
-    python3 follow.py http://10.0.0.4:8080,http://10.0.0.5:8080 place.txt
+    python3 follow.py https://eu.example,https://us.example place.txt
 
-Of several servers it goes on at the next one when one fails: a cursor is the same at every node of a dataset.
+Of several servers, also of several regions, it reads at the first that is in traffic, and goes on at another one when that one
+fails, sends its readers elsewhere or has not what comes next: a cursor is the same everywhere.
 
 Prints one event a line as JSON. Needs nothing but Python. An event that was printed and whose place was not written yet is
 left out the next time if its cursor is not above what was printed: see `is_new`.
@@ -15,6 +16,7 @@ import os
 import random
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlencode, urlsplit
 
 
@@ -29,22 +31,51 @@ def is_new(event, seen):
     return seen is None or place > cursor_of(seen)
 
 
+class Refused(Exception):
+    """A server does not serve this cursor, this filter or this token."""
+
+
+def connect(server, timeout):
+    url = urlsplit(server)
+    https = url.scheme == "https"
+    return (http.client.HTTPSConnection if https else http.client.HTTPConnection)(url.netloc, timeout=timeout)
+
+
+def standing(server):
+    """0 if traffic belongs there, 1 if not, 2 if nobody answers."""
+    connection = connect(server, 2)
+    try:
+        connection.request("GET", "/healthz/traffic")
+        return 1 if connection.getresponse().status == 503 else 0
+    except (OSError, http.client.HTTPException):
+        return 2
+    finally:
+        connection.close()
+
+
+def choose(servers, failed):
+    """Who answers, has not just failed and is in traffic, in the order given. Who is not in traffic is better than nobody."""
+    if len(servers) == 1:
+        return servers[0]
+    with ThreadPoolExecutor(len(servers)) as pool:
+        standings = dict(zip(servers, pool.map(standing, servers)))
+    return min(servers, key=lambda server: (standings[server] == 2, server in failed, standings[server]))
+
+
 def frames(server, query, seen, start):
     """The server-sent events of one connection, as (cursor, message)."""
     headers = {"Accept": "text/event-stream", "Last-Event-ID": seen or start}
     token = os.environ.get("ORRERY_TOKEN")
     if token:
         headers["Authorization"] = "Bearer " + token
-    url = urlsplit(server)
-    https = url.scheme == "https"
-    connection = (http.client.HTTPSConnection if https else http.client.HTTPConnection)(url.netloc, timeout=35)
+    connection = connect(server, 35)
     try:
         connection.request("GET", "/v1/feed.sse?" + query, headers=headers)
         answer = connection.getresponse()
         if answer.status != 200:
             problem = answer.read().decode()
-            # What is busy or starting may pass; what is refused will be refused again.
-            raise (ConnectionError if answer.status in (429, 503) else SystemExit)(problem)
+            # What is busy or starting may pass; what is refused will be refused again, unless another server knows better.
+            raise (ConnectionError if answer.status in (429, 502, 503, 504) else Refused)(problem)
         cursor = None
         for line in answer:
             name, _, value = line.decode().rstrip("\n").partition(": ")
@@ -80,12 +111,12 @@ def main(servers, path, *rest):
     if os.path.exists(path):
         with open(path) as file:
             seen = file.read().strip() or None
-    attempt = turn = 0
+    attempt, failed, refused = 0, set(), set()
+    server = choose(servers, failed)
     while True:
-        server = servers[turn % len(servers)]
         try:
             for cursor, message in frames(server, query, seen, start):
-                attempt = 0
+                attempt, failed, refused = 0, set(), set()
                 if message["type"] == "events":
                     for event in message["events"]:
                         if is_new(event, seen) and (last is None or event["ledger_sequence"] <= last):
@@ -98,11 +129,21 @@ def main(servers, path, *rest):
                     keep(path, seen)
                 if last is not None and seen and cursor_of(seen) >= (last, float("inf")):
                     return
+            problem = "the server closed the connection"
         except (OSError, http.client.HTTPException) as error:
-            print(f"{server}: {error}; connecting again", file=sys.stderr)
+            problem = error
+        except Refused as error:
+            problem = error
+            refused.add(server)
+            if len(refused) == len(servers):
+                raise SystemExit(f"{server}: {problem}") from error
         # Another server may be well: only when all have failed, it pays to wait for long.
-        attempt, turn = attempt + 1, turn + 1
-        time.sleep(random.uniform(0, min(10, 0.2 * 2 ** (attempt // len(servers)))))
+        if server in failed or len(failed) + 1 >= len(servers):
+            attempt, failed = attempt + 1, set()
+        failed.add(server)
+        ended, server = server, choose(servers, failed)
+        print(f"{ended}: {problem}; going on at {server} behind {seen or start}", file=sys.stderr)
+        time.sleep(random.uniform(0, min(10, 0.2 * 2**attempt)))
 
 
 if __name__ == "__main__":

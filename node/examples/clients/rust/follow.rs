@@ -2,7 +2,11 @@
 //!
 //! ```text
 //! cargo run -p orrery-node --example follow -- http://127.0.0.1:9464 place.txt --from oldest kind=transfer asset=native
+//! cargo run -p orrery-node --example follow -- https://eu.example,https://us.example place.txt
 //! ```
+//!
+//! Of several servers, also of several regions, it reads at the first that is in traffic, and goes on at another one when that
+//! one fails, sends its readers elsewhere or has not what comes next: a cursor is the same everywhere.
 //!
 //! Prints one event a line as JSON. A token, if the server asks for one, is in the variable ORRERY_TOKEN. An event that was
 //! printed and whose place was not written yet is printed again the next time: what must see each event once keeps place and
@@ -12,6 +16,7 @@
 
 use std::error::Error;
 use std::fs;
+use std::hash::{BuildHasher, RandomState};
 use std::io::Write;
 use std::time::Duration;
 
@@ -21,7 +26,8 @@ type Failed = Box<dyn Error + Send + Sync>;
 
 /// What is followed, and from where to where.
 struct Follow {
-    url: reqwest::Url,
+    /// The feeds.
+    servers: Vec<reqwest::Url>,
     place: String,
     start: String,
     last: Option<u32>,
@@ -34,6 +40,18 @@ enum End {
     Complete,
     /// Connecting again goes on.
     Broken(String),
+    /// Only another server could help.
+    Refused(String),
+}
+
+/// Which servers have failed since one served.
+#[derive(Default)]
+struct Failures {
+    failed: Vec<usize>,
+    /// Those that do not serve this cursor, this filter or this token.
+    refused: Vec<usize>,
+    /// How often all had failed.
+    rounds: u32,
 }
 
 #[allow(dead_code, reason = "where this is a part of another program, that has its own")]
@@ -48,47 +66,93 @@ fn main() -> Result<(), Failed> {
 pub async fn follow(arguments: &[String], out: &mut impl Write) -> Result<(), Failed> {
     let mut follow = Follow::new(arguments)?;
     let client = reqwest::Client::builder().read_timeout(Duration::from_secs(35)).build()?;
-    let mut attempt = 0;
+    let mut failures = Failures::default();
+    let mut at = follow.choose(&client, &failures).await;
     loop {
-        match follow.connection(&client, out, &mut attempt).await? {
+        let why = match follow.connection(at, &client, out, &mut failures).await? {
             End::Complete => return Ok(()),
-            End::Broken(why) => eprintln!("{why}; connecting again"),
+            End::Broken(why) => why,
+            End::Refused(why) => {
+                failures.refused.retain(|refused| *refused != at);
+                failures.refused.push(at);
+                if failures.refused.len() == follow.servers.len() {
+                    return Err(why.into());
+                }
+                why
+            }
+        };
+        // Another server may be well: only when all have failed, it pays to wait for long.
+        if failures.failed.contains(&at) || failures.failed.len() + 1 >= follow.servers.len() {
+            failures.rounds = (failures.rounds + 1).min(6);
+            failures.failed.clear();
         }
-        attempt = (attempt + 1).min(6);
-        tokio::time::sleep(Duration::from_millis(100 << attempt)).await;
+        failures.failed.push(at);
+        let next = follow.choose(&client, &failures).await;
+        let (seen, ended) = (follow.seen.as_deref().unwrap_or(&follow.start), &follow.servers[at]);
+        eprintln!("{ended}: {why}; going on at {} behind {seen}", follow.servers[next]);
+        // Chance keeps readers that left together from coming together.
+        let longest = 100 << failures.rounds;
+        tokio::time::sleep(Duration::from_millis(RandomState::new().hash_one(at) % longest)).await;
+        at = next;
     }
 }
 
 impl Follow {
     fn new(arguments: &[String]) -> Result<Self, Failed> {
-        let usage = "follow URL PLACE_FILE [--from CURSOR] [to=LEDGER] [KEY=VALUE]...";
-        let [server, place, rest @ ..] = arguments else { return Err(usage.into()) };
-        let mut url: reqwest::Url = server.parse()?;
-        url.set_path("/v1/feed.sse");
+        let usage = "follow URL[,URL]... PLACE_FILE [--from CURSOR] [to=LEDGER] [KEY=VALUE]...";
+        let [given, place, rest @ ..] = arguments else { return Err(usage.into()) };
+        let mut servers = Vec::new();
+        for server in given.split(',') {
+            let mut url: reqwest::Url = server.parse()?;
+            url.set_path("/v1/feed.sse");
+            servers.push(url);
+        }
         let (mut start, mut last, mut rest) = ("latest".to_owned(), None, rest.iter());
         while let Some(argument) = rest.next() {
             match argument.split_once('=') {
                 Some(("to", ledger)) => last = Some(ledger.parse()?),
                 Some((key, value)) => {
-                    url.query_pairs_mut().append_pair(key, value);
+                    for url in &mut servers {
+                        url.query_pairs_mut().append_pair(key, value);
+                    }
                 }
                 None if argument == "--from" => start = rest.next().ok_or(usage)?.clone(),
                 None => return Err(usage.into()),
             }
         }
         let seen = fs::read_to_string(place).ok().map(|text| text.trim().to_owned());
-        Ok(Self { url, place: place.clone(), start, last, seen: seen.filter(|text| !text.is_empty()) })
+        Ok(Self { servers, place: place.clone(), start, last, seen: seen.filter(|text| !text.is_empty()) })
+    }
+
+    /// Who answers, has not just failed and is in traffic, in the order given. Who is not in traffic is better than nobody.
+    async fn choose(&self, client: &reqwest::Client, failures: &Failures) -> usize {
+        let mut ranks = Vec::new();
+        for (at, server) in self.servers.iter().enumerate().filter(|_| self.servers.len() > 1) {
+            let mut url = server.clone();
+            url.set_path("/healthz/traffic");
+            url.set_query(None);
+            let answer = client.get(url).timeout(Duration::from_secs(2)).send().await;
+            let status = answer.map(|answer| answer.status().as_u16());
+            ranks.push((
+                status.is_err(),
+                failures.failed.contains(&at),
+                status.is_ok_and(|it| it == 503),
+                at,
+            ));
+        }
+        ranks.into_iter().min().map_or(0, |(.., at)| at)
     }
 
     /// Reads server-sent events until the connection ends, or all was seen.
     async fn connection(
         &mut self,
+        at: usize,
         client: &reqwest::Client,
         out: &mut impl Write,
-        attempt: &mut u32,
+        failures: &mut Failures,
     ) -> Result<End, Failed> {
         let from = self.seen.as_ref().unwrap_or(&self.start);
-        let mut request = client.get(self.url.clone()).header("Last-Event-ID", from);
+        let mut request = client.get(self.servers[at].clone()).header("Last-Event-ID", from);
         if let Ok(token) = std::env::var("ORRERY_TOKEN") {
             request = request.bearer_auth(token);
         }
@@ -98,9 +162,9 @@ impl Follow {
         };
         match answer.status().as_u16() {
             200 => {}
-            // What is busy or starting may pass; what is refused will be refused again.
-            429 | 503 => return Ok(End::Broken(answer.status().to_string())),
-            _ => return Err(answer.text().await.unwrap_or_default().into()),
+            // What is busy or starting may pass; what is refused will be refused again, unless another server knows better.
+            429 | 502..=504 => return Ok(End::Broken(answer.status().to_string())),
+            _ => return Ok(End::Refused(answer.text().await.unwrap_or_default())),
         }
         let (mut buffer, mut cursor) = (Vec::new(), None);
         loop {
@@ -115,7 +179,7 @@ impl Follow {
                 match line.trim_end().split_once(": ") {
                     Some(("id", id)) => cursor = Some(id.to_owned()),
                     Some(("data", data)) => {
-                        *attempt = 0;
+                        *failures = Failures::default();
                         if self.hear(&serde_json::from_str(data)?, cursor.as_deref(), out)? {
                             return Ok(End::Complete);
                         }

@@ -2,7 +2,7 @@
 
 use orrery_schemas::LedgerSequence;
 use orrery_supervisor::cluster::control::Refusal;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::ClusterNode;
 use crate::cluster::assignee::{Assignee, Condition};
@@ -10,6 +10,7 @@ use crate::cluster::inspection;
 use crate::cluster::message::{Ask, Assignment, Report, Told};
 use crate::control::{Control, Request};
 use crate::logs;
+use crate::region::{Move, Wanted};
 
 /// Restarts that are told at once: their reasons are long.
 const RESTARTS_MAX: usize = 200;
@@ -33,8 +34,15 @@ impl ClusterNode {
                 let restarts = control.perform(Request::Restarts { last: last.min(RESTARTS_MAX) }).await;
                 restarts.map(Told::Value).map_err(Refusal::failed)
             }
-            Ask::Park { pipeline } => {
-                let parked = control.perform(Request::Park { pipeline }).await;
+            Ask::Park { pipeline, reason } => {
+                let parked = match (reason, control.parked_reason()) {
+                    // Told again while nobody has resumed it.
+                    (Some(_), Some(why)) => {
+                        Ok(json!({ "pipeline": pipeline, "state": "parked", "reason": why }))
+                    }
+                    (Some(reason), None) => control.park(&pipeline, &reason).await,
+                    (None, _) => control.perform(Request::Park { pipeline }).await,
+                };
                 parked.map(Told::Value).map_err(Refusal::failed)
             }
             Ask::Resume { pipeline } => {
@@ -46,7 +54,23 @@ impl ClusterNode {
                 Ok(Told::Value(json!({ "node": self.settings.name().as_str(), "state": "draining" })))
             }
             Ask::Logs { after } => Ok(Told::Value(logs::page(after))),
+            Ask::Failover { region, forced, reason, by } => {
+                let wanted = Move { region, forced, reason };
+                self.decide(&wanted, by).await.map(Told::Value).map_err(Refusal::failed)
+            }
         }
+    }
+
+    /// Writes down where traffic belongs, if that is possible now and this node coordinates.
+    async fn decide(&self, wanted: &Move, by: String) -> Result<Value, String> {
+        if self.coordination.borrow().active.is_none() {
+            return Err("another node coordinates by now: try again".to_owned());
+        }
+        let way = wanted.check(&self.regions.subscribe().borrow().view);
+        let way = way.map_err(|obstacle| obstacle.to_string())?;
+        let Move { forced, reason, .. } = wanted.clone();
+        let decision = self.desk.decide(Wanted { to: way.to, forced, by, reason }).await?;
+        serde_json::to_value(decision).map_err(|error| error.to_string())
     }
 
     /// Does what a coordinator says, unless it is not this node's.
@@ -72,6 +96,9 @@ impl ClusterNode {
         }
         self.completion.hear(assignment, self.clock.now());
         self.followed.set(assignment.epoch, &assignment.coordinator);
+        if let Some(view) = &assignment.regions {
+            control.tell_regions(view, self.clock.now());
+        }
         if let Some(next) = assignment.next {
             control.mend(LedgerSequence(next));
         }

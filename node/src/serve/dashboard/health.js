@@ -1,10 +1,11 @@
 // Whether all is well, and if not, what a person can do. Pure: facts in, a verdict out.
 //
-// Facts: `now` (ms); `server` { kind, detail, since } of /v1/status; `status`; `tree`; `nodes`; `quarantine`; `feed` { phase, detail, since };
+// Facts: `now` (ms); `server` { kind, detail, since } of /v1/status; `status`; `tree`; `nodes`; `regions`; `quarantine`; `feed` { phase, detail, since };
 // `tip` { changedAt, everyMs }; `lagGrowth` ledgers in the last minute; `ageGrowth` seconds in it. All may be null.
 // Verdict: `level` ok | busy | warn | bad | unknown; `headline`; `detail`; `problems`, each { level, what, detail, act, commands }.
 
 import { count, counted, duration, rate } from "./format.js";
+import { ofRegions } from "./regions.js";
 
 /** A connection that is made anew within this is no news. */
 const FEED_AWAY_MS = 8_000;
@@ -268,6 +269,7 @@ export function judge(facts) {
     ? []
     : [
         ...ofNodes(facts.nodes, facts.tree),
+        ...ofRegions(facts.regions),
         ...ofProgress(facts),
         ...ofQuarantine(facts.quarantine, isParked),
         ...ofTree(facts.tree),

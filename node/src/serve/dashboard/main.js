@@ -14,10 +14,11 @@ import { NodesView } from "./nodes.js";
 import { told } from "./panel.js";
 import { Poll } from "./poll.js";
 import { QuarantineView } from "./quarantine.js";
+import { RegionsView } from "./regions.js";
 import { Tiles } from "./tiles.js";
 import { TreeView, forest } from "./tree.js";
 
-const facts = { server: { kind: "unknown", since: Date.now() }, status: null, tree: null, nodes: null, quarantine: null, feed: null };
+const facts = { server: { kind: "unknown", since: Date.now() }, status: null, tree: null, nodes: null, regions: null, quarantine: null, feed: null };
 /** Whether the node has no list of nodes, as one in no cluster may; then its tree names it, whichever is answered first. */
 let isWithoutNodes = false;
 const access = new Access(() => {
@@ -35,6 +36,7 @@ const nodes = new NodesView((path) => {
 });
 const assets = new AssetsView(narrow);
 const quarantine = new QuarantineView();
+const regions = new RegionsView();
 const feedView = new FeedView(narrow);
 const form = new FilterForm((filter) => {
   feedView.clear();
@@ -129,6 +131,13 @@ function takeNodes(answer) {
   showNodes();
 }
 
+function takeRegions(answer) {
+  told("regions", answer);
+  if (answer.kind !== "ok") return;
+  facts.regions = answer.value;
+  regions.show(answer.value);
+}
+
 function takeAssets(answer) {
   told("assets", answer);
   told("kinds", answer);
@@ -181,6 +190,7 @@ const polls = [
   new Poll(api, "v1/tree", 2_000, known((tree) => isObject(tree) && isListOfObjects(tree.nodes), takeTree)),
   new Poll(api, "v1/nodes", 4_000, known(isListOfObjects, takeNodes)),
   new Poll(api, assetsPath, 10_000, known((answer) => isObject(answer) && isListOfObjects(answer.assets), takeAssets)),
+  new Poll(api, "v1/regions", 2_000, known((answer) => isObject(answer) && isListOfObjects(answer.regions), takeRegions)),
   new Poll(api, "v1/quarantine", 5_000, known(isListOfObjects, takeQuarantine)),
 ];
 const [, , , assetsPoll] = polls;

@@ -72,6 +72,7 @@ const FILES: &[File] = &[
     script!("panel.js"),
     script!("poll.js"),
     script!("quarantine.js"),
+    script!("regions.js"),
     script!("series.js"),
     script!("tiles.js"),
     script!("tree.js"),

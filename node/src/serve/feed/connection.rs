@@ -76,6 +76,8 @@ pub(super) struct Connection<S> {
     rests: bool,
     /// No frame follows any more.
     is_closing: bool,
+    /// How often readers had been sent away when it came.
+    came_after: u32,
     /// Subscriptions as they were counted.
     counted: usize,
     sent_since_tick: bool,
@@ -108,7 +110,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         let mut tips = hub.tips();
         // It may have been closed while this one shook hands.
         tips.mark_changed();
+        let came_after = tips.borrow().sent_away;
         Self {
+            came_after,
             io,
             tips,
             hub,
@@ -331,7 +335,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
     }
 
     fn reached(&mut self) {
-        let tips = *self.tips.borrow_and_update();
+        let mut tips = *self.tips.borrow_and_update();
+        tips.is_over |= tips.sent_away != self.came_after;
         self.step(Event::Reached { tips: &tips });
     }
 

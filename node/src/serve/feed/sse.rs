@@ -75,6 +75,7 @@ pub(super) fn answer(hub: &Arc<Hub>, request: &Request, place: Place) -> Answer 
         page: None,
         queue: VecDeque::new(),
         is_over: false,
+        came_after: now.sent_away,
         ticks,
         _place: place,
     };
@@ -124,6 +125,8 @@ struct Reader {
     queue: VecDeque<Bytes>,
     /// Nothing follows what is in the queue.
     is_over: bool,
+    /// How often readers had been sent away when it came.
+    came_after: u32,
     ticks: Interval,
     _place: Place,
 }
@@ -146,7 +149,7 @@ impl Reader {
                 return None;
             }
             let tips = *self.tips.borrow_and_update();
-            if tips.is_over {
+            if tips.is_over || tips.sent_away != self.came_after {
                 return None;
             }
             let (ledger, from_event) = self.at.next()?;

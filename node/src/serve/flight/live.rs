@@ -27,6 +27,8 @@ pub(super) struct Live {
     hub: Arc<Hub>,
     wanted: Arc<Wanted>,
     tips: watch::Receiver<Tips>,
+    /// How often readers had been sent away when it came.
+    came_after: u32,
     at: Cursor,
     /// Behind what the reader was told last.
     told: Option<Cursor>,
@@ -57,7 +59,8 @@ impl Live {
         ticks.reset();
         hub.counts.subscriptions.fetch_add(1, Ordering::Relaxed);
         let (wanted, tips) = (hub.wanted(filter), hub.tips());
-        let live = Self { hub, wanted, tips, at, told: None, page: None, outlet, nothing, ticks };
+        let came_after = tips.borrow().sent_away;
+        let live = Self { hub, wanted, tips, came_after, at, told: None, page: None, outlet, nothing, ticks };
         live.run().await
     }
 
@@ -65,6 +68,10 @@ impl Live {
         let mut empty_ledgers = 0;
         loop {
             let tips = *self.tips.borrow_and_update();
+            if tips.sent_away != self.came_after {
+                let fix = self.outlet.fix();
+                return Err(Status::unavailable(format!("traffic belongs to another region: {fix}")));
+            }
             let Some((ledger, from_event)) = self.at.next() else { return Ok(()) };
             let found = match self.hub.look(ledger) {
                 Look::Here(found) => Some(found),

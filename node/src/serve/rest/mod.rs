@@ -14,6 +14,7 @@ mod export;
 mod node;
 mod actors;
 mod operate;
+mod regions;
 mod schemas;
 
 use std::sync::Arc;
@@ -62,6 +63,7 @@ fn of(readiness: Arc<Readiness>, answer_bytes_max: usize) -> Vec<Endpoint> {
         node::endpoints(&rest),
         actors::endpoints(&rest),
         operate::endpoints(&rest),
+        regions::endpoints(&rest),
     ];
     groups.into_iter().flatten().collect()
 }

@@ -74,12 +74,17 @@ async fn have_done(
     request: &Request,
     change: fn(&Request) -> Result<Change, Problem>,
 ) -> Answer {
-    only(request, &[])?;
+    done(rest, request, &[], change(request)?).await
+}
+
+/// Has the node do something; `known` is what the query may have.
+pub(super) async fn done(rest: &Rest, request: &Request, known: &[&str], change: Change) -> Answer {
+    only(request, known)?;
     if !request.body.is_empty() {
         return Err(Problem::parameter("body", "nothing is read of it: send none"));
     }
     let by = By { who: request.principal.name.clone(), via: format!("http {}", request.peer) };
     let late = "it is not done yet, and goes on: /v1/tree shows how far it is";
-    let done = rest.ask_within(Question::Change(change(request)?, by), DONE_WITHIN, late).await?;
+    let done = rest.ask_within(Question::Change(change, by), DONE_WITHIN, late).await?;
     answer::json(request, &done, Holds::Now)
 }

@@ -1,6 +1,7 @@
 //! What parameters and answers look like, for the API's description.
 
 mod node;
+mod regions;
 
 use orrery_actors::sink::Format;
 use orrery_schemas::{Kind, OpType};
@@ -164,7 +165,7 @@ pub(crate) fn schemas() -> Value {
         "Assets": object(&[&window_of()[..], &[("assets", list(named("AssetVolume")))]].concat()),
         "Asset": object(&[&[("asked", text())], &window_of()[..], &asset_volume()[..]].concat()),
     });
-    for (name, schema) in node::schemas() {
+    for (name, schema) in node::schemas().into_iter().chain(regions::schemas()) {
         schemas[name] = schema;
     }
     schemas

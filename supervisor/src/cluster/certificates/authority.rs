@@ -201,7 +201,8 @@ pub(super) fn node_parameters(
     parameters.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     parameters.extended_key_usages = match purpose {
         Purpose::Node => vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth],
-        Purpose::Operator => vec![ExtendedKeyUsagePurpose::ClientAuth],
+        // What a peer region's node is, its own authority says.
+        Purpose::Operator | Purpose::Region => vec![ExtendedKeyUsagePurpose::ClientAuth],
     };
     Ok(parameters)
 }

@@ -13,6 +13,8 @@ pub enum Purpose {
     Node,
     /// A person or program that asks: only calls.
     Operator,
+    /// A node of a peer region, by that region's authority: may ask for what regions exchange, over Flight alone.
+    Region,
 }
 
 impl Purpose {
@@ -21,6 +23,7 @@ impl Purpose {
         match self {
             Self::Node => "node",
             Self::Operator => "operator",
+            Self::Region => "region",
         }
     }
 }

@@ -4,21 +4,19 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
+use tokio_rustls::rustls::client::WebPkiServerVerifier;
 use tokio_rustls::rustls::client::danger::ServerCertVerifier;
-use tokio_rustls::rustls::client::{
-    Resumption, WebPkiServerVerifier, verify_server_cert_signed_by_trust_anchor,
-};
 use tokio_rustls::rustls::crypto::{CryptoProvider, aws_lc_rs};
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
-use tokio_rustls::rustls::server::{NoServerSessionStorage, ParsedCertificate, WebPkiClientVerifier};
 use tokio_rustls::rustls::sign::CertifiedKey;
 use tokio_rustls::rustls::time_provider::{DefaultTimeProvider, TimeProvider};
-use tokio_rustls::rustls::version::TLS13;
 use tokio_rustls::rustls::{ClientConfig, RootCertStore, ServerConfig};
 
 use super::contents::{self, Contents, Purpose};
 use super::error::CertificateError;
+use super::regions::{self, RegionAuthority};
+use super::tls::{client_config, is_signed, server_config};
 use super::validity::{Validity, date};
 use super::verifier::AnyNameVerifier;
 use super::{files, loopback};
@@ -91,6 +89,8 @@ struct Inner {
     warnings: Vec<String>,
     /// Where they were read, and when it is; none of `--insecure-loopback`.
     source: Option<(PathBuf, Arc<dyn TimeProvider>)>,
+    /// Whose nodes are let in as peer regions.
+    regions: Arc<[RegionAuthority]>,
     current: RwLock<Arc<Current>>,
 }
 
@@ -103,6 +103,8 @@ struct Current {
     named: ClientConfig,
     /// For servers whose name is read from their certificate.
     unnamed: ClientConfig,
+    /// For nodes of peer regions, in the order of their authorities.
+    regions: Vec<ClientConfig>,
 }
 
 /// What credentials are made of; the paths are for messages.
@@ -113,6 +115,7 @@ struct Parts {
     gossip_key: Option<GossipKey>,
     source: Option<PathBuf>,
     warnings: Vec<String>,
+    regions: Arc<[RegionAuthority]>,
 }
 
 impl Credentials {
@@ -132,6 +135,23 @@ impl Credentials {
     ///
     /// As [`Self::load`].
     pub fn load_with(folder: &Path, time: Arc<dyn TimeProvider>) -> Result<Self, CertificateError> {
+        Self::load_all(folder, time, [].into())
+    }
+
+    /// As [`Self::load`]; nodes of these regions are let in as [`Purpose::Region`], and can be dialled.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::load`]; or a region's authority is this cluster's own.
+    pub fn load_with_regions(folder: &Path, regions: Vec<RegionAuthority>) -> Result<Self, CertificateError> {
+        Self::load_all(folder, Arc::new(DefaultTimeProvider), regions.into())
+    }
+
+    fn load_all(
+        folder: &Path,
+        time: Arc<dyn TimeProvider>,
+        regions: Arc<[RegionAuthority]>,
+    ) -> Result<Self, CertificateError> {
         let authority_path = folder.join(files::AUTHORITY);
         let authority = certificate(&authority_path)?;
         let certificate_path = folder.join(files::CERTIFICATE);
@@ -161,6 +181,7 @@ impl Credentials {
             gossip_key,
             source: Some(folder.to_owned()),
             warnings,
+            regions,
         };
         Self::of(parts, time)
     }
@@ -180,6 +201,7 @@ impl Credentials {
             gossip_key: (purpose == Purpose::Node).then_some(GossipKey(made.gossip_key)),
             source: None,
             warnings: Vec::new(),
+            regions: [].into(),
         };
         Self::of(parts, Arc::new(DefaultTimeProvider))
     }
@@ -191,7 +213,14 @@ impl Credentials {
         roots.add(parts.authority.0.clone()).map_err(CertificateError::tls("trust the authority"))?;
         let roots = Arc::new(roots);
         let chain = vec![parts.certificate.0.clone()];
-        let server = server_config(&provider, &time, &roots, chain.clone(), parts.key.0.clone_key())?;
+        // Who connects may be a peer region's; whose a certificate is, is found out afterwards.
+        let mut clients = RootCertStore::clone(&roots);
+        for region in parts.regions.iter() {
+            region.check(&parts.authority.0)?;
+            clients.roots.extend(region.roots()?.roots);
+        }
+        let clients = Arc::new(clients);
+        let server = server_config(&provider, &time, &clients, chain.clone(), parts.key.0.clone_key())?;
         let by_name = WebPkiServerVerifier::builder_with_provider(Arc::clone(&roots), Arc::clone(&provider))
             .build()
             .map_err(|error| CertificateError::Cryptography {
@@ -204,11 +233,17 @@ impl Credentials {
             let key = parts.key.0.clone_key();
             client_config(&provider, &time, verifier, chain.clone(), key)
         };
+        let of_region = |region: &RegionAuthority| {
+            let roots = Arc::new(region.roots()?);
+            client(Arc::new(AnyNameVerifier::new(roots, algorithms, Arc::clone(&by_name))))
+        };
+        let regions = parts.regions.iter().map(of_region).collect::<Result<_, _>>()?;
         let current = Current {
+            regions,
             certificate: parts.certificate.0,
             validity: Validity { from: contents.from, until: contents.until },
             server: Arc::new(server),
-            named: client(by_name)?,
+            named: client(Arc::clone(&by_name) as Arc<dyn ServerCertVerifier>)?,
             unnamed: client(Arc::new(any_name))?,
         };
         Ok(Self(Arc::new(Inner {
@@ -220,6 +255,7 @@ impl Credentials {
             is_insecure: parts.source.is_none(),
             warnings: parts.warnings,
             source: parts.source.map(|source| (source, time)),
+            regions: parts.regions,
             current: RwLock::new(Arc::new(current)),
         })))
     }
@@ -237,7 +273,7 @@ impl Credentials {
         if is_same && certificate(&authority_path)? == self.0.authority {
             return Ok(false);
         }
-        let new = Self::load_with(folder, Arc::clone(time))?;
+        let new = Self::load_all(folder, Arc::clone(time), Arc::clone(&self.0.regions))?;
         let (old, new) = (&self.0, &new.0);
         let changed = [
             (&path, "name", old.name != new.name || old.purpose != new.purpose),
@@ -315,6 +351,35 @@ impl Credentials {
         config.alpn_protocols = vec![protocol.alpn().to_vec()];
         Arc::new(config)
     }
+
+    /// As [`Self::client_config`] over Flight, for any node of a peer region; `None` if it has no authority of its own.
+    pub(crate) fn region_config(&self, region: &str) -> Option<Arc<ClientConfig>> {
+        let place = self.0.regions.iter().position(|authority| **authority.region() == *region)?;
+        let mut config = self.current().regions.get(place)?.clone();
+        config.alpn_protocols = vec![Protocol::Flight.alpn().to_vec()];
+        Some(Arc::new(config))
+    }
+
+    /// Whose a certificate is that our server's handshake has verified: a peer region's, or `None` for this cluster's own.
+    pub(crate) fn region_of(&self, der: &CertificateDer<'_>) -> Result<Option<Arc<str>>, String> {
+        let provider = aws_lc_rs::default_provider();
+        let time = self.0.source.as_ref().and_then(|(_, time)| time.current_time());
+        let (Some(now), false) = (time, self.0.regions.is_empty()) else { return Ok(None) };
+        let own = |purpose| {
+            is_signed(
+                &der.clone().into_owned(),
+                &self.0.authority,
+                purpose,
+                &Arc::new(aws_lc_rs::default_provider()),
+                now,
+            )
+            .is_ok()
+        };
+        match own(Purpose::Node) || own(Purpose::Operator) {
+            true => Ok(None),
+            false => regions::whose(der, &self.0.regions, &provider, now),
+        }
+    }
 }
 
 impl fmt::Debug for Credentials {
@@ -390,71 +455,4 @@ fn holds(now: UnixTime, path: &Path, name: &str, from: u64, until: u64) -> Resul
         now if now > until => Err(CertificateError::Expired { path, name, at: date(until) }),
         _ => Ok(()),
     }
-}
-
-fn is_signed(
-    der: &CertificateDer<'static>,
-    authority: &CertificateDer<'static>,
-    purpose: Purpose,
-    provider: &Arc<CryptoProvider>,
-    now: UnixTime,
-) -> Result<(), tokio_rustls::rustls::Error> {
-    let mut roots = RootCertStore::empty();
-    roots.add(authority.clone())?;
-    let roots = Arc::new(roots);
-    if purpose == Purpose::Node {
-        let parsed = ParsedCertificate::try_from(der)?;
-        let algorithms = provider.signature_verification_algorithms.all;
-        return verify_server_cert_signed_by_trust_anchor(&parsed, &roots, &[], now, algorithms);
-    }
-    let verifier = WebPkiClientVerifier::builder_with_provider(roots, Arc::clone(provider))
-        .build()
-        .map_err(|error| tokio_rustls::rustls::Error::General(error.to_string()))?;
-    verifier.verify_client_cert(der, &[], now).map(|_| ())
-}
-
-fn server_config(
-    provider: &Arc<CryptoProvider>,
-    time: &Arc<dyn TimeProvider>,
-    roots: &Arc<RootCertStore>,
-    chain: Vec<CertificateDer<'static>>,
-    key: PrivateKeyDer<'static>,
-) -> Result<ServerConfig, CertificateError> {
-    let clients = WebPkiClientVerifier::builder_with_provider(Arc::clone(roots), Arc::clone(provider))
-        .build()
-        .map_err(|error| CertificateError::Cryptography {
-            action: "verify clients",
-            detail: error.to_string(),
-        })?;
-    let mut config = ServerConfig::builder_with_details(Arc::clone(provider), Arc::clone(time))
-        .with_protocol_versions(&[&TLS13])
-        .map_err(CertificateError::tls("use TLS 1.3"))?
-        .with_client_cert_verifier(clients)
-        .with_single_cert(chain, key)
-        .map_err(CertificateError::tls("serve with the certificate"))?;
-    config.alpn_protocols = Protocol::ALL.map(|protocol| protocol.alpn().to_vec()).to_vec();
-    // Every connection proves itself anew: a resumed one would outlive its certificate.
-    config.send_tls13_tickets = 0;
-    config.session_storage = Arc::new(NoServerSessionStorage {});
-    Ok(config)
-}
-
-fn client_config(
-    provider: &Arc<CryptoProvider>,
-    time: &Arc<dyn TimeProvider>,
-    verifier: Arc<dyn ServerCertVerifier>,
-    chain: Vec<CertificateDer<'static>>,
-    key: PrivateKeyDer<'static>,
-) -> Result<ClientConfig, CertificateError> {
-    let mut config = ClientConfig::builder_with_details(Arc::clone(provider), Arc::clone(time))
-        .with_protocol_versions(&[&TLS13])
-        .map_err(CertificateError::tls("use TLS 1.3"))?
-        .dangerous()
-        .with_custom_certificate_verifier(verifier)
-        .with_client_auth_cert(chain, key)
-        .map_err(CertificateError::tls("dial with the certificate"))?;
-    config.resumption = Resumption::disabled();
-    // One certificate a node: the name would only tell an observer who is called.
-    config.enable_sni = false;
-    Ok(config)
 }

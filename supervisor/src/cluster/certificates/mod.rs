@@ -18,7 +18,9 @@ mod credentials;
 mod error;
 mod files;
 mod loopback;
+mod regions;
 mod renewal;
+mod tls;
 mod validity;
 mod verifier;
 
@@ -29,6 +31,7 @@ pub use authority::{Authority, Issued};
 pub use contents::Purpose;
 pub use credentials::{Credentials, GossipKey, Protocol};
 pub use error::CertificateError;
+pub use regions::RegionAuthority;
 pub use renewal::{EXPIRY, keep_current};
 pub use validity::Validity;
 

@@ -4,12 +4,14 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsStream;
+use tokio_rustls::rustls::pki_types::CertificateDer;
 
 use super::places::Place;
 use super::prompt::Prompt;
@@ -23,6 +25,8 @@ pub struct Connection {
     pub peer: NodeName,
     /// What the peer's certificate is for.
     pub purpose: Purpose,
+    /// The peer region it is of; `None` for this cluster's own.
+    pub region: Option<Arc<str>>,
     /// What it carries.
     pub protocol: Protocol,
     /// The peer's address, which proves nothing.
@@ -49,6 +53,8 @@ pub(super) enum Unfit {
     Certificate(String),
     /// A control link to or from somebody who is no node.
     NotANode(NodeName),
+    /// A control link to or from a peer region's node.
+    NotAMember { name: NodeName, region: Arc<str> },
 }
 
 impl fmt::Display for Unfit {
@@ -56,6 +62,10 @@ impl fmt::Display for Unfit {
         match self {
             Self::Protocol => formatter.write_str("it names no protocol that is spoken here"),
             Self::Certificate(detail) => formatter.write_str(detail),
+            Self::NotAMember { name, region } => write!(
+                formatter,
+                "`{name}` is a node of region `{region}`: it may ask for what regions exchange, over Flight alone"
+            ),
             Self::NotANode(name) => {
                 write!(formatter, "the certificate of `{name}` is an operator's; issue one for a node")
             }
@@ -65,18 +75,27 @@ impl fmt::Display for Unfit {
 
 impl Connection {
     /// Reads what the finished handshake says about the peer.
-    pub(super) fn of(tls: TlsStream<TcpStream>, remote: SocketAddr) -> Result<Self, Unfit> {
+    pub(super) fn of(
+        tls: TlsStream<TcpStream>,
+        remote: SocketAddr,
+        region_of: impl FnOnce(&CertificateDer<'_>) -> Result<Option<Arc<str>>, String>,
+    ) -> Result<Self, Unfit> {
         let (_, session) = tls.get_ref();
         let protocol = session.alpn_protocol().and_then(Protocol::of_alpn).ok_or(Unfit::Protocol)?;
         let certificate = session.peer_certificates().and_then(<[_]>::first);
         let certificate =
             certificate.ok_or_else(|| Unfit::Certificate("it has no certificate".to_owned()))?;
         let contents = Contents::read(certificate).map_err(Unfit::Certificate)?;
+        let region = region_of(certificate).map_err(Unfit::Certificate)?;
+        if let Some(region) = region.clone().filter(|_| protocol == Protocol::Control) {
+            return Err(Unfit::NotAMember { name: contents.name, region });
+        }
         if protocol == Protocol::Control && contents.purpose != Purpose::Node {
             return Err(Unfit::NotANode(contents.name));
         }
         let stream = Stream { tls, place: None, prompt: None };
-        Ok(Self { peer: contents.name, purpose: contents.purpose, protocol, remote, stream })
+        let purpose = if region.is_some() { Purpose::Region } else { contents.purpose };
+        Ok(Self { peer: contents.name, purpose, region, protocol, remote, stream })
     }
 
     /// Holds a place from now on. Links have a deadline of their own for the first words; others have this one.

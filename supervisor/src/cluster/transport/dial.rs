@@ -2,12 +2,13 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use thiserror::Error;
 use tokio::net::TcpStream;
 use tokio_rustls::rustls::pki_types::ServerName;
-use tokio_rustls::rustls::{self, CertificateError};
+use tokio_rustls::rustls::{self, CertificateError, ClientConfig};
 use tokio_rustls::{TlsConnector, TlsStream};
 
 use super::connection::Connection;
@@ -112,7 +113,32 @@ pub async fn dial(
     expected: Option<&NodeName>,
     deadline: Duration,
 ) -> Result<Connection, DialError> {
-    let dialled = dial_unlimited(address, credentials, protocol, expected);
+    let config = credentials.client_config(protocol, expected.is_some());
+    within(address, deadline, dial_unlimited(address, credentials, config, expected)).await
+}
+
+/// Connects over Flight to `HOST:PORT` within the deadline: any node of a peer region, by its authority's certificate; of this
+/// cluster's own authority if the region has none.
+///
+/// # Errors
+///
+/// Says which step failed.
+pub async fn dial_region(
+    address: &str,
+    credentials: &Credentials,
+    region: &str,
+    deadline: Duration,
+) -> Result<Connection, DialError> {
+    let config = credentials.region_config(region);
+    let config = config.unwrap_or_else(|| credentials.client_config(Protocol::Flight, false));
+    within(address, deadline, dial_unlimited(address, credentials, config, None)).await
+}
+
+async fn within(
+    address: &str,
+    deadline: Duration,
+    dialled: impl Future<Output = Result<Connection, DialError>>,
+) -> Result<Connection, DialError> {
     match tokio::time::timeout(deadline, dialled).await {
         Ok(result) => result,
         Err(_) => Err(DialError::TimedOut { address: address.to_owned(), after: deadline }),
@@ -122,7 +148,7 @@ pub async fn dial(
 async fn dial_unlimited(
     address: &str,
     credentials: &Credentials,
-    protocol: Protocol,
+    config: Arc<ClientConfig>,
     expected: Option<&NodeName>,
 ) -> Result<Connection, DialError> {
     let address = || address.to_owned();
@@ -133,15 +159,15 @@ async fn dial_unlimited(
         Some(name) => name.server_name().map_err(|error| unfit(error.to_string()))?,
         None => ServerName::try_from(NO_NAME).map_err(|error| unfit(error.to_string()))?,
     };
-    let connector = TlsConnector::from(credentials.client_config(protocol, expected.is_some()));
+    let connector = TlsConnector::from(config);
     let tls = connector.connect(server, tcp).await.map_err(|source| match expected {
         Some(expected) if is_wrong_name(&source) => {
             DialError::WrongPeer { address: address(), expected: expected.clone() }
         }
         _ => DialError::Tls { address: address(), source },
     })?;
-    let connection =
-        Connection::of(TlsStream::Client(tls), remote).map_err(|error| unfit(error.to_string()))?;
+    let connection = Connection::of(TlsStream::Client(tls), remote, |_| Ok(None))
+        .map_err(|error| unfit(error.to_string()))?;
     // The verifier compared them already; the two read the certificate each in its own way.
     match expected {
         Some(expected) if *expected != connection.peer => {

@@ -14,6 +14,7 @@ use futures::stream::{FuturesUnordered, StreamExt};
 use thiserror::Error;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
+use tokio_rustls::rustls::pki_types::CertificateDer;
 use tokio_rustls::{TlsAcceptor, TlsStream};
 
 use super::connection::{Connection, Unfit};
@@ -46,6 +47,10 @@ pub struct Limits {
     pub operators_max: usize,
     /// Of these, of one operator's name.
     pub connections_per_operator_max: usize,
+    /// Of these, of nodes of peer regions altogether.
+    pub regions_max: usize,
+    /// Of these, of one name of a peer region's node.
+    pub connections_per_region_node_max: usize,
     /// Of these, of one node's name: each stage that it has here takes one.
     pub connections_per_node_max: usize,
     /// Time from a proven peer to its first bytes of HTTP/2. Longer lets the silent hold places, shorter refuses peers with a
@@ -64,6 +69,8 @@ impl Default for Limits {
             connections_max: 512,
             operators_max: 128,
             connections_per_operator_max: 16,
+            regions_max: 64,
+            connections_per_region_node_max: 8,
             connections_per_node_max: 128,
             speaks_within: Duration::from_secs(5),
             denied: DeniedNames::default(),
@@ -244,7 +251,7 @@ impl Listener {
         self.aborts.insert(ticket, abort);
         let handshake = handshake(
             // Read anew: the certificate may have been renewed.
-            TlsAcceptor::from(self.credentials.server_config()),
+            self.credentials.clone(),
             socket,
             remote,
             self.limits.clone(),
@@ -300,16 +307,18 @@ impl fmt::Debug for Listener {
 }
 
 async fn handshake(
-    acceptor: TlsAcceptor,
+    credentials: Credentials,
     socket: TcpStream,
     remote: SocketAddr,
     limits: Limits,
     places: Places,
 ) -> Result<Connection, Refused> {
     socket::configure(&socket).map_err(Refused::Tls)?;
+    let acceptor = TlsAcceptor::from(credentials.server_config());
     let tls = tokio::time::timeout(limits.handshake_deadline, acceptor.accept(socket)).await;
     let tls = tls.map_err(|_| Refused::TimedOut)?.map_err(Refused::Tls)?;
-    let connection = Connection::of(TlsStream::Server(tls), remote).map_err(Refused::Unfit)?;
+    let region_of = |certificate: &CertificateDer<'_>| credentials.region_of(certificate);
+    let connection = Connection::of(TlsStream::Server(tls), remote, region_of).map_err(Refused::Unfit)?;
     let place = places.take(&connection.peer, connection.purpose).map_err(Refused::NoPlace)?;
     Ok(connection.hold(place, limits.speaks_within))
 }

@@ -26,5 +26,5 @@ mod socket;
 
 pub use acceptor::Acceptor;
 pub use connection::{Connection, Stream};
-pub use dial::{DialError, dial};
+pub use dial::{DialError, dial, dial_region};
 pub use listener::{Counters, Limits, ListenError, Listener};

@@ -54,6 +54,8 @@ pub(super) enum NoPlace {
     Full { max: usize },
     /// Those of operators are; the rest is kept for nodes.
     FullOfOperators { max: usize },
+    /// Those of peer regions are.
+    FullOfRegions { max: usize },
     /// This name has as many as it may.
     OfName { name: NodeName, purpose: Purpose, max: usize },
 }
@@ -65,6 +67,9 @@ impl fmt::Display for NoPlace {
             Self::Full { max } => write!(formatter, "all {max} connections are taken"),
             Self::FullOfOperators { max } => {
                 write!(formatter, "all {max} connections of operators are taken")
+            }
+            Self::FullOfRegions { max } => {
+                write!(formatter, "all {max} connections of peer regions are taken")
             }
             Self::OfName { name, purpose, max } => {
                 write!(formatter, "{} `{name}` has {max} connections already", purpose.as_str())
@@ -90,12 +95,16 @@ impl Places {
         let of_name_max = match purpose {
             Purpose::Node => limits.connections_per_node_max,
             Purpose::Operator => limits.connections_per_operator_max,
+            Purpose::Region => limits.connections_per_region_node_max,
         };
         if of_purpose().filter(|holder| holder.name == *name).count() >= of_name_max {
             return Err(NoPlace::OfName { name: name.clone(), purpose, max: of_name_max });
         }
         if purpose == Purpose::Operator && of_purpose().count() >= limits.operators_max {
             return Err(NoPlace::FullOfOperators { max: limits.operators_max });
+        }
+        if purpose == Purpose::Region && of_purpose().count() >= limits.regions_max {
+            return Err(NoPlace::FullOfRegions { max: limits.regions_max });
         }
         if held.connections.len() >= limits.connections_max {
             return Err(NoPlace::Full { max: limits.connections_max });
@@ -141,6 +150,8 @@ mod tests {
             operators_max: 3,
             connections_per_operator_max: 2,
             connections_per_node_max: 4,
+            regions_max: 2,
+            connections_per_region_node_max: 1,
             ..Limits::default()
         })
     }
@@ -173,6 +184,20 @@ mod tests {
             check("b", node, Err("node `b` has 4 connections already")),
             check("c", node, Err("all 8 connections are taken")),
         ];
+    }
+
+    #[test]
+    fn peer_regions_leave_places_for_nodes() {
+        let places = places();
+        let first = take(&places, "gw-1", Purpose::Region).unwrap();
+        let check = |name, expect: &str| {
+            assert_eq!(take(&places, name, Purpose::Region).err().as_deref(), Some(expect));
+        };
+        check("gw-1", "region `gw-1` has 1 connections already");
+        let second = take(&places, "gw-2", Purpose::Region).unwrap();
+        check("gw-3", "all 2 connections of peer regions are taken");
+        assert!(take(&places, "gw-1", Purpose::Node).is_ok());
+        drop((first, second));
     }
 
     #[tokio::test]

@@ -2,17 +2,27 @@
 //!
 //! Nothing of the machine's own network is touched, and all of it goes with the namespaces.
 
+use std::fs::File;
+use std::io;
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use nix::sched::{CloneFlags, setns};
 
 use crate::experiment::ExperimentError;
 
 /// Names of namespaces begin with it; the number of the process that made them follows.
 const PREFIX: &str = "orrery-chaos-";
 
+/// Where the system keeps namespaces that have names.
+const NAMESPACES: &str = "/run/netns";
+
 /// Namespaces, removed when dropped.
 #[derive(Debug)]
-pub(super) struct Network {
+pub(crate) struct Network {
     prefix: String,
     nodes: usize,
 }
@@ -23,7 +33,7 @@ impl Network {
     /// # Errors
     ///
     /// [`ExperimentError::Skipped`] if `ip` or `nft` is missing or refuses.
-    pub(super) fn new(nodes: usize) -> Result<Self, ExperimentError> {
+    pub(crate) fn new(nodes: usize) -> Result<Self, ExperimentError> {
         remove_left_behind();
         let network = Self { prefix: format!("{PREFIX}{}", std::process::id()), nodes };
         let switch = network.switch();
@@ -45,12 +55,15 @@ impl Network {
     }
 
     /// The same command within the namespace of a node; the process is the same.
-    pub(super) fn within(&self, node: usize, command: &Command) -> Command {
+    pub(crate) fn within(&self, node: usize, command: &Command) -> Command {
         let mut within = Command::new("ip");
         within.args(["netns", "exec", &self.namespace(node)]);
         within.arg(command.get_program()).args(command.get_args());
-        for (name, _) in command.get_envs().filter(|(_, value)| value.is_none()) {
-            within.env_remove(name);
+        for (name, value) in command.get_envs() {
+            match value {
+                Some(value) => within.env(name, value),
+                None => within.env_remove(name),
+            };
         }
         if let Some(folder) = command.get_current_dir() {
             within.current_dir(folder);
@@ -58,15 +71,38 @@ impl Network {
         within
     }
 
+    /// A connection from the namespace of a node to a port of its own address.
+    ///
+    /// # Errors
+    ///
+    /// Nobody listens there, or the namespace cannot be entered.
+    pub(crate) fn connect(&self, node: usize, port: u16, within: Duration) -> io::Result<TcpStream> {
+        let place = Path::new(NAMESPACES).join(self.namespace(node));
+        let address = format!("{}:{port}", address(node));
+        // The namespace is of the thread, which ends; the connection stays in it.
+        let enter = || {
+            setns(File::open(place)?, CloneFlags::CLONE_NEWNET)?;
+            let address = address.parse().map_err(io::Error::other)?;
+            TcpStream::connect_timeout(&address, within)
+        };
+        thread::scope(|scope| scope.spawn(enter).join())
+            .unwrap_or_else(|_| Err(io::Error::other("the thread that connects has ended")))
+    }
+
     /// Drops everything from and to a node. Where it arrives: a sender whose own system drops is told so.
-    pub(super) fn cut(&self, node: usize) -> Result<(), ExperimentError> {
+    pub(crate) fn cut(&self, node: usize) -> Result<(), ExperimentError> {
         self.nft(node, "add rule inet cut input iifname eth0 drop")?;
+        self.mute(node)
+    }
+
+    /// Drops everything from a node, and nothing to it.
+    pub(crate) fn mute(&self, node: usize) -> Result<(), ExperimentError> {
         let rule = format!("add rule inet cut input ip saddr {} drop", address(node));
         (0..self.nodes).filter(|other| *other != node).try_for_each(|other| self.nft(other, &rule))
     }
 
     /// Drops nothing any more.
-    pub(super) fn heal(&self) -> Result<(), ExperimentError> {
+    pub(crate) fn heal(&self) -> Result<(), ExperimentError> {
         (0..self.nodes).try_for_each(|node| self.nft(node, "flush chain inet cut input"))
     }
 
@@ -93,7 +129,7 @@ impl Drop for Network {
 }
 
 /// Of a node in its namespace.
-pub(super) fn address(node: usize) -> String {
+pub(crate) fn address(node: usize) -> String {
     format!("10.77.0.{}", node + 1)
 }
 

@@ -1,0 +1,153 @@
+//! Where a region's dataset is: a folder, or a real S3 server of its own that is killed with the region.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use crate::experiment::ExperimentError;
+use crate::network::{Network, address};
+use crate::process::Running;
+use crate::workload::url;
+
+/// Ports of the first region's server. Others have others, though each is alone in its namespace: sockets in the file system are
+/// called after them, by which one server would find the data of another.
+const S3_PORT: u16 = 8333;
+const FILER_PORT: u16 = 8888;
+
+/// Who may write.
+const KEYS: [(&str, &str); 2] = [("AWS_ACCESS_KEY_ID", "key"), ("AWS_SECRET_ACCESS_KEY", "secret")];
+
+/// How long an answer may take.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(2);
+
+/// Longest answer that is read.
+const ANSWER_BYTES_MAX: u64 = 4096;
+
+/// What kind of store each region has.
+#[derive(Clone, Debug)]
+pub enum StoreKind {
+    /// A folder, which nothing kills.
+    Folder,
+    /// SeaweedFS, by its program `weed`.
+    SeaweedFs(PathBuf),
+}
+
+/// The store of a region.
+#[derive(Debug)]
+pub(super) struct RegionStore {
+    kind: StoreKind,
+    region: usize,
+    folder: PathBuf,
+    log: PathBuf,
+    running: Option<Running>,
+}
+
+impl RegionStore {
+    /// That of region `region`, with all that it keeps in `folder`. It does not run yet.
+    pub(super) fn new(kind: StoreKind, region: usize, folder: PathBuf, log: PathBuf) -> Self {
+        Self { kind, region, folder, log, running: None }
+    }
+
+    /// URL of the dataset.
+    pub(super) fn dataset(&self) -> String {
+        match &self.kind {
+            StoreKind::Folder => url(&self.folder),
+            StoreKind::SeaweedFs(_) => {
+                let (address, port) = (address(self.region), self.port(S3_PORT));
+                format!("s3://region/set?endpoint=http://{address}:{port}&region=us-east-1")
+            }
+        }
+    }
+
+    fn port(&self, first: u16) -> u16 {
+        first + u16::try_from(self.region).unwrap_or(u16::MAX)
+    }
+
+    /// The folder of the dataset, where it is one.
+    pub(super) fn files(&self) -> Option<&Path> {
+        matches!(self.kind, StoreKind::Folder).then_some(self.folder.as_path())
+    }
+
+    /// Lets a command write to it.
+    pub(super) fn grant(&self, command: &mut Command) {
+        if matches!(self.kind, StoreKind::SeaweedFs(_)) {
+            command.envs(KEYS);
+        }
+    }
+
+    /// Starts it, if it is something that runs.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be started.
+    pub(super) fn start(&mut self, network: &Network) -> Result<(), ExperimentError> {
+        let StoreKind::SeaweedFs(weed) = &self.kind else { return Ok(()) };
+        std::fs::create_dir_all(&self.folder).map_err(ExperimentError::io("create", &self.folder))?;
+        let ip = address(self.region);
+        let mut command = Command::new(weed);
+        command.args([
+            "mini",
+            "-bucket=region",
+            "-webdav=false",
+            "-admin.ui=false",
+            "-master.telemetry=false",
+        ]);
+        command.arg(format!("-ip={ip}")).arg(format!("-ip.bind={ip}"));
+        command
+            .arg(format!("-s3.port={}", self.port(S3_PORT)))
+            .arg(format!("-filer.port={}", self.port(FILER_PORT)));
+        command.arg(format!("-dir={}", self.folder.display())).envs(KEYS);
+        self.running = Some(Running::start_with_log(network.within(self.region, &command), &self.log)?);
+        Ok(())
+    }
+
+    /// Whether it has its bucket and takes objects, which one that was killed does some seconds after it answers. The program
+    /// makes a bucket too, but not where it starts too slowly.
+    pub(super) fn is_there(&self, network: &Network) -> bool {
+        if matches!(self.kind, StoreKind::Folder) {
+            return true;
+        }
+        let asks = |method: &str, path: &str, body: &str| {
+            let stream = network.connect(self.region, self.port(FILER_PORT), ANSWERS_WITHIN).ok()?;
+            status(stream, method, path, &address(self.region), body)
+        };
+        let bucket = |method| asks(method, "/buckets/region/?limit=1", "");
+        let listens = network.connect(self.region, self.port(S3_PORT), ANSWERS_WITHIN).is_ok();
+        let has_bucket =
+            || bucket("GET") == Some(200) || bucket("POST") == Some(201) && bucket("GET") == Some(200);
+        listens && has_bucket() && asks("PUT", "/probe", "x") == Some(201)
+    }
+
+    /// Kills it, if it runs.
+    ///
+    /// # Errors
+    ///
+    /// The system cannot say how it ended.
+    pub(super) fn kill(&mut self) -> Result<(), ExperimentError> {
+        self.running.take().map_or(Ok(()), |running| running.kill().map(drop))
+    }
+
+    /// Removes all that it keeps. It must not run.
+    ///
+    /// # Errors
+    ///
+    /// The file system refuses.
+    pub(super) fn empty(&self) -> Result<(), ExperimentError> {
+        crate::workload::remove(&self.folder)
+    }
+}
+
+/// The status of an answer.
+pub(super) fn status(mut stream: TcpStream, method: &str, path: &str, host: &str, body: &str) -> Option<u16> {
+    stream.set_read_timeout(Some(ANSWERS_WITHIN)).ok()?;
+    let length = body.len();
+    let request = format!(
+        "{method} {path} HTTP/1.1\r\nHost: {host}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+    );
+    stream.write_all(request.as_bytes()).ok()?;
+    let mut answer = Vec::new();
+    stream.take(ANSWER_BYTES_MAX).read_to_end(&mut answer).ok()?;
+    String::from_utf8_lossy(&answer).split(' ').nth(1)?.parse().ok()
+}
