@@ -51,7 +51,7 @@ struct Attack {
     ends: Ends,
 }
 
-const ATTACKS: [Attack; 12] = [
+const ATTACKS: [Attack; 13] = [
     on_feed("a frame without a mask", || vec![0x81, 2, b'{', b'}'], Ends::Code(1002)),
     on_feed("reserved bits", || masked(0xf1, b"{}"), Ends::Code(1002)),
     on_feed("an unknown kind of frame", || masked(0x83, b"{}"), Ends::Code(1002)),
@@ -60,6 +60,7 @@ const ATTACKS: [Attack; 12] = [
     on_feed("a message of a terabyte", terabyte, Ends::Code(1009)),
     on_feed("a message that does not end", || endless(24), Ends::Code(1009)),
     on_feed("a flood of messages", || masked(0x81, b"{}").repeat(500), Ends::Code(1008)),
+    on_feed("a flood of pings", || masked(0x89, b"").repeat(500), Ends::Code(1008)),
     on_feed("a flood of subscriptions", subscriptions, Ends::Code(1008)),
     on_http("no HTTP at all", || vec![0x16; 600], Ends::Refused("HTTP/1.1 400 ")),
     on_http(

@@ -26,7 +26,7 @@ use warp::path::FullPath;
 use warp::reply::{Reply, Response};
 use warp::{Buf, Filter};
 
-use super::access::Gatekeeper;
+use super::access::{Gatekeeper, network_of};
 use super::flight::Grpc;
 use super::patience::{OverTcp, Patient, Room};
 use super::problem::Problem;
@@ -41,6 +41,9 @@ const HEAD_WITHIN: Duration = Duration::from_secs(15);
 
 /// Time in which a client has to take some byte of an answer.
 const TAKE_WITHIN: Duration = Duration::from_secs(30);
+
+/// Time for the body of a request, which is small.
+const BODY_WITHIN: Duration = Duration::from_secs(15);
 
 /// Bytes of a request's head, and of what is read ahead.
 const HEAD_BYTES_MAX: usize = 16 << 10;
@@ -161,7 +164,7 @@ pub(super) fn bound_unsent(stream: &TcpStream) {
     let _ = stream;
 }
 
-/// Connections of each address.
+/// Connections of each address, and of each network of IPv6: who has one address there has them all.
 #[derive(Default)]
 struct Held {
     addresses: BTreeMap<IpAddr, usize>,
@@ -170,10 +173,11 @@ struct Held {
 
 impl Held {
     fn of(&self, address: IpAddr) -> usize {
-        self.addresses.get(&address).copied().unwrap_or(0)
+        self.addresses.get(&network_of(address)).copied().unwrap_or(0)
     }
 
     fn begun(&mut self, task: Id, address: IpAddr) {
+        let address = network_of(address);
         *self.addresses.entry(address).or_default() += 1;
         self.of_task.insert(task, address);
     }
@@ -342,7 +346,8 @@ async fn handled(raw: Raw, router: &Router, gatekeeper: &Gatekeeper) -> Result<R
         body: Bytes::new(),
     };
     if has_body {
-        request.body = body(raw.body).await?;
+        let late = |_| Problem::parameter("body", "was not whole in time");
+        request.body = tokio::time::timeout(BODY_WITHIN, body(raw.body)).await.map_err(late)??;
     }
     (endpoint.handler)(request).await
 }

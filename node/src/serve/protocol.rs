@@ -4,8 +4,9 @@
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -37,6 +38,9 @@ const HEADERS_BYTES_MAX: u32 = 16 << 10;
 /// Bytes of an answer that a stream copies ahead of its reader.
 const SEND_BYTES_MAX: usize = 64 << 10;
 
+/// Bytes of an answer that a stream is given at once: the protocol keeps them, however little is taken.
+const PART_BYTES_MAX: usize = 16 << 10;
+
 /// Streams that a client has given up and that are not forgotten yet: one that begins and gives up streams without end is
 /// closed.
 const RESETS_MAX: usize = 32;
@@ -49,6 +53,9 @@ pub(super) struct Pace {
     answer_within: Duration,
     /// Without a stream it is closed after one to two of these.
     idle: Duration,
+    /// A stream that takes nothing of an answer for two to three of these is the end of its connection: other streams and
+    /// answers to pings say nothing of it, and what it holds, others wait for.
+    takes: Duration,
 }
 
 impl Pace {
@@ -57,6 +64,8 @@ impl Pace {
         ask_every: Duration::from_secs(30),
         answer_within: Duration::from_secs(30),
         idle: Duration::from_secs(300),
+        // Readers over Flight have two minutes, and are told then.
+        takes: Duration::from_secs(60),
     };
 }
 
@@ -156,7 +165,7 @@ pub(super) async fn http2<F>(
     F: Future<Output = Response<Body>> + Send + 'static,
 {
     let mut stopping = grpc.stopping();
-    let streams = Arc::new(());
+    let streams = Arc::new(Streams::default());
     let service = service_fn({
         let streams = streams.clone();
         move |mut request: Request<Incoming>| {
@@ -168,7 +177,14 @@ pub(super) async fn http2<F>(
                     name_host(&mut request);
                     http(request).await
                 };
-                Ok::<_, std::convert::Infallible>(answer.map(|body| Counted { body, _stream: stream }))
+                let untaken = Arc::new(AtomicU32::new(TAKEN));
+                stream.add(&untaken);
+                Ok::<_, std::convert::Infallible>(answer.map(|body| Counted {
+                    body,
+                    untaken,
+                    rest: Bytes::new(),
+                    _streams: stream,
+                }))
             }
         }
     });
@@ -187,11 +203,21 @@ pub(super) async fn http2<F>(
     let mut served = std::pin::pin!(served);
     let mut looks = tokio::time::interval(pace.idle);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let (mut was_idle, mut is_ending) = (false, false);
+    let mut takes = tokio::time::interval(pace.takes);
+    takes.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let (mut was_idle, mut is_ending, mut endings) = (false, false, 0);
     let ended = loop {
         tokio::select! {
             ended = served.as_mut() => break ended,
             _ = stopping.wait_for(|stopping| *stopping), if !is_ending => is_ending = true,
+            _ = takes.tick() => {
+                endings += u32::from(is_ending);
+                // Of an answer that is all given on the last part may never be taken.
+                if streams.are_stuck() || endings > STUCK && Arc::strong_count(&streams) <= 2 {
+                    tracing::debug!(%peer, "a stream takes nothing: its connection is closed");
+                    return;
+                }
+            }
             _ = looks.tick(), if !is_ending => {
                 // One is the service's own.
                 let is_idle = Arc::strong_count(&streams) <= 2;
@@ -216,10 +242,40 @@ fn name_host(request: &mut Request<Incoming>) {
     }
 }
 
+/// What a stream's counter says when all that it was given was taken.
+const TAKEN: u32 = 0;
+
+/// Looks at a stream after which it is stuck: what it was given last was there at all of them.
+const STUCK: u32 = 3;
+
+/// Streams of a connection whose answers are being sent.
+#[derive(Default)]
+struct Streams(Mutex<Vec<Weak<AtomicU32>>>);
+
+impl Streams {
+    fn add(&self, stream: &Arc<AtomicU32>) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::downgrade(stream));
+    }
+
+    /// Looks at all of them: whether one still has what it had at the last looks.
+    fn are_stuck(&self) -> bool {
+        let mut streams = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        streams.retain(|stream| stream.strong_count() > 0);
+        streams.iter().filter_map(Weak::upgrade).any(|untaken| {
+            let looks = untaken.load(Ordering::Relaxed);
+            looks != TAKEN && untaken.fetch_add(1, Ordering::Relaxed) >= STUCK
+        })
+    }
+}
+
 /// The body of an answer, which counts as a stream until it is sent.
 struct Counted {
     body: Body,
-    _stream: Arc<()>,
+    /// [`TAKEN`], or looks at what it has given, and one: it is asked for more when there is room for that.
+    untaken: Arc<AtomicU32>,
+    /// Given by the body and not yet given on: what is given at once is kept for a reader that takes nothing.
+    rest: Bytes,
+    _streams: Arc<Streams>,
 }
 
 impl HttpBody for Counted {
@@ -230,15 +286,34 @@ impl HttpBody for Counted {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
+        if self.rest.is_empty() {
+            self.untaken.store(TAKEN, Ordering::Relaxed);
+            let frame = match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
+                Some(Ok(frame)) => frame,
+                ended => return Poll::Ready(ended),
+            };
+            match frame.into_data() {
+                Ok(data) => self.rest = data,
+                Err(trailers) => return Poll::Ready(Some(Ok(trailers))),
+            }
+        }
+        self.untaken.store(1, Ordering::Relaxed);
+        let part = self.rest.len().min(PART_BYTES_MAX);
+        Poll::Ready(Some(Ok(Frame::data(self.rest.split_to(part)))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.rest.is_empty() && self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        let (rest, body) = (self.rest.len() as u64, self.body.size_hint());
+        let mut hint = SizeHint::new();
+        hint.set_lower(body.lower() + rest);
+        if let Some(upper) = body.upper() {
+            hint.set_upper(upper + rest);
+        }
+        hint
     }
 }
 
@@ -260,7 +335,7 @@ mod tests {
         let gatekeeper = Gatekeeper::new(&access, &Audit::new(std::path::Path::new("/dev/null/none")));
         let grpc = Grpc::new(&readiness, &feed, &gatekeeper);
         let (mut near, far) = tokio::io::duplex(64 << 10);
-        let http = |_| async { Response::new(Body::default()) };
+        let http = |_| async { Response::new(Body::new(String::from_utf8(vec![b'x'; 1 << 20]).unwrap())) };
         let mut tasks = tokio::task::JoinSet::new();
         tasks.spawn(http2(far, ([127, 0, 0, 1], 1).into(), pace, grpc, http));
         near.write_all(PREFACE).await.unwrap();
@@ -302,17 +377,46 @@ mod tests {
 
     #[tokio::test]
     async fn a_connection_that_says_nothing_is_asked_whether_it_lives_and_closed_if_not() {
-        let (mut near, _tasks) = served(Pace { ask_every: SOON, answer_within: NEVER, idle: NEVER }).await;
+        let (mut near, _tasks) =
+            served(Pace { ask_every: SOON, answer_within: NEVER, idle: NEVER, takes: NEVER }).await;
         answers(&mut near, 5).await;
-        let (mut near, mut tasks) = served(Pace { ask_every: SOON, answer_within: SOON, idle: NEVER }).await;
+        let (mut near, mut tasks) =
+            served(Pace { ask_every: SOON, answer_within: SOON, idle: NEVER, takes: NEVER }).await;
         while frame(&mut near).await.is_some() {}
+        tasks.join_next().await.unwrap().unwrap();
+    }
+
+    /// GET / at host x: indexed fields of the static table, and an authority.
+    const GET: [u8; 15] = [0, 0, 6, 1, 5, 0, 0, 0, 1, 0x82, 0x86, 0x84, 0x41, 1, b'x'];
+
+    #[tokio::test]
+    async fn a_stream_that_takes_nothing_ends_its_connection_though_that_lives() {
+        let (mut near, mut tasks) =
+            served(Pace { ask_every: SOON, answer_within: NEVER, idle: NEVER, takes: SOON }).await;
+        near.write_all(&GET).await.unwrap();
+        // 64 KiB are taken without a word; of more there is none, and pings are answered.
+        let (mut given, mut pings) = (0, 0);
+        while let Some((kind, payload)) = frame(&mut near).await {
+            match kind {
+                0 => given += payload.len(),
+                PING => {
+                    pings += 1;
+                    let answer = [&[0, 0, 8, PING, 1, 0, 0, 0, 0][..], &payload].concat();
+                    // The connection may end meanwhile.
+                    let _ = near.write_all(&answer).await;
+                }
+                _ => {}
+            }
+        }
+        assert!(given == 65_535 && pings > 0, "{given} bytes, {pings} pings");
         tasks.join_next().await.unwrap().unwrap();
     }
 
     #[tokio::test]
     async fn a_connection_without_a_stream_is_told_to_go_though_it_lives() {
         const GOAWAY: u8 = 7;
-        let (mut near, mut tasks) = served(Pace { ask_every: NEVER, answer_within: NEVER, idle: SOON }).await;
+        let (mut near, mut tasks) =
+            served(Pace { ask_every: NEVER, answer_within: NEVER, idle: SOON, takes: NEVER }).await;
         let mut kinds = Vec::new();
         while let Some((kind, payload)) = frame(&mut near).await {
             kinds.push(kind);

@@ -179,7 +179,9 @@ impl Gatekeeper {
         let Some(token) = presented(headers)? else {
             let role = match self.settings.anonymous {
                 Anonymous::Viewer => Some(Role::Viewer),
-                Anonymous::Loopback => peer.is_loopback().then_some(Role::Viewer),
+                Anonymous::Loopback => {
+                    (peer.is_loopback() && origin::names_this_machine(headers)).then_some(Role::Viewer)
+                }
                 Anonymous::Nobody => None,
             };
             return Ok(Principal::anonymous(role));
@@ -228,7 +230,7 @@ fn presented(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
 }
 
 /// Whose quota an address draws on: of IPv6, a subscriber has a /64.
-fn network_of(address: IpAddr) -> IpAddr {
+pub(super) fn network_of(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => {
             let [a, b, c, d, ..] = address.segments();

@@ -1,6 +1,8 @@
 //! Which pages may ask. A browser sends cookies and reaches loopback addresses from any page: a page that is not ours, and was
 //! not allowed, is refused.
 
+use std::net::IpAddr;
+
 use warp::http::header::HOST;
 use warp::http::{HeaderMap, HeaderValue};
 
@@ -34,5 +36,45 @@ impl Origins {
         let host = headers.get(HOST).and_then(|host| host.to_str().ok());
         let own = |scheme: &str| origin.strip_prefix(scheme).is_some_and(|found| Some(found) == host);
         own("http://") || own("https://") || self.0.iter().any(|allowed| allowed == origin)
+    }
+}
+
+/// Whether a request is to this machine by what it says. A page whose name leads here since its own server was asked the second
+/// time has its own origin, and says that name. Programs that say nothing are no pages.
+pub(super) fn names_this_machine(headers: &HeaderMap) -> bool {
+    let Some(host) = headers.get(HOST) else { return true };
+    let Ok(host) = host.to_str() else { return false };
+    let name = match host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((address, _)) => address,
+        None => host.rsplit_once(':').map_or(host, |(name, _)| name),
+    };
+    match name.parse::<IpAddr>() {
+        Ok(address) => address.is_loopback(),
+        Err(_) => name.eq_ignore_ascii_case("localhost") || name.ends_with(".localhost"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_leads_here_is_not_this_machine() {
+        let check = |host: &str, expect: bool| {
+            let headers = [(HOST, host.parse().unwrap())].into_iter().collect();
+            assert_eq!(names_this_machine(&headers), expect, "{host}");
+        };
+        check("127.0.0.1:9464", true);
+        check("127.7.0.1", true);
+        check("[::1]:9464", true);
+        check("localhost:9464", true);
+        check("LOCALHOST", true);
+        check("orrery.localhost:80", true);
+        check("evil.example:9464", false);
+        check("localhost.evil.example:9464", false);
+        check("127.0.0.1.evil.example", false);
+        check("192.0.2.7:9464", false);
+        check("", false);
+        assert!(names_this_machine(&HeaderMap::new()));
     }
 }

@@ -69,10 +69,10 @@ impl Principal {
         Self { name: ANONYMOUS.to_owned(), role }
     }
 
-    /// Whom what they hold is counted for: the address, and the name if they said one.
+    /// Whom what they hold is counted for: the address (of IPv6, its network), and the name if they said one.
     pub(in crate::serve) fn names(&self, address: IpAddr) -> Vec<String> {
         let name = (!self.is_anonymous()).then(|| self.name.clone());
-        [format!("address {address}")].into_iter().chain(name).collect()
+        [format!("address {}", super::network_of(address))].into_iter().chain(name).collect()
     }
 
     pub(super) fn is_anonymous(&self) -> bool {

@@ -83,6 +83,8 @@ pub(super) struct Connection<S> {
     sent_since_tick: bool,
     stalled_ticks: u32,
     quiet_ticks: u32,
+    /// Since the last tick.
+    pings: u32,
 }
 
 struct Frames {
@@ -129,6 +131,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
             sent_since_tick: false,
             stalled_ticks: 0,
             quiet_ticks: 0,
+            pings: 0,
         }
     }
 
@@ -349,7 +352,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
             match message {
                 Incoming::Text(text) => self.said(&text),
                 Incoming::Binary(_) => self.said(""),
+                Incoming::Ping(_) if self.pings >= self.settings.session.messages_per_tick_max => {
+                    self.close(1008, "too many pings");
+                }
                 Incoming::Ping(payload) => {
+                    self.pings += 1;
                     self.queue.push_back(Outgoing::new(Opcode::Pong, payload, Vec::new()));
                 }
                 Incoming::Pong => {}
@@ -372,6 +379,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
     /// Whether the other end is given up.
     fn ticked(&mut self) -> bool {
         self.step(Event::Ticked);
+        self.pings = 0;
         if self.out.is_some() {
             self.stalled_ticks += 1;
             if self.stalled_ticks == STALLED_TICKS_MAX {
