@@ -1,4 +1,4 @@
-//! The link to a peer region: one connection to whichever of its nodes answers, over Flight and its authority's certificates.
+//! The link to a peer region: a connection for reports and one for copies, to whichever of its nodes answers, over Flight and its authority's certificates.
 //!
 //! Every wait has a limit. A connection that breaks is made anew at the next address, later each time it fails.
 
@@ -42,9 +42,14 @@ pub(super) struct PeerLink {
     settings: PeerSettings,
     credentials: Credentials,
     clock: Arc<dyn Clock>,
-    dialled: Mutex<Dialled>,
+    /// For reports alone: they wait behind no file, and what fails of files makes nobody unheard.
+    reports: Line,
+    /// For slots and files.
+    copies: Line,
     pace: Pace,
 }
+
+type Line = Mutex<Dialled>;
 
 /// The connection, or why there is none.
 struct Dialled {
@@ -70,21 +75,24 @@ impl PeerLink {
         seed: u64,
     ) -> Self {
         let pace = Pace::mib_per_second(settings.mib_per_second, clock.clone());
-        let dialled = Dialled {
-            channel: None,
-            next: 0,
-            address: 0,
-            failures: 0,
-            rests_until: MonotonicTime::ORIGIN,
-            why: String::new(),
-            random: SeededRandom::new(seed),
+        let line = |seed| {
+            Mutex::new(Dialled {
+                channel: None,
+                next: 0,
+                address: 0,
+                failures: 0,
+                rests_until: MonotonicTime::ORIGIN,
+                why: String::new(),
+                random: SeededRandom::new(seed),
+            })
         };
-        Self { settings, credentials, clock, dialled: Mutex::new(dialled), pace }
+        let (reports, copies) = (line(seed), line(!seed));
+        Self { settings, credentials, clock, reports, copies, pace }
     }
 
     /// A client over the connection that is there, or over a new one.
-    async fn client(&self) -> Result<(u64, Client), PeerError> {
-        let mut dialled = self.dialled.lock().await;
+    async fn client(&self, line: &Line) -> Result<(u64, Client), PeerError> {
+        let mut dialled = line.lock().await;
         let client = |channel: &Channel| {
             FlightServiceClient::new(channel.clone()).max_decoding_message_size(MESSAGE_BYTES_MAX)
         };
@@ -116,12 +124,12 @@ impl PeerLink {
     }
 
     /// What an answer says about the connection.
-    async fn judge<T>(&self, number: u64, answer: Result<T, PeerError>) -> Result<T, PeerError> {
-        let mut dialled = self.dialled.lock().await;
+    async fn judge<T>(&self, line: &Line, number: u64, answer: Result<T, PeerError>) -> Result<T, PeerError> {
+        let mut dialled = line.lock().await;
         let is_current = dialled.channel.as_ref().is_some_and(|(current, _)| *current == number);
         match &answer {
             Ok(_) if is_current => dialled.failures = 0,
-            Err(PeerError::Away(why) | PeerError::Refused(why)) if is_current => {
+            Err(PeerError::Away(why)) if is_current => {
                 dialled.channel = None;
                 dialled.address = (dialled.address + 1) % self.settings.addresses.len().max(1);
                 dialled.rest(self.clock.now(), why.clone());
@@ -132,7 +140,7 @@ impl PeerLink {
     }
 
     async fn ask_report(&self) -> Result<RegionReport, PeerError> {
-        let (number, mut client) = self.client().await?;
+        let (number, mut client) = self.client(&self.reports).await?;
         let asked = async {
             let action = Action { r#type: REPORT_ACTION.to_owned(), body: Bytes::new() };
             let mut answers = client.do_action(action).await.map_err(of_status)?.into_inner();
@@ -142,15 +150,21 @@ impl PeerLink {
         };
         let answer = tokio::time::timeout(REPORT_WITHIN, asked).await;
         let late = |_| PeerError::Away(format!("no report within {REPORT_WITHIN:?}"));
-        self.judge(number, answer.map_err(late).flatten()).await
+        let answer = answer.map_err(late).flatten();
+        // Another of its nodes may say more.
+        let answer = answer.map_err(|error| match error {
+            PeerError::Refused(why) => PeerError::Away(why),
+            other => other,
+        });
+        self.judge(&self.reports, number, answer).await
     }
 
     /// The parts that answer a ticket.
     async fn get(&self, ticket: &RegionTicket) -> Result<(u64, Streaming<FlightData>), PeerError> {
-        let (number, mut client) = self.client().await?;
+        let (number, mut client) = self.client(&self.copies).await?;
         let asked = client.do_get(Ticket { ticket: ticket.encode().into() });
         let answer = within(asked).await;
-        let answer = self.judge(number, answer).await?;
+        let answer = self.judge(&self.copies, number, answer).await?;
         Ok((number, answer.into_inner()))
     }
 
@@ -201,7 +215,7 @@ impl PeerLink {
         let (mut slots, mut bytes) = (Vec::new(), 0);
         for slot in (from..).take(max as usize) {
             let answer = self.whole(&mut frames, slot, SLOT_BYTES_MAX).await;
-            let Some(whole) = self.judge(number, answer).await? else { break };
+            let Some(whole) = self.judge(&self.copies, number, answer).await? else { break };
             bytes += whole.len();
             slots.push(whole);
             if bytes > SLOTS_BYTES_MAX {
@@ -216,7 +230,7 @@ impl PeerLink {
         let (number, mut frames) = self.get(&ticket).await?;
         let answer = self.whole(&mut frames, slot, object.bytes).await;
         let answer = answer.and_then(|whole| whole.ok_or_else(|| PeerError::Away("no file came".to_owned())));
-        self.judge(number, answer).await
+        self.judge(&self.copies, number, answer).await
     }
 }
 
