@@ -80,12 +80,13 @@ impl Network {
         let place = Path::new(NAMESPACES).join(self.namespace(node));
         let address = format!("{}:{port}", address(node));
         // The namespace is of the thread, which ends; the connection stays in it.
-        let connected = thread::spawn(move || {
+        let enter = || {
             setns(File::open(place)?, CloneFlags::CLONE_NEWNET)?;
             let address = address.parse().map_err(io::Error::other)?;
             TcpStream::connect_timeout(&address, within)
-        });
-        connected.join().unwrap_or_else(|_| Err(io::Error::other("the thread that connects has ended")))
+        };
+        thread::scope(|scope| scope.spawn(enter).join())
+            .unwrap_or_else(|_| Err(io::Error::other("the thread that connects has ended")))
     }
 
     /// Drops everything from and to a node. Where it arrives: a sender whose own system drops is told so.

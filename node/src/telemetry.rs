@@ -42,9 +42,11 @@ const PARKED: &str = "orrery_pipeline_parked";
 /// Roles that the coordinator misses.
 const MISSING_ROLES: &str = "orrery_coordinator_missing_roles";
 
-/// How peer regions stand; the name, and what it is.
+/// Who has traffic, and which regions may have it.
 const TRAFFIC: &str = "orrery_region_traffic";
 const HEALTHY: &str = "orrery_region_healthy";
+
+/// How peer regions stand; the name, and what it is.
 const REGION_METRICS: [(&str, &str); 6] = [
     (
         "orrery_region_lag_ledgers",

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -349,6 +350,36 @@ async fn a_lost_table_is_not_taken_for_a_new_one() {
     assert!(report.remains(), "{report:?}");
     assert!(report.findings.iter().any(|finding| finding.what == "no slot of the table is there"));
     assert!(!case.set().join("ledgers/_delta_log").exists());
+}
+
+#[tokio::test]
+async fn a_scrub_beside_a_writer_finds_no_fault() {
+    let home = tempfile::tempdir().unwrap();
+    let store = files(home.path());
+    let mut dataset = Dataset::open(&store, &settings(8, 4)).await.unwrap();
+    fill(&mut dataset, 7).await.unwrap();
+    let is_done = AtomicBool::new(false);
+    let write = async {
+        fill(&mut dataset, 600).await.unwrap();
+        for kind in TableKind::ALL {
+            dataset.table_mut(kind).compact(64, 20).await.unwrap();
+        }
+        is_done.store(true, Ordering::SeqCst);
+    };
+    let look = async {
+        let mut reports = 0;
+        loop {
+            let was_done = is_done.load(Ordering::SeqCst);
+            let report = scrubbed(&store, &store, Help::None).await;
+            assert!(report.findings.is_empty(), "{report:?}");
+            reports += 1;
+            if was_done {
+                return reports;
+            }
+        }
+    };
+    let ((), reports) = futures::join!(write, look);
+    println!("{reports} scrubs beside the writer");
 }
 
 #[tokio::test]

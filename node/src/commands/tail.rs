@@ -24,8 +24,9 @@ const TOKEN: &str = "ORRERY_TOKEN";
 const BACKOFF_FIRST: Duration = Duration::from_millis(200);
 const BACKOFF_CAP: Duration = Duration::from_secs(10);
 
-/// A server that gives nothing new for so long is compared with the others: two ledgers of a network have closed meanwhile.
-const STILL_FOR: Duration = Duration::from_secs(10);
+/// A server that gives nothing new for so long is compared with the others: a ledger of the network has closed meanwhile, or is
+/// about to. With what follows, a reader of a server that is cut off silently goes on at another one within ten seconds.
+const STILL_FOR: Duration = Duration::from_secs(5);
 
 /// Prints events until Ctrl-C, or until `--to`. Says where it was when it ends.
 pub(crate) fn run(args: &TailArgs, console: &Console) -> Result<(), Failure> {

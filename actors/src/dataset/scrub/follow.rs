@@ -183,15 +183,23 @@ impl Scrub<'_> {
         Ok(hint)
     }
 
-    /// The slot of the checkpoint that the hint names, if there should be one: they stand at multiples of a number of slots.
-    /// Otherwise it is the hint that is damaged.
-    pub(super) fn hinted(&self, kind: TableKind, hint: Option<&Bytes>) -> Option<u64> {
+    /// The slot of the checkpoint that the hint names, if it is there or should be: they stand at multiples of a number of
+    /// slots. Otherwise it is the hint that is damaged.
+    pub(super) async fn hinted(
+        &self,
+        kind: TableKind,
+        hint: Option<&Bytes>,
+    ) -> Result<Option<u64>, DatasetError> {
+        let Some(slot) = hint.and_then(|hint| parse_hint(hint).ok()) else { return Ok(None) };
+        if self.dataset.head(&below(kind, &checkpoint_path(slot))).await?.is_some() {
+            return Ok(Some(slot));
+        }
         let checkpoints = self.listed.keys().filter_map(|path| match ObjectKind::of(path) {
             ObjectKind::Checkpoint(of, slot) if of == kind && slot > 0 => Some(slot),
             _ => None,
         });
         let interval = checkpoints.min().unwrap_or(1);
-        hint.and_then(|hint| parse_hint(hint).ok()).filter(|slot| slot.is_multiple_of(interval))
+        Ok(Some(slot).filter(|slot| slot.is_multiple_of(interval)))
     }
 
     /// The hint names a checkpoint that is there, as it was written.
@@ -209,7 +217,8 @@ impl Scrub<'_> {
         let found = hint.as_deref().map(sha256);
         let is_sound = match &hint {
             Some(found) => followed.hints.values().any(|hint| hint == found),
-            None => followed.hints.is_empty(),
+            // A writer may have been between its first checkpoint and the hint to it.
+            None => followed.hints.is_empty() || self.dataset.head(&path).await?.is_some(),
         };
         if is_sound {
             return Ok(());

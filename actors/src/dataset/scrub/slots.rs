@@ -50,7 +50,7 @@ impl Scrub<'_> {
             return Ok(true);
         }
         let lost = self.mend_log(kind, &mut seen).await?;
-        let hinted = self.hinted(kind, hint.as_ref());
+        let hinted = self.hinted(kind, hint.as_ref()).await?;
         let followed = self.follow(kind, seen.len() as u64, &lost, hinted).await?;
         self.hint(kind, hint, &followed).await?;
         self.announcements(kind, &followed).await?;
