@@ -8,8 +8,8 @@ use std::time::Duration;
 use arrow_flight::flight_service_client::FlightServiceClient;
 use arrow_flight::{Action, FlightData, Ticket};
 use bytes::{Bytes, BytesMut};
-use futures::FutureExt;
 use futures::future::BoxFuture;
+use futures::{FutureExt, Stream, StreamExt};
 use orrery_actors::dataset::{Pace, SlotObject, TableKind};
 use orrery_actors::region::replication::{PeerError, PeerRegion};
 use orrery_actors::region::report::RegionReport;
@@ -168,53 +168,13 @@ impl PeerLink {
         Ok((number, answer.into_inner()))
     }
 
-    /// The next slot or file; `None` at the end. `bytes_max` bounds it.
-    async fn whole(
-        &self,
-        frames: &mut Streaming<FlightData>,
-        slot: u64,
-        bytes_max: u64,
-    ) -> Result<Option<Bytes>, PeerError> {
-        let untrue = |what: String| PeerError::Untrue(format!("slot {slot}: {what}"));
-        let mut whole = BytesMut::new();
-        let mut left = None;
-        loop {
-            let Some(frame) = within(frames.message()).await? else {
-                return if left.is_none() {
-                    Ok(None)
-                } else {
-                    Err(PeerError::Away("it was cut short".to_owned()))
-                };
-            };
-            let head = PartHead::decode(&frame.app_metadata).map_err(|error| untrue(error.to_string()))?;
-            let part = frame.data_body;
-            let size = part.len() as u64;
-            let expected = left.unwrap_or_else(|| head.left.saturating_add(size));
-            if head.slot != slot
-                || expected != head.left.saturating_add(size)
-                || (part.is_empty() && head.left > 0)
-            {
-                return Err(untrue("its parts do not belong together".to_owned()));
-            }
-            if expected.saturating_add(whole.len() as u64) > bytes_max {
-                return Err(untrue(format!("more than {bytes_max} bytes")));
-            }
-            whole.extend_from_slice(&part);
-            left = Some(head.left);
-            self.pace.take(size).await;
-            if head.left == 0 {
-                return Ok(Some(whole.freeze()));
-            }
-        }
-    }
-
     async fn ask_slots(&self, table: TableKind, from: u64, max: u32) -> Result<Vec<Bytes>, PeerError> {
         let max = max.min(SLOTS_MAX);
         let ticket = RegionTicket::Slots { table: table.as_str().to_owned(), from, max };
         let (number, mut frames) = self.get(&ticket).await?;
         let (mut slots, mut bytes) = (Vec::new(), 0);
         for slot in (from..).take(max as usize) {
-            let answer = self.whole(&mut frames, slot, SLOT_BYTES_MAX).await;
+            let answer = whole(&mut frames, slot, SLOT_BYTES_MAX, &self.pace).await;
             let Some(whole) = self.judge(&self.copies, number, answer).await? else { break };
             bytes += whole.len();
             slots.push(whole);
@@ -228,7 +188,7 @@ impl PeerLink {
     async fn ask_object(&self, table: TableKind, slot: u64, object: SlotObject) -> Result<Bytes, PeerError> {
         let ticket = RegionTicket::Object { table: table.as_str().to_owned(), slot, path: object.path };
         let (number, mut frames) = self.get(&ticket).await?;
-        let answer = self.whole(&mut frames, slot, object.bytes).await;
+        let answer = whole(&mut frames, slot, object.bytes, &self.pace).await;
         let answer = answer.and_then(|whole| whole.ok_or_else(|| PeerError::Away("no file came".to_owned())));
         self.judge(&self.copies, number, answer).await
     }
@@ -262,6 +222,41 @@ impl Dialled {
     }
 }
 
+/// The next slot or file; `None` at the end. `bytes_max` bounds it.
+async fn whole(
+    frames: &mut (impl Stream<Item = Result<FlightData, Status>> + Unpin),
+    slot: u64,
+    bytes_max: u64,
+    pace: &Pace,
+) -> Result<Option<Bytes>, PeerError> {
+    let untrue = |what: String| PeerError::Untrue(format!("slot {slot}: {what}"));
+    let mut whole = BytesMut::new();
+    let mut left = None;
+    loop {
+        let Some(frame) = within(frames.next().map(Option::transpose)).await? else {
+            let is_cut = left.is_some();
+            return if is_cut { Err(PeerError::Away("it was cut short".to_owned())) } else { Ok(None) };
+        };
+        let head = PartHead::decode(&frame.app_metadata).map_err(|error| untrue(error.to_string()))?;
+        let part = frame.data_body;
+        let size = part.len() as u64;
+        let found = head.left.saturating_add(size);
+        let is_idle = part.is_empty() && head.left > 0;
+        if head.slot != slot || left.is_some_and(|left| left != found) || is_idle {
+            return Err(untrue("its parts do not belong together".to_owned()));
+        }
+        if found.saturating_add(whole.len() as u64) > bytes_max {
+            return Err(untrue(format!("more than {bytes_max} bytes")));
+        }
+        whole.extend_from_slice(&part);
+        left = Some(head.left);
+        pace.take(size).await;
+        if head.left == 0 {
+            return Ok(Some(whole.freeze()));
+        }
+    }
+}
+
 async fn within<T>(answer: impl Future<Output = Result<T, Status>>) -> Result<T, PeerError> {
     let late = |_| PeerError::Away(format!("nothing came within {PART_WITHIN:?}"));
     tokio::time::timeout(PART_WITHIN, answer).await.map_err(late)?.map_err(of_status)
@@ -274,5 +269,69 @@ fn of_status(status: Status) -> PeerError {
             PeerError::Refused(message)
         }
         _ => PeerError::Away(message),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use orrery_supervisor::SystemClock;
+
+    use super::*;
+
+    /// Frames of `(slot, left, body)`, and the error that ends them, if any.
+    async fn check(
+        frames: &[(u64, u64, &str)],
+        ends: Option<Status>,
+        expect: Result<Option<&'static [u8]>, PeerError>,
+    ) {
+        let frame = |(slot, left, body): &(u64, u64, &str)| FlightData {
+            app_metadata: PartHead { slot: *slot, left: *left }.encode().into(),
+            data_body: body.to_string().into(),
+            ..FlightData::default()
+        };
+        let sent = frames.iter().map(|parts| Ok(frame(parts))).chain(ends.map(Err)).collect::<Vec<_>>();
+        let found = whole(&mut futures::stream::iter(sent), 7, 6, &Pace::unlimited()).await;
+        assert_eq!(found, expect.map(|bytes| bytes.map(Bytes::from_static)), "{frames:?}");
+    }
+
+    #[tokio::test]
+    async fn parts_are_put_together_and_what_does_not_belong_together_is_untrue() {
+        let untrue = |what: &str| Err(PeerError::Untrue(format!("slot 7: {what}")));
+        check(&[], None, Ok(None)).await;
+        check(&[(7, 0, "abc")], None, Ok(Some(b"abc"))).await;
+        check(&[(7, 4, "ab"), (7, 1, "cde"), (7, 0, "f"), (8, 0, "x")], None, Ok(Some(b"abcdef"))).await;
+        check(&[(7, 0, "")], None, Ok(Some(b""))).await;
+        let apart = "its parts do not belong together";
+        check(&[(8, 0, "abc")], None, untrue(apart)).await;
+        check(&[(7, 3, "a"), (8, 0, "bcd")], None, untrue(apart)).await;
+        check(&[(7, 3, "a"), (7, 0, "bc")], None, untrue(apart)).await;
+        check(&[(7, 3, "a"), (7, 3, "")], None, untrue(apart)).await;
+        check(&[(7, 0, "abcdefg")], None, untrue("more than 6 bytes")).await;
+        check(&[(7, u64::MAX, "a")], None, untrue("more than 6 bytes")).await;
+        check(&[(7, 3, "a")], None, Err(PeerError::Away("it was cut short".to_owned()))).await;
+        let gone = Some(Status::unavailable("gone"));
+        check(&[(7, 3, "a")], gone, Err(PeerError::Away("gone".to_owned()))).await;
+        let refused = Some(Status::not_found("no such file"));
+        check(&[], refused, Err(PeerError::Refused("no such file".to_owned()))).await;
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_nobody_answers_for_is_away_with_the_reason_of_each_address() {
+        let settings = PeerSettings {
+            name: "us".parse().unwrap(),
+            addresses: vec!["127.0.0.1:1".to_owned(), "127.0.0.1:2".to_owned()],
+            authority: None,
+            mode: orrery_actors::region::ReplicationMode::Copy,
+            mib_per_second: 0,
+        };
+        let name = "eu-1".parse().unwrap();
+        let purpose = orrery_supervisor::cluster::certificates::Purpose::Node;
+        let credentials = Credentials::insecure_loopback(&name, purpose).unwrap();
+        let link = PeerLink::new(settings, credentials, Arc::new(SystemClock::new()), 7);
+        let away = link.report().await.unwrap_err().to_string();
+        assert!(away.contains("127.0.0.1:1: ") && away.contains("127.0.0.1:2: "), "{away}");
+        assert_eq!(link.reports.lock().await.failures, 1);
+        let copies = link.slots(TableKind::Ledgers, 0, 1).await;
+        assert!(matches!(copies, Err(PeerError::Away(_))), "{copies:?}");
     }
 }
