@@ -160,6 +160,14 @@ impl Replica {
     /// [`DatasetError`] of the store.
     pub async fn put_slot(&mut self, slot: u64, bytes: Bytes) -> Result<SlotPut, DatasetError> {
         let store = self.dataset.within(self.kind.as_str());
+        if let Some(tip) = self.tip() {
+            // Whoever has emptied the dataset meanwhile would get a log that begins in the middle.
+            let last = store.read(&slot_path(tip.slot), SLOT_BYTES_MAX).await?;
+            if last.map(|bytes| sha256(&bytes)) != Some(tip.slot_sha256) {
+                self.table = None;
+                return Ok(SlotPut::Taken);
+            }
+        }
         let problem = match &self.table {
             None if slot == 0 => self.begins(&bytes).err(),
             None => Some("there is no table yet".to_owned()),
@@ -293,3 +301,6 @@ pub async fn is_object(object: &SlotObject, bytes: &Bytes) -> bool {
 pub fn object_sha256(bytes: &[u8]) -> Hash32 {
     sha256(bytes)
 }
+
+#[cfg(test)]
+mod tests;

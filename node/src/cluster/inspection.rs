@@ -22,10 +22,8 @@ use arrow_flight::{Action, ActionType};
 use futures::future::join_all;
 use futures::{FutureExt, StreamExt};
 use orrery_actors::exchange::FlightHandlers;
-use orrery_actors::region::ticket::REPORT_ACTION;
 use orrery_supervisor::Clock;
 use orrery_supervisor::cluster::NodeName;
-use orrery_supervisor::cluster::certificates::Purpose;
 use orrery_supervisor::cluster::lease::Coordination;
 use orrery_supervisor::cluster::membership::Member;
 use orrery_supervisor::cluster::role::Role;
@@ -74,13 +72,11 @@ pub(super) fn handlers(inspection: Inspection, regions: RegionService) -> Flight
             let (inspection, regions) = (inspection.clone(), regions.clone());
             async move {
                 let purpose = request.extensions().get::<Peer>().map(|peer| peer.purpose);
-                let body = match purpose {
-                    Some(purpose) if request.get_ref().r#type == REPORT_ACTION => regions.report(purpose)?,
-                    Some(Purpose::Region) => {
-                        let reason = format!("a node of a peer region may ask for {REPORT_ACTION} alone");
-                        return Err(Status::permission_denied(reason));
-                    }
-                    _ => serde_json::to_vec(&inspection.act(request).await?)
+                let action = request.get_ref().r#type.as_str();
+                let of_regions = purpose.map(|purpose| regions.act(action, purpose)).transpose()?.flatten();
+                let body = match of_regions {
+                    Some(body) => body,
+                    None => serde_json::to_vec(&inspection.act(request).await?)
                         .map_err(|error| Status::internal(error.to_string()))?,
                 };
                 let result = arrow_flight::Result { body: body.into() };

@@ -162,6 +162,10 @@ fn credentials(config: &Config, addresses: impl Iterator<Item = SocketAddr>) -> 
             let fix = "without certificates only loopback addresses are listened on: make certificates with `orrery certs`";
             return Err(wrong("cluster.insecure_loopback", &address.to_string(), fix));
         }
+        if let Some(peer) = config.region.peers.iter().find(|peer| !peer.authority.as_os_str().is_empty()) {
+            let fix = "with insecure_loopback all regions are of one authority: leave it out";
+            return Err(wrong("region.peers.authority", &peer.authority.display().to_string(), fix));
+        }
         let name = node.name.parse::<NodeName>();
         let name = name.map_err(|error| Failure::Configuration(format!("node.name: {error}")))?;
         return Credentials::insecure_loopback(&name, Purpose::Node).map_err(crate::commands::certs::failure);
@@ -257,6 +261,14 @@ mod tests {
             config.cluster.certificates = "no/such/folder".into();
         };
         check(missing, "no/such/folder");
+        let with_authority = |config: &mut Config| {
+            let authority = "us-ca.pem".into();
+            config.region.peers = vec![crate::config::RegionPeerConfig {
+                authority,
+                ..crate::config::RegionPeerConfig::default()
+            }];
+        };
+        check(with_authority, "region.peers.authority: `us-ca.pem`: with insecure_loopback");
         let alone = |config: &mut Config| {
             config.cluster.listen.clear();
             config.cluster.join = vec!["h:1".to_owned()];

@@ -47,6 +47,10 @@ fn the_example_has_every_key_with_its_default() {
     for (section, keys) in config.as_object().unwrap() {
         for key in keys.as_object().unwrap().keys() {
             let origin = layers.origin(&format!("{section}.{key}"));
+            // A list of tables cannot be written down empty and gone on with: the example has one as a comment.
+            if (section.as_str(), key.as_str()) == ("region", "peers") {
+                continue;
+            }
             assert!(
                 origin.contains("orrery.example.toml"),
                 "{section}.{key} is not in the example: {origin}"

@@ -1,4 +1,4 @@
-//! The link to a peer region: one connection to whichever of its nodes answers, over Flight and its authority's certificates.
+//! The link to a peer region: a connection for reports and one for copies, to whichever of its nodes answers, over Flight and its authority's certificates.
 //!
 //! Every wait has a limit. A connection that breaks is made anew at the next address, later each time it fails.
 
@@ -8,8 +8,8 @@ use std::time::Duration;
 use arrow_flight::flight_service_client::FlightServiceClient;
 use arrow_flight::{Action, FlightData, Ticket};
 use bytes::{Bytes, BytesMut};
-use futures::FutureExt;
 use futures::future::BoxFuture;
+use futures::{FutureExt, Stream, StreamExt};
 use orrery_actors::dataset::{Pace, SlotObject, TableKind};
 use orrery_actors::region::replication::{PeerError, PeerRegion};
 use orrery_actors::region::report::RegionReport;
@@ -42,9 +42,14 @@ pub(super) struct PeerLink {
     settings: PeerSettings,
     credentials: Credentials,
     clock: Arc<dyn Clock>,
-    dialled: Mutex<Dialled>,
+    /// For reports alone: they wait behind no file, and what fails of files makes nobody unheard.
+    reports: Line,
+    /// For slots and files.
+    copies: Line,
     pace: Pace,
 }
+
+type Line = Mutex<Dialled>;
 
 /// The connection, or why there is none.
 struct Dialled {
@@ -70,21 +75,24 @@ impl PeerLink {
         seed: u64,
     ) -> Self {
         let pace = Pace::mib_per_second(settings.mib_per_second, clock.clone());
-        let dialled = Dialled {
-            channel: None,
-            next: 0,
-            address: 0,
-            failures: 0,
-            rests_until: MonotonicTime::ORIGIN,
-            why: String::new(),
-            random: SeededRandom::new(seed),
+        let line = |seed| {
+            Mutex::new(Dialled {
+                channel: None,
+                next: 0,
+                address: 0,
+                failures: 0,
+                rests_until: MonotonicTime::ORIGIN,
+                why: String::new(),
+                random: SeededRandom::new(seed),
+            })
         };
-        Self { settings, credentials, clock, dialled: Mutex::new(dialled), pace }
+        let (reports, copies) = (line(seed), line(!seed));
+        Self { settings, credentials, clock, reports, copies, pace }
     }
 
     /// A client over the connection that is there, or over a new one.
-    async fn client(&self) -> Result<(u64, Client), PeerError> {
-        let mut dialled = self.dialled.lock().await;
+    async fn client(&self, line: &Line) -> Result<(u64, Client), PeerError> {
+        let mut dialled = line.lock().await;
         let client = |channel: &Channel| {
             FlightServiceClient::new(channel.clone()).max_decoding_message_size(MESSAGE_BYTES_MAX)
         };
@@ -116,12 +124,12 @@ impl PeerLink {
     }
 
     /// What an answer says about the connection.
-    async fn judge<T>(&self, number: u64, answer: Result<T, PeerError>) -> Result<T, PeerError> {
-        let mut dialled = self.dialled.lock().await;
+    async fn judge<T>(&self, line: &Line, number: u64, answer: Result<T, PeerError>) -> Result<T, PeerError> {
+        let mut dialled = line.lock().await;
         let is_current = dialled.channel.as_ref().is_some_and(|(current, _)| *current == number);
         match &answer {
             Ok(_) if is_current => dialled.failures = 0,
-            Err(PeerError::Away(why) | PeerError::Refused(why)) if is_current => {
+            Err(PeerError::Away(why)) if is_current => {
                 dialled.channel = None;
                 dialled.address = (dialled.address + 1) % self.settings.addresses.len().max(1);
                 dialled.rest(self.clock.now(), why.clone());
@@ -132,7 +140,7 @@ impl PeerLink {
     }
 
     async fn ask_report(&self) -> Result<RegionReport, PeerError> {
-        let (number, mut client) = self.client().await?;
+        let (number, mut client) = self.client(&self.reports).await?;
         let asked = async {
             let action = Action { r#type: REPORT_ACTION.to_owned(), body: Bytes::new() };
             let mut answers = client.do_action(action).await.map_err(of_status)?.into_inner();
@@ -142,56 +150,22 @@ impl PeerLink {
         };
         let answer = tokio::time::timeout(REPORT_WITHIN, asked).await;
         let late = |_| PeerError::Away(format!("no report within {REPORT_WITHIN:?}"));
-        self.judge(number, answer.map_err(late).flatten()).await
+        let answer = answer.map_err(late).flatten();
+        // Another of its nodes may say more.
+        let answer = answer.map_err(|error| match error {
+            PeerError::Refused(why) => PeerError::Away(why),
+            other => other,
+        });
+        self.judge(&self.reports, number, answer).await
     }
 
     /// The parts that answer a ticket.
     async fn get(&self, ticket: &RegionTicket) -> Result<(u64, Streaming<FlightData>), PeerError> {
-        let (number, mut client) = self.client().await?;
+        let (number, mut client) = self.client(&self.copies).await?;
         let asked = client.do_get(Ticket { ticket: ticket.encode().into() });
         let answer = within(asked).await;
-        let answer = self.judge(number, answer).await?;
+        let answer = self.judge(&self.copies, number, answer).await?;
         Ok((number, answer.into_inner()))
-    }
-
-    /// The next slot or file; `None` at the end. `bytes_max` bounds it.
-    async fn whole(
-        &self,
-        frames: &mut Streaming<FlightData>,
-        slot: u64,
-        bytes_max: u64,
-    ) -> Result<Option<Bytes>, PeerError> {
-        let untrue = |what: String| PeerError::Untrue(format!("slot {slot}: {what}"));
-        let mut whole = BytesMut::new();
-        let mut left = None;
-        loop {
-            let Some(frame) = within(frames.message()).await? else {
-                return if left.is_none() {
-                    Ok(None)
-                } else {
-                    Err(PeerError::Away("it was cut short".to_owned()))
-                };
-            };
-            let head = PartHead::decode(&frame.app_metadata).map_err(|error| untrue(error.to_string()))?;
-            let part = frame.data_body;
-            let size = part.len() as u64;
-            let expected = left.unwrap_or_else(|| head.left.saturating_add(size));
-            if head.slot != slot
-                || expected != head.left.saturating_add(size)
-                || (part.is_empty() && head.left > 0)
-            {
-                return Err(untrue("its parts do not belong together".to_owned()));
-            }
-            if expected.saturating_add(whole.len() as u64) > bytes_max {
-                return Err(untrue(format!("more than {bytes_max} bytes")));
-            }
-            whole.extend_from_slice(&part);
-            left = Some(head.left);
-            self.pace.take(size).await;
-            if head.left == 0 {
-                return Ok(Some(whole.freeze()));
-            }
-        }
     }
 
     async fn ask_slots(&self, table: TableKind, from: u64, max: u32) -> Result<Vec<Bytes>, PeerError> {
@@ -200,8 +174,8 @@ impl PeerLink {
         let (number, mut frames) = self.get(&ticket).await?;
         let (mut slots, mut bytes) = (Vec::new(), 0);
         for slot in (from..).take(max as usize) {
-            let answer = self.whole(&mut frames, slot, SLOT_BYTES_MAX).await;
-            let Some(whole) = self.judge(number, answer).await? else { break };
+            let answer = whole(&mut frames, slot, SLOT_BYTES_MAX, &self.pace).await;
+            let Some(whole) = self.judge(&self.copies, number, answer).await? else { break };
             bytes += whole.len();
             slots.push(whole);
             if bytes > SLOTS_BYTES_MAX {
@@ -214,9 +188,9 @@ impl PeerLink {
     async fn ask_object(&self, table: TableKind, slot: u64, object: SlotObject) -> Result<Bytes, PeerError> {
         let ticket = RegionTicket::Object { table: table.as_str().to_owned(), slot, path: object.path };
         let (number, mut frames) = self.get(&ticket).await?;
-        let answer = self.whole(&mut frames, slot, object.bytes).await;
+        let answer = whole(&mut frames, slot, object.bytes, &self.pace).await;
         let answer = answer.and_then(|whole| whole.ok_or_else(|| PeerError::Away("no file came".to_owned())));
-        self.judge(number, answer).await
+        self.judge(&self.copies, number, answer).await
     }
 }
 
@@ -248,6 +222,41 @@ impl Dialled {
     }
 }
 
+/// The next slot or file; `None` at the end. `bytes_max` bounds it.
+async fn whole(
+    frames: &mut (impl Stream<Item = Result<FlightData, Status>> + Unpin),
+    slot: u64,
+    bytes_max: u64,
+    pace: &Pace,
+) -> Result<Option<Bytes>, PeerError> {
+    let untrue = |what: String| PeerError::Untrue(format!("slot {slot}: {what}"));
+    let mut whole = BytesMut::new();
+    let mut left = None;
+    loop {
+        let Some(frame) = within(frames.next().map(Option::transpose)).await? else {
+            let is_cut = left.is_some();
+            return if is_cut { Err(PeerError::Away("it was cut short".to_owned())) } else { Ok(None) };
+        };
+        let head = PartHead::decode(&frame.app_metadata).map_err(|error| untrue(error.to_string()))?;
+        let part = frame.data_body;
+        let size = part.len() as u64;
+        let found = head.left.saturating_add(size);
+        let is_idle = part.is_empty() && head.left > 0;
+        if head.slot != slot || left.is_some_and(|left| left != found) || is_idle {
+            return Err(untrue("its parts do not belong together".to_owned()));
+        }
+        if found.saturating_add(whole.len() as u64) > bytes_max {
+            return Err(untrue(format!("more than {bytes_max} bytes")));
+        }
+        whole.extend_from_slice(&part);
+        left = Some(head.left);
+        pace.take(size).await;
+        if head.left == 0 {
+            return Ok(Some(whole.freeze()));
+        }
+    }
+}
+
 async fn within<T>(answer: impl Future<Output = Result<T, Status>>) -> Result<T, PeerError> {
     let late = |_| PeerError::Away(format!("nothing came within {PART_WITHIN:?}"));
     tokio::time::timeout(PART_WITHIN, answer).await.map_err(late)?.map_err(of_status)
@@ -260,5 +269,69 @@ fn of_status(status: Status) -> PeerError {
             PeerError::Refused(message)
         }
         _ => PeerError::Away(message),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use orrery_supervisor::SystemClock;
+
+    use super::*;
+
+    /// Frames of `(slot, left, body)`, and the error that ends them, if any.
+    async fn check(
+        frames: &[(u64, u64, &str)],
+        ends: Option<Status>,
+        expect: Result<Option<&'static [u8]>, PeerError>,
+    ) {
+        let frame = |(slot, left, body): &(u64, u64, &str)| FlightData {
+            app_metadata: PartHead { slot: *slot, left: *left }.encode().into(),
+            data_body: body.to_string().into(),
+            ..FlightData::default()
+        };
+        let sent = frames.iter().map(|parts| Ok(frame(parts))).chain(ends.map(Err)).collect::<Vec<_>>();
+        let found = whole(&mut futures::stream::iter(sent), 7, 6, &Pace::unlimited()).await;
+        assert_eq!(found, expect.map(|bytes| bytes.map(Bytes::from_static)), "{frames:?}");
+    }
+
+    #[tokio::test]
+    async fn parts_are_put_together_and_what_does_not_belong_together_is_untrue() {
+        let untrue = |what: &str| Err(PeerError::Untrue(format!("slot 7: {what}")));
+        check(&[], None, Ok(None)).await;
+        check(&[(7, 0, "abc")], None, Ok(Some(b"abc"))).await;
+        check(&[(7, 4, "ab"), (7, 1, "cde"), (7, 0, "f"), (8, 0, "x")], None, Ok(Some(b"abcdef"))).await;
+        check(&[(7, 0, "")], None, Ok(Some(b""))).await;
+        let apart = "its parts do not belong together";
+        check(&[(8, 0, "abc")], None, untrue(apart)).await;
+        check(&[(7, 3, "a"), (8, 0, "bcd")], None, untrue(apart)).await;
+        check(&[(7, 3, "a"), (7, 0, "bc")], None, untrue(apart)).await;
+        check(&[(7, 3, "a"), (7, 3, "")], None, untrue(apart)).await;
+        check(&[(7, 0, "abcdefg")], None, untrue("more than 6 bytes")).await;
+        check(&[(7, u64::MAX, "a")], None, untrue("more than 6 bytes")).await;
+        check(&[(7, 3, "a")], None, Err(PeerError::Away("it was cut short".to_owned()))).await;
+        let gone = Some(Status::unavailable("gone"));
+        check(&[(7, 3, "a")], gone, Err(PeerError::Away("gone".to_owned()))).await;
+        let refused = Some(Status::not_found("no such file"));
+        check(&[], refused, Err(PeerError::Refused("no such file".to_owned()))).await;
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_nobody_answers_for_is_away_with_the_reason_of_each_address() {
+        let settings = PeerSettings {
+            name: "us".parse().unwrap(),
+            addresses: vec!["127.0.0.1:1".to_owned(), "127.0.0.1:2".to_owned()],
+            authority: None,
+            mode: orrery_actors::region::ReplicationMode::Copy,
+            mib_per_second: 0,
+        };
+        let name = "eu-1".parse().unwrap();
+        let purpose = orrery_supervisor::cluster::certificates::Purpose::Node;
+        let credentials = Credentials::insecure_loopback(&name, purpose).unwrap();
+        let link = PeerLink::new(settings, credentials, Arc::new(SystemClock::new()), 7);
+        let away = link.report().await.unwrap_err().to_string();
+        assert!(away.contains("127.0.0.1:1: ") && away.contains("127.0.0.1:2: "), "{away}");
+        assert_eq!(link.reports.lock().await.failures, 1);
+        let copies = link.slots(TableKind::Ledgers, 0, 1).await;
+        assert!(matches!(copies, Err(PeerError::Away(_))), "{copies:?}");
     }
 }

@@ -10,7 +10,9 @@ use futures::stream::{BoxStream, try_unfold};
 use orrery_actors::dataset::{
     DatasetError, SlotObject, Store, TableKind, read_object, read_slot, slot_facts,
 };
-use orrery_actors::region::ticket::{PART_BYTES_MAX, PartHead, RegionTicket, SLOTS_BYTES_MAX, SLOTS_MAX};
+use orrery_actors::region::ticket::{
+    PART_BYTES_MAX, PartHead, REPORT_ACTION, RegionTicket, SLOTS_BYTES_MAX, SLOTS_MAX,
+};
 use orrery_supervisor::Clock;
 use orrery_supervisor::cluster::certificates::Purpose;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -57,8 +59,24 @@ impl RegionService {
         }
     }
 
+    /// The answer to an action, if it is regions that it is about or asked by; `None` for one of somebody else.
+    ///
+    /// # Errors
+    ///
+    /// Whoever asks may not.
+    pub(crate) fn act(&self, action: &str, purpose: Purpose) -> Result<Option<Vec<u8>>, Status> {
+        match purpose {
+            _ if action == REPORT_ACTION => self.report(purpose).map(Some),
+            Purpose::Region => {
+                let reason = format!("a node of a peer region may ask for {REPORT_ACTION} alone");
+                Err(Status::permission_denied(reason))
+            }
+            Purpose::Node | Purpose::Operator => Ok(None),
+        }
+    }
+
     /// What this region says of itself.
-    pub(crate) fn report(&self, purpose: Purpose) -> Result<Vec<u8>, Status> {
+    fn report(&self, purpose: Purpose) -> Result<Vec<u8>, Status> {
         self.admit(purpose)?;
         let own = self.regions.own_at_most(REPORT_AGE_MAX, self.clock.now());
         let own =

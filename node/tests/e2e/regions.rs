@@ -115,6 +115,16 @@ fn until_peer_is(node: &mut Node, state: &str) -> Value {
     node.until(state, |node| peer(node).filter(|peer| peer["state"] == state))
 }
 
+/// Waits until both tables are equal up to this slot, and the peer has no more; how it stands then.
+#[track_caller]
+fn until_equal(node: &mut Node, slot: u64) -> Value {
+    node.until("equality", |node| {
+        let peer = peer(node)?;
+        let is_all = peer["equal_slots"] == serde_json::json!([slot, slot]) && peer["lag_ledgers"] == 0;
+        (is_all && peer["state"] == "equal").then_some(peer)
+    })
+}
+
 fn end(mut node: Node, signal: &str) {
     node.signal(signal);
     node.end();
@@ -147,23 +157,19 @@ fn a_region_that_copies_becomes_equal_whatever_happens_to_it_and_to_the_link() {
     wait_for("progress", || world.slot("eu") >= (before + 3).min(40));
     world.to_eu.mend();
     wait_for("all slots", || world.slot("eu") == 40 && world.slot("us") == 40);
-    let told = us.until("equality", |node| {
-        let all = serde_json::json!([40, 40]);
-        peer(node).filter(|peer| peer["lag_ledgers"] == 0 && peer["equal_slots"] == all)
-    });
-    assert_eq!(told["state"], "equal", "{told}");
-    assert!(told["bytes_copied"].as_u64() > Some(0), "{told}");
+    let told = until_equal(&mut us, 40);
+    assert_eq!(told["differences"], 0, "{told}");
     assert_same(&files(&world.dataset("eu")), &files(&world.dataset("us")));
     let http = us.http();
-    let metrics = get(&http, "/metrics").1;
-    assert!(metrics.contains("orrery_region_equal{region=\"eu\"} 1"), "{metrics}");
+    us.until("metrics", |_| {
+        get(&http, "/metrics").1.contains("orrery_region_equal{region=\"eu\"} 1").then_some(())
+    });
 
     // Emptied, it begins anew.
     end(us, "-TERM");
     fs::remove_dir_all(world.dataset("us")).unwrap();
     let mut us = world.start("us", "copy", &[]);
-    wait_for("all slots again", || world.slot("us") == 40);
-    until_peer_is(&mut us, "equal");
+    until_equal(&mut us, 40);
     assert_same(&files(&world.dataset("eu")), &files(&world.dataset("us")));
     drop(eu);
 }
@@ -176,10 +182,8 @@ fn regions_that_derive_the_same_are_equal_and_a_slot_that_was_changed_parks_both
     let mut us = world.start("us", "recompute", &texts(&source));
     wait_for("all slots", || world.slot("eu") == 10 && world.slot("us") == 10);
     for node in [&mut eu, &mut us] {
-        let told = node.until("equality", |node| {
-            peer(node).filter(|peer| peer["equal_slots"] == serde_json::json!([10, 10]))
-        });
-        assert_eq!((&told["state"], &told["differences"]), (&"equal".into(), &0.into()), "{told}");
+        let told = until_equal(node, 10);
+        assert_eq!(told["differences"], 0, "{told}");
     }
     end(us, "-TERM");
     change_hash(&world.log("us").join(format!("{:020}.json", 10)));
@@ -258,13 +262,12 @@ fn a_region_that_derives_and_is_behind_copies_what_it_has_not_made() {
     let _eu = world.start("eu", "recompute", &texts(&live(160, 1)));
     let mut us = world.start("us", "both", &texts(&live(64, 1)));
     wait_for("all slots", || world.slot("eu") == 10 && world.slot("us") == 10);
-    let told = us.until("equality", |node| {
-        let all = serde_json::json!([10, 10]);
-        peer(node).filter(|peer| peer["state"] == "equal" && peer["equal_slots"] == all)
-    });
+    let told = until_equal(&mut us, 10);
     assert!(told["bytes_copied"].as_u64() > Some(0) && told["differences"] == 0, "{told}");
     assert_same(&files(&world.dataset("eu")), &files(&world.dataset("us")));
     let state = world.home.path("state-us");
-    let tree = world.home.run(&["tree", "--data-dir", state.to_str().unwrap()]);
-    tree.expect(0, "region eu (both): equal");
+    us.until("tree", |_| {
+        let tree = world.home.run(&["tree", "--data-dir", state.to_str().unwrap()]);
+        tree.stdout().contains("region eu (both): equal").then_some(())
+    });
 }

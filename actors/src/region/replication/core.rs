@@ -176,11 +176,19 @@ impl ReplicationCore {
                 (ReplicationState::OtherLayout, Some(detail.to_owned()))
             }
             _ if !self.incoming.is_empty() => (ReplicationState::Copying, None),
+            Phase::Equal if self.copies && common.is_some() && self.equal >= common && self.is_behind() => {
+                (ReplicationState::Copying, None)
+            }
             Phase::Equal if common.is_some() && self.equal >= common => (ReplicationState::Equal, None),
             Phase::Equal | Phase::Halve { .. } | Phase::Different { .. } => {
                 (ReplicationState::Comparing, None)
             }
         }
+    }
+
+    fn is_behind(&self) -> bool {
+        let slot = |end: &Option<TableEnd>| end.as_ref().map(|end| end.slot);
+        slot(&self.ours) < slot(&self.theirs)
     }
 
     /// The newest slot that is known to be equal.

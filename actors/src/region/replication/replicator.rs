@@ -138,7 +138,7 @@ impl Replicator {
             let kind = side.kind;
             match side.replica.look().await {
                 Ok(_) => {}
-                Err(error) if error.class() == DatasetErrorClass::Unavailable => {
+                Err(error) if error.class() != DatasetErrorClass::Data => {
                     tracing::warn!(%error, region = %self.settings.region, "cannot look at our own dataset, trying again");
                     continue;
                 }

@@ -127,3 +127,25 @@ async fn a_report_is_told_while_it_is_fresh() {
     clock.advance(Duration::from_millis(1));
     says("no coordinator has told this node");
 }
+
+#[test]
+fn whoever_is_of_a_peer_region_asks_for_nothing_else() {
+    let service = RegionService::new(Regions::new(true), None, Arc::new(ManualClock::default()));
+    let check = |action: &str, purpose, expect: Result<bool, &str>| {
+        let found = service.act(action, purpose).map(|answer| answer.is_some());
+        let found = found.map_err(|status| status.message().to_owned());
+        match (&found, expect) {
+            (Ok(found), Ok(expect)) => assert_eq!(*found, expect, "{action}"),
+            (Err(found), Err(expect)) => assert!(found.contains(expect), "{action}: {found}"),
+            _ => panic!("{action}: {found:?}"),
+        }
+    };
+    let alone = "a node of a peer region may ask for region.report alone";
+    for action in ["nodes", "tree", "park", "drain", "logs", "region.everything", ""] {
+        check(action, Purpose::Region, Err(alone));
+        check(action, Purpose::Operator, Ok(false));
+        check(action, Purpose::Node, Ok(false));
+    }
+    check("region.report", Purpose::Region, Err("no coordinator has told"));
+    check("region.report", Purpose::Operator, Err("only nodes of peer regions"));
+}

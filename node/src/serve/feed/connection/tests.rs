@@ -252,8 +252,7 @@ async fn a_reader_that_took_nothing_for_long_finds_why_it_was_closed() {
         Incoming::Text(text) => serde_json::from_str::<Value>(text).ok(),
         _ => None,
     });
-    let mut cursors = texts.filter_map(|said| said["cursor"].as_str().map(str::to_owned));
-    let cursor = cursors.next_back().unwrap();
+    let cursor = texts.filter_map(|said| said["cursor"].as_str().map(str::to_owned)).next_back().unwrap();
     assert_eq!(*reason, cursor);
 }
 

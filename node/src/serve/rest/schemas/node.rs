@@ -121,9 +121,23 @@ fn tree_node() -> Value {
         ("now_ms", count()),
         ("pipeline", or_null(named("Pipeline"))),
         ("exchange", or_null(all_counts(&EXCHANGE))),
+        ("regions", or_null(object(&[("peers", list(peer_region()))]))),
         ("tree", or_null(named("TreeActor"))),
     ];
     object(&[&membership()[..], &more].concat())
+}
+
+/// Another region, as the tree has it.
+fn peer_region() -> Value {
+    object(&[
+        ("region", text()),
+        ("mode", text()),
+        ("state", text()),
+        ("detail", or_null(text())),
+        ("heard_ms_ago", or_null(count())),
+        ("lag_ledgers", or_null(json!({ "type": "integer" }))),
+        ("bytes_copied", count()),
+    ])
 }
 
 fn pipeline() -> Value {
