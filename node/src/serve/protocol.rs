@@ -188,18 +188,7 @@ pub(super) async fn http2<F>(
             }
         }
     });
-    let served = http2::Builder::new(TokioExecutor::new())
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(STREAMS_MAX)
-        .initial_stream_window_size(STREAM_WINDOW_BYTES)
-        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
-        .max_header_list_size(HEADERS_BYTES_MAX)
-        .max_send_buf_size(SEND_BYTES_MAX)
-        .max_pending_accept_reset_streams(RESETS_MAX)
-        .max_local_error_reset_streams(RESETS_MAX)
-        .keep_alive_interval(pace.ask_every)
-        .keep_alive_timeout(pace.answer_within)
-        .serve_connection(TokioIo::new(stream), service);
+    let served = bounded(&pace).serve_connection(TokioIo::new(stream), service);
     let mut served = std::pin::pin!(served);
     let mut looks = tokio::time::interval(pace.idle);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -232,6 +221,23 @@ pub(super) async fn http2<F>(
     if let Err(error) = ended {
         tracing::debug!(%peer, %error, "a connection ended badly");
     }
+}
+
+/// What a connection of HTTP/2 may cost.
+fn bounded(pace: &Pace) -> http2::Builder<TokioExecutor> {
+    let mut builder = http2::Builder::new(TokioExecutor::new());
+    builder
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(STREAMS_MAX)
+        .initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .max_header_list_size(HEADERS_BYTES_MAX)
+        .max_send_buf_size(SEND_BYTES_MAX)
+        .max_pending_accept_reset_streams(RESETS_MAX)
+        .max_local_error_reset_streams(RESETS_MAX)
+        .keep_alive_interval(pace.ask_every)
+        .keep_alive_timeout(pace.answer_within);
+    builder
 }
 
 /// In HTTP/2 the host stands in the URI, where those who compare it with a page's origin do not look.
