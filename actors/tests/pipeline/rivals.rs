@@ -26,7 +26,7 @@ async fn two_pipelines_write_one_dataset_as_one() {
 async fn a_rival_that_ends_a_slot_earlier_costs_one_restart_of_each_output() {
     // Ours waits before its first slot until the rival has put a shorter one there.
     let objects = Objects::new(|is_put, path| {
-        let is_ours = path.contains("/data/") && path.contains("-0000000015-");
+        let is_ours = path.contains("/data/") && path.contains("-15-");
         if is_put && is_ours { Fate::Waits } else { Fate::Done }
     });
     let ours = start(vec![pipeline("ours", &[Source::sound(4)], &objects, 16, LAST)]).await;

@@ -174,7 +174,7 @@ fn dawdle(target: SocketAddr, index: usize) -> io::Result<TcpStream> {
 fn try_once(attack: &Attack, target: SocketAddr, number: usize) -> io::Result<Result<(), String>> {
     let mut stream = connect(target, number)?;
     if attack.on_feed {
-        let request = "GET /v1/feed HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+        let request = "GET /v1/feed HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
                        Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n";
         stream.write_all(request.as_bytes())?;
         let (mut answer, mut byte) = (Vec::new(), [0]);
