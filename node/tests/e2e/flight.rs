@@ -378,10 +378,16 @@ fn a_damaged_file_is_data_loss() {
     assert!(damaged > 3, "{damaged} files");
     let mut node = run();
     let http = node.http();
-    wait_for_tip(&http, 79);
+    // The other table is whole.
+    wait_for("ledger 79", || get(&http, "/v1/ledgers/79").0 == 200);
     let caller = Caller::new(&http, None);
     for ticket in [ticket, r#"{"table":"live","from":"oldest"}"#] {
-        let ended = caller.end_of(ticket).unwrap_err();
+        let mut ended = caller.end_of(ticket).unwrap_err();
+        // Before it has looked at its dataset, a node serves none of it.
+        wait_for("dataset that the feed knows", || {
+            ended = caller.end_of(ticket).unwrap_err();
+            ended.code() != Code::Unavailable
+        });
         assert_eq!(ended.code(), Code::DataLoss, "{ticket}: {ended}");
         assert!(ended.message().contains("orrery verify"), "{ended}");
     }
