@@ -213,7 +213,7 @@ async fn secured(acceptor: TlsAcceptor, stream: TcpStream, peer: SocketAddr, ser
 
 /// Serves one connection in whatever it speaks.
 async fn connection(
-    stream: impl AsyncRead + OverTcp + Unpin + Send + 'static,
+    stream: impl AsyncRead + AsyncWrite + OverTcp + Unpin + Send + 'static,
     peer: SocketAddr,
     served: Served,
 ) {

@@ -11,7 +11,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use socket2::SockRef;
-use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::Sleep;
 use tokio_rustls::server::TlsStream;
@@ -36,41 +36,14 @@ impl Room {
 }
 
 /// What is sent over a socket of the system.
-pub(crate) trait OverTcp: AsyncWrite {
+pub(crate) trait OverTcp {
     /// The socket.
     fn socket(&self) -> &TcpStream;
-
-    /// Sends parts that stand in several places.
-    fn poll_send(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        parts: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        self.poll_write_vectored(cx, parts)
-    }
 }
 
 impl OverTcp for TcpStream {
     fn socket(&self) -> &TcpStream {
         self
-    }
-
-    /// As a message, not as a write to any file, which is what the runtime does: of all that a ledger costs for each of
-    /// thousands of readers, the way to the socket is the part that can be less.
-    fn poll_send(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        parts: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        loop {
-            ready!(self.poll_write_ready(cx))?;
-            let sent = self.try_io(Interest::WRITABLE, || SockRef::from(&*self).send_vectored(parts));
-            match sent {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                sent => return Poll::Ready(sent),
-            }
-        }
     }
 }
 
@@ -142,7 +115,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Patient<S> {
     }
 }
 
-impl<S: OverTcp + Unpin> AsyncWrite for Patient<S> {
+impl<S: AsyncWrite + OverTcp + Unpin> AsyncWrite for Patient<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         self.make_room();
         let polled = Pin::new(&mut self.inner).poll_write(cx, bytes);
@@ -155,7 +128,7 @@ impl<S: OverTcp + Unpin> AsyncWrite for Patient<S> {
         parts: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         self.make_room();
-        let polled = Pin::new(&mut self.inner).poll_send(cx, parts);
+        let polled = Pin::new(&mut self.inner).poll_write_vectored(cx, parts);
         self.bound(cx, polled)
     }
 
