@@ -15,12 +15,16 @@ use std::time::Duration;
 use futures::future::join_all;
 use orrery_actors::dataset::{DatasetSettings, Replica, Store, TableKind};
 use orrery_actors::metrics::PipelineMetrics;
-use orrery_actors::region::RegionView;
-use orrery_actors::region::replication::{Alarm, PeerRegion, Replicator, ReplicatorSettings, Standing};
+use orrery_actors::region::replication::{
+    Alarm, PeerRegion, Replicator, ReplicatorSettings, Standing, Verdict,
+};
 use orrery_actors::region::report::{DurableLedger, Heard, RegionName, RegionReport, TableReport};
+use orrery_actors::region::{PeerState, RegionView};
 use orrery_supervisor::cluster::certificates::Credentials;
 use orrery_supervisor::cluster::lease::{Coordination, Epoch};
-use orrery_supervisor::{ChildSpec, Clock, ExitError, Restart, RestartIntensity, Strategy, SupervisorSpec};
+use orrery_supervisor::{
+    ChildSpec, Clock, ExitError, MonotonicTime, Restart, RestartIntensity, Strategy, SupervisorSpec,
+};
 use tokio::sync::{Mutex, mpsc, watch};
 
 use super::link::PeerLink;
@@ -37,6 +41,9 @@ const ALARMS_MAX: usize = 16;
 
 /// A node that does not answer sooner is told with the next alarm.
 const PARK_WITHIN: Duration = Duration::from_secs(2);
+
+/// A region whose slot differs waits so long for others to say which one they have.
+const DECIDES_WITHIN: Duration = Duration::from_secs(10);
 
 /// What replicators and reporter are made from.
 #[derive(Clone)]
@@ -151,6 +158,7 @@ impl Reporter {
         let mut replicas = TableKind::ALL.map(|kind| Replica::new(dataset, kind, dataset_settings));
         let mut looks = tokio::time::interval(REPORT_EVERY);
         looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut pending = BTreeMap::new();
         loop {
             tokio::select! {
                 _ = looks.tick() => {
@@ -159,9 +167,30 @@ impl Reporter {
                             tracing::debug!(%error, "our own dataset cannot be looked at for the report");
                         }
                     }
-                    view.send_replace(Some(self.view(epoch, &replicas)));
+                    let seen = self.view(epoch, &replicas);
+                    self.judge(&mut pending, &seen.peers).await;
+                    view.send_replace(Some(seen));
                 }
-                Some(alarm) = alarmed.recv() => self.park(alarm).await,
+                Some(alarm) = alarmed.recv() => {
+                    let raised = self.replication.clock.now();
+                    pending.entry(alarm.region.clone()).or_insert((alarm, raised));
+                }
+            }
+        }
+    }
+
+    /// Parks this region for differences in which most others are not known to be on its side.
+    async fn judge(&self, pending: &mut BTreeMap<RegionName, (Alarm, MonotonicTime)>, peers: &[PeerState]) {
+        let now = self.replication.clock.now();
+        for (region, (alarm, raised)) in std::mem::take(pending) {
+            match alarm.verdict(peers) {
+                Verdict::GoOn => {
+                    tracing::error!(%region, "most regions have what this one has, which goes on: {region} is to be mended");
+                }
+                Verdict::Wait if now.since(raised) < DECIDES_WITHIN => {
+                    pending.insert(region, (alarm, raised));
+                }
+                Verdict::Wait | Verdict::Park => self.park(alarm).await,
             }
         }
     }
