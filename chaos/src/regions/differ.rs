@@ -86,7 +86,17 @@ impl Experiment<'_> {
             self.report.problems.push(format!("differ of {}: no evidence is kept", victim + 1));
         }
         self.restore(victim, watch.other)?;
-        self.operate(victim, &["resume", "main"]).map(drop)
+        let began = self.now();
+        // A node that has only just started may be no member of its cluster yet.
+        while self.says_parked(victim) {
+            self.ask_operator(victim, &["resume", "main"])?;
+            self.wait(Duration::from_secs(1))?;
+            if self.now() - began > STUCK_AFTER {
+                self.report.problems.push(format!("differ of {}: it cannot be resumed", victim + 1));
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// Whether a region says that it is parked because of a difference.

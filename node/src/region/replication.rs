@@ -30,7 +30,7 @@ use tokio::sync::{Mutex, mpsc, watch};
 use super::link::PeerLink;
 use super::settings::RegionSettings;
 use super::traffic::{TrafficDesk, reported};
-use crate::cluster::{Ask, Peers};
+use crate::cluster::{Ask, Peers, Readers};
 use crate::readiness::Readiness;
 
 /// Between two looks at our own tables for the report.
@@ -58,6 +58,8 @@ pub(crate) struct Replication {
     pub(crate) readiness: Arc<Readiness>,
     /// What the coordinator wants a person to know.
     pub(crate) concerns: watch::Receiver<Vec<String>>,
+    /// Which nodes of the region serve readers.
+    pub(crate) readers: watch::Receiver<Option<Readers>>,
     pub(crate) peers: Peers,
     /// Where traffic belongs.
     pub(crate) desk: TrafficDesk,
@@ -213,10 +215,7 @@ impl Reporter {
 
     fn report(&self, epoch: Epoch, replicas: &[Replica], heard: Vec<Heard>) -> RegionReport {
         let Replication { settings, readiness, metrics, concerns, desk, .. } = &self.replication;
-        let (ready, answer) = readiness.answer();
-        let details = answer["reasons"].as_array().into_iter().flatten();
-        let mut reasons: Vec<_> =
-            details.filter_map(|reason| reason["detail"].as_str().map(str::to_owned)).collect();
+        let (ready, mut reasons) = self.ready();
         reasons.extend(concerns.borrow().iter().cloned());
         let told = readiness.regions.traffic();
         let (decision, traffic) = reported(settings, desk.now.borrow().as_ref(), told.as_ref());
@@ -233,6 +232,17 @@ impl Reporter {
             traffic,
             heard,
         }
+    }
+
+    /// Whether a node of the region serves readers, and why others do not. Before the coordinator has heard them, this one.
+    fn ready(&self) -> (bool, Vec<String>) {
+        let Replication { readiness, readers, .. } = &self.replication;
+        if let Some(readers) = &*readers.borrow() {
+            return (readers.ready > 0, readers.unready.clone());
+        }
+        let (is_ready, answer) = readiness.answer();
+        let details = answer["reasons"].as_array().into_iter().flatten();
+        (is_ready, details.filter_map(|reason| reason["detail"].as_str().map(str::to_owned)).collect())
     }
 
     /// Has every node of the region park its pipeline, and say why.
