@@ -88,7 +88,8 @@ fn operation(endpoint: &Endpoint) -> Value {
     }
     if endpoint.about.is_socket {
         let content = responses["default"]["content"].clone();
-        responses["101"] = json!({ "description": "The connection is a WebSocket now: /asyncapi.json describes it" });
+        responses["101"] =
+            json!({ "description": "The connection is a WebSocket now: /asyncapi.json describes it" });
         responses["426"] = json!({ "description": "The request asks for no WebSocket", "content": content });
         if let Some(responses) = responses.as_object_mut() {
             responses.remove("200");

@@ -107,7 +107,8 @@ impl Core {
         let next = match message {
             Message::Subscribed { cursor } => {
                 self.is_subscribed = true;
-                let last = self.begin.to.filter(|last| self.cursor.is_none() && cursor > Cursor::behind(*last));
+                let last =
+                    self.begin.to.filter(|last| self.cursor.is_none() && cursor > Cursor::behind(*last));
                 self.advance(cursor);
                 match last {
                     Some(LedgerSequence(last)) => Next::End(End::Usage(format!(

@@ -74,8 +74,7 @@ fn the_page_follows_a_node_that_asks_for_a_token() {
     let tokens = format!("[{}]", made["configuration"]);
     let settings = [("ORRERY_HTTP__TOKENS", &*tokens), ("ORRERY_HTTP__ANONYMOUS", "nobody")];
     let more = ["--from", "2", "--grid", "2:4"];
-    let mut node =
-        home.follow("synthetic:?rate=2&density=sparse", &home.url("dataset"), &more, &settings);
+    let mut node = home.follow("synthetic:?rate=2&density=sparse", &home.url("dataset"), &more, &settings);
     let (url, token) = (format!("http://{}/", node.http()), made["token"].as_str().unwrap());
     browser.pass("signed_in.py", &[("ORRERY_URL", OsStr::new(&url)), ("ORRERY_TOKEN", OsStr::new(token))]);
 }
