@@ -222,6 +222,11 @@ resource "aws_s3_bucket_lifecycle_configuration" "copy" {
       storage_class = "GLACIER_IR"
       days          = 1
     }
+  }
+  rule {
+    id     = "uploads-that-were-not-ended"
+    status = "Enabled"
+    filter {}
     abort_incomplete_multipart_upload {
       days_after_initiation = 7
     }
