@@ -78,10 +78,12 @@ pub(crate) fn run(args: &RunArgs, console: &Console) -> Result<(), Failure> {
         node.run(interrupted.clone().boxed(), std::future::pending().boxed()).await
     };
     let renewed = renew(args, signals.hangups.clone(), &readiness, cluster);
+    let turning = readiness.service_manager.keep_telling();
     let work = async {
         tokio::select! {
             ended = work => ended,
             never = renewed => match never {},
+            never = turning => match never {},
         }
     };
     let ended = threads.block_on(serve::beside(served, api, work))?;
