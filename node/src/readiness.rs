@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use orrery_actors::checkpoint::Writes;
+use orrery_actors::dataset::DatasetUrl;
 use orrery_actors::feed::{Hub, HubLimits};
 use orrery_actors::metrics::{Outages, PipelineMetrics};
 use orrery_supervisor::{Clock, MonotonicTime, SystemClock};
@@ -21,6 +22,7 @@ use crate::reach::Reach;
 use crate::region::Regions;
 use crate::serve::HashedToken;
 use crate::settings::Settings;
+use crate::telemetry::observed;
 
 /// A coordinator that was refused speaks again much sooner.
 const REFUSED_FOR: Duration = Duration::from_secs(10);
@@ -65,6 +67,7 @@ pub(crate) struct Readiness {
     /// What coordinators said.
     orders: Mutex<Orders>,
     phase: Mutex<Phase>,
+    volumes: Vec<(&'static str, PathBuf)>,
     /// Of the node's state, since it was opened.
     writes: OnceLock<Writes>,
 }
@@ -125,6 +128,7 @@ impl Readiness {
             parked: watch::Sender::default(),
             orders: Mutex::default(),
             phase: Mutex::new(Phase::Starting),
+            volumes: volumes(settings),
             writes: OnceLock::new(),
         })
     }
@@ -231,6 +235,22 @@ impl Readiness {
         (is_ready, answer)
     }
 
+    /// Tells the same to whoever counts.
+    pub(crate) fn tell(&self) {
+        let reasons = self.reasons();
+        let names = reasons.iter().filter_map(|reason| reason["reason"].as_str());
+        observed::set_readiness(
+            names.collect::<Vec<_>>().as_slice(),
+            self.traffic().0,
+            self.warnings().len(),
+        );
+    }
+
+    /// Disks that the node needs.
+    pub(crate) fn volumes(&self) -> Vec<(&'static str, PathBuf)> {
+        self.volumes.clone()
+    }
+
     fn reasons(&self) -> Vec<Value> {
         let seen = Seen {
             phase: *self.phase.lock().unwrap_or_else(PoisonError::into_inner),
@@ -242,6 +262,16 @@ impl Readiness {
         };
         reasons(&seen, &self.pipeline, self.unready_after)
     }
+}
+
+/// Where the node's state is, and the dataset, if that is on a disk.
+fn volumes(settings: &Settings) -> Vec<(&'static str, PathBuf)> {
+    let state = [("state", settings.data_dir.clone())];
+    let dataset = match &settings.dataset {
+        DatasetUrl::File(path) => Some(("dataset", path.clone())),
+        _ => None,
+    };
+    state.into_iter().chain(dataset).collect()
 }
 
 /// Why a node is not ready; empty if it is.

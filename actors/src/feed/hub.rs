@@ -74,6 +74,8 @@ pub struct HubCounts {
     pub contradictions: AtomicU64,
     /// Ledgers that other nodes gave.
     pub relayed: AtomicU64,
+    /// Frames of events that readers were sent.
+    pub frames: AtomicU64,
 }
 
 /// The shared part of a node's feed.
@@ -162,7 +164,7 @@ impl Hub {
         loop {
             ticks.tick().await;
             self.look_again().await;
-            metrics::feed::tell(&self.counts);
+            metrics::feed::tell(&self.counts, &self.tips_now());
         }
     }
 

@@ -74,7 +74,7 @@ pub(crate) enum PsOrder {
 
 #[derive(Debug, Args)]
 pub(crate) struct InspectArgs {
-    /// The actor, as `ps` names it: a/pipelines/main/processor.
+    /// The actor, as `ps` names it: a/pipelines/main/processor. Or `metrics`: every metric that a node may show.
     pub(crate) actor: String,
     #[command(flatten)]
     pub(crate) target: TargetArgs,

@@ -1,7 +1,8 @@
-//! `orrery inspect`: one actor with everything that is known of it.
+//! `orrery inspect`: one actor with everything that is known of it; or `metrics`.
 
 use serde_json::{Value, json};
 
+use super::contract;
 use super::tree::{look_twice, value};
 use crate::cli::InspectArgs;
 use crate::console::Console;
@@ -15,8 +16,14 @@ const RESTARTS_MAX: usize = 200;
 /// Names of actors that are like one that is not there.
 const LIKE_MAX: usize = 5;
 
+/// The word that is no actor: actors have paths.
+const METRICS: &str = "metrics";
+
 /// Tells it.
 pub(crate) fn run(args: &InspectArgs, console: &Console) -> Result<(), Failure> {
+    if args.actor == METRICS {
+        return contract::metrics(console);
+    }
     let (row, restarts) = threads::runtime()?.block_on(async {
         let (target, snapshot) = look_twice(&args.target).await?;
         let row = found(&snapshot, &args.actor, matches!(target, Target::Node(_)))?;

@@ -320,6 +320,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
             },
         };
         self.step(Event::Sent { key, cursor: frame.cursor });
+        self.hub.counts.frames.fetch_add(1, Ordering::Relaxed);
         Some(out)
     }
 
