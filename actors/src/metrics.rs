@@ -78,12 +78,19 @@ impl Content {
             content.successful += u64::from(ledger.successful_tx_count);
             content.failed += u64::from(ledger.failed_tx_count);
         }
-        let text = |name: &str| batch.rows.column_by_name(name)?.as_string_opt::<i32>();
-        for kind in text("kind").into_iter().flatten().flatten() {
-            if let Some(at) = EVENT_KINDS.iter().position(|name| *name == kind) {
-                content.kinds[at] += 1;
+        let kinds = batch.rows.column_by_name("kind").and_then(|column| column.as_any_dictionary_opt());
+        if let Some(kinds) = kinds
+            && let Some(words) = kinds.values().as_string_opt::<i32>()
+        {
+            let known = |word: Option<&str>| EVENT_KINDS.iter().position(|kind| Some(*kind) == word);
+            let places: Vec<_> = words.iter().map(known).collect();
+            for key in kinds.normalized_keys() {
+                if let Some(Some(at)) = places.get(key) {
+                    content.kinds[*at] += 1;
+                }
             }
         }
+        let text = |name: &str| batch.rows.column_by_name(name)?.as_string_opt::<i32>();
         for asset in text("asset").into_iter().flatten() {
             content.classes[asset.map_or(2, |asset| usize::from(asset != "native"))] += 1;
         }
