@@ -32,6 +32,8 @@ pub enum Shown {
     Cluster,
     /// Nodes of a cluster that has other regions.
     Regions,
+    /// No node: `orrery backup --metrics` writes it to a file.
+    Backup,
     /// Whoever has had the occasion: a failure, a reader, a certificate.
     Sometimes,
 }
@@ -43,6 +45,7 @@ impl Shown {
             Self::Always => "always",
             Self::Cluster => "in a cluster",
             Self::Regions => "with other regions",
+            Self::Backup => "of a backup",
             Self::Sometimes => "sometimes",
         }
     }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use orrery_schemas::{EventFilter, LedgerSequence};
 use tokio::sync::{Semaphore, watch};
 
+use super::awaited::Awaited;
 use super::frame_store::FrameStore;
 use super::frames::{Format, Frame, FrameError};
 use super::history::{History, HistoryError, Page};
@@ -89,6 +90,7 @@ pub struct Hub {
     pages: Pages,
     loads: Semaphore,
     frames: FrameStore,
+    awaited: Awaited,
     /// Counts.
     pub counts: HubCounts,
 }
@@ -105,6 +107,7 @@ impl Hub {
             pages: Pages::new(limits.page_bytes),
             loads: Semaphore::new(limits.loads.max(1)),
             frames: FrameStore::new(limits.frame_bytes),
+            awaited: Awaited::default(),
             counts: HubCounts::default(),
         }
     }
@@ -129,7 +132,10 @@ impl Hub {
         for ledger in FeedLedger::split(batch) {
             let (link, bytes) = (ledger.link(), ledger.bytes);
             match ring.offer(link, bytes, Arc::new(ledger)) {
-                Offered::Appended | Offered::Begun => moved = true,
+                Offered::Appended | Offered::Begun => {
+                    moved = true;
+                    self.awaited.begin(link.ledger, &batch.trace);
+                }
                 Offered::Known | Offered::Behind => {}
                 Offered::Contradiction { ledger, here, offered } => {
                     self.counts.contradictions.fetch_add(1, Ordering::Relaxed);
@@ -188,6 +194,11 @@ impl Hub {
                 }
             }
         }
+    }
+
+    /// A reader was sent all that it wants of a ledger.
+    pub fn delivered(&self, ledger: LedgerSequence) {
+        self.awaited.end(ledger);
     }
 
     /// How far the feed reaches, and when that changes for somebody who waits.

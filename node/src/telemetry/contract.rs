@@ -74,6 +74,22 @@ const fn region(name: &'static str, unit: &'static str, help: &'static str) -> M
     Metric::gauge(name, unit, help).of(&["region"]).shown(Shown::Regions)
 }
 
+/// What `orrery backup --metrics` writes of the newest backup.
+pub(crate) const BACKUP: [Metric; 4] = [
+    backup("orrery_backup_last_ledger", "ledger", "Newest ledger of the backup."),
+    backup(
+        "orrery_backup_last_closed_at_seconds",
+        "unix seconds",
+        "Close time of the newest ledger of the backup, since 1970.",
+    ),
+    backup("orrery_backup_copied_bytes", "bytes", "Bytes that the last backup copied."),
+    backup("orrery_backup_rows", "rows", "Rows of the backup."),
+];
+
+const fn backup(name: &'static str, unit: &'static str, help: &'static str) -> Metric {
+    Metric::gauge(name, unit, help).of(&["table"]).shown(Shown::Backup)
+}
+
 /// Those of the node itself.
 const OWN: [Metric; 34] = [
     Metric::gauge(BUILD_INFO, "1", "1, with the version as a label.").of(&["version"]),
@@ -132,8 +148,8 @@ const OWN: [Metric; 34] = [
 
 /// All of them, in the order of their names.
 pub(crate) fn all() -> Vec<Metric> {
-    let groups: [&[Metric]; 5] =
-        [&OWN, &REGION_METRICS, &metrics::METRICS, &certificates::METRICS, &membership::METRICS];
+    let groups: [&[Metric]; 6] =
+        [&OWN, &REGION_METRICS, &BACKUP, &metrics::METRICS, &certificates::METRICS, &membership::METRICS];
     let mut all = groups.concat();
     all.sort_unstable_by_key(|metric| metric.name);
     all

@@ -302,6 +302,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         *at += 1;
         if *at >= frames.len() {
             self.frames = None;
+            if let Some(frame) = &frame {
+                self.hub.delivered(frame.cursor.ledger);
+            }
         }
         let (Some(frame), Some(id)) = (frame, self.session.id(key)) else {
             // It was unsubscribed in the middle of a ledger.
