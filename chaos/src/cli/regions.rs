@@ -53,6 +53,9 @@ pub(super) struct RegionsArgs {
     /// For how long a region is away: 30s, 5m [default: 4 to 12 s, drawn]
     #[arg(long, value_name = "TIME", value_parser = time)]
     outage: Option<Duration>,
+    /// Do it to this region, from 1 [default: drawn, every other time the one that has traffic]
+    #[arg(long, value_parser = clap::value_parser!(u8).range(1..=5))]
+    region: Option<u8>,
     /// Readers that are given all regions [default: one for each]
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=500))]
     readers: Option<u16>,
@@ -105,6 +108,7 @@ pub(super) fn run_regions(args: &RegionsArgs) -> Result<bool, RunError> {
         nodes: usize::from(*nodes),
         store,
         mode: mode.name().to_owned(),
+        victim: args.region.map(|region| usize::from(region.min(*regions)) - 1),
         outage: args.outage,
         readers: args.readers.map_or(usize::from(*regions), usize::from),
         history: args.history,
@@ -143,6 +147,7 @@ impl RegionsArgs {
             ("slot-ledgers", self.slot_ledgers.to_string()),
         ];
         options.extend(self.outage.map(|outage| ("outage", format!("{}s", outage.as_secs()))));
+        options.extend(self.region.map(|region| ("region", region.to_string())));
         options.extend(self.readers.map(|readers| ("readers", readers.to_string())));
         options.extend((self.history != 16).then(|| ("history", self.history.to_string())));
         options.extend(self.line.map(|line| ("line", line.to_string())));

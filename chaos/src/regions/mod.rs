@@ -72,6 +72,8 @@ pub struct RegionsSettings {
     pub store: StoreKind,
     /// How regions replicate: `recompute`, `both`, or `copy`: the last one derives nothing, and the others recompute.
     pub mode: String,
+    /// The region that faults are done to; drawn without it.
+    pub victim: Option<usize>,
     /// For how long a region is away; drawn without it.
     pub outage: Option<Duration>,
     /// Readers of all regions.
