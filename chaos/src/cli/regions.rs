@@ -65,6 +65,9 @@ pub(super) struct RegionsArgs {
     /// Give each region a line of so many megabits a second [default: as fast as the machine]
     #[arg(long, value_name = "MEGABITS", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     line: Option<u32>,
+    /// Let a region copy at most so many MiB a second from each other one; 0 for no limit
+    #[arg(long, value_name = "MIB", default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=10_000))]
+    mib_per_second: u32,
     /// Append what came of each kind of fault to a file: a JSON object a line, with the command
     #[arg(long, value_name = "FILE")]
     results: Option<PathBuf>,
@@ -113,6 +116,7 @@ pub(super) fn run_regions(args: &RegionsArgs) -> Result<bool, RunError> {
         readers: args.readers.map_or(usize::from(*regions), usize::from),
         history: args.history,
         line: args.line,
+        mib_per_second: args.mib_per_second,
         seed: common.seed,
     };
     let report = regions::run(&settings, &mut io::stderr())?;
@@ -151,6 +155,8 @@ impl RegionsArgs {
         options.extend(self.readers.map(|readers| ("readers", readers.to_string())));
         options.extend((self.history != 16).then(|| ("history", self.history.to_string())));
         options.extend(self.line.map(|line| ("line", line.to_string())));
+        options
+            .extend((self.mib_per_second != 0).then(|| ("mib-per-second", self.mib_per_second.to_string())));
         options.extend(self.weed.as_ref().map(|weed| ("weed", weed.display().to_string())));
         self.common.reproduction("regions", &options)
     }

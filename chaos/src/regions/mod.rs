@@ -80,6 +80,8 @@ pub struct RegionsSettings {
     pub readers: usize,
     /// Ledgers that are there when regions start.
     pub history: u32,
+    /// MiB a second that a region copies from each other one at most; 0 for no limit.
+    pub mib_per_second: u32,
     /// Megabits a second of each region's line, if it is a slow one.
     pub line: Option<u32>,
     /// Seed of victims and moments.
