@@ -153,6 +153,10 @@ impl Replicator {
                     continue;
                 }
             }
+            if let Err(error) = take_epoch(side, &report, &self.settings.region).await {
+                self.alarm(kind, None, &error.to_string(), "");
+            }
+            let Some(side) = self.sides.get_mut(place) else { return };
             let (ours, theirs) = (end(&side.replica), reported_end(&report, kind));
             let copies = side.copies(&self.settings, ours.as_ref(), theirs.as_ref());
             self.happened(kind, Input::Round { ours, theirs, copies }).await;
@@ -276,6 +280,29 @@ impl Side {
             ReplicationMode::Recompute => false,
             ReplicationMode::Copy => true,
             ReplicationMode::Both => self.behind_rounds >= BEHIND_ROUNDS,
+        }
+    }
+}
+
+/// Has an epoch that the peer has announced, or begun, announced here too. The error is what no waiting mends.
+async fn take_epoch(side: &mut Side, report: &RegionReport, region: &RegionName) -> Result<(), DatasetError> {
+    let Some(theirs) = report.table(side.kind).filter(|theirs| !theirs.epochs.is_empty()) else {
+        return Ok(());
+    };
+    if side.replica.table().is_none_or(|table| table.id() != theirs.id) {
+        return Ok(());
+    }
+    match side.replica.take_epoch(&theirs.epochs).await {
+        Ok(is_new) => {
+            if is_new {
+                tracing::info!(%region, table = %side.kind, "an epoch is announced here as in a peer region");
+            }
+            Ok(())
+        }
+        Err(error @ (DatasetError::Epoch { .. } | DatasetError::Grid { .. })) => Err(error),
+        Err(error) => {
+            tracing::warn!(%error, %region, "an epoch cannot be announced now, trying again");
+            Ok(())
         }
     }
 }
