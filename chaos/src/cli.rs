@@ -6,6 +6,7 @@
 mod cluster;
 mod load;
 mod regions;
+mod sim;
 mod survival;
 
 use std::io::{self, Write};
@@ -29,6 +30,7 @@ use crate::tamper;
 use cluster::ClusterArgs;
 use load::{ClientsArgs, LoadArgs};
 use regions::RegionsArgs;
+use sim::{CheckArgs, SimArgs};
 use survival::{CrashArgs, DiskFullArgs, SyscallsArgs};
 
 /// Does faults to Orrery on purpose, and judges whether it noticed.
@@ -78,6 +80,13 @@ enum Command {
     /// Exits 1 if a reader that reads misses a ledger, has one twice or is sent away, or if a limit that was given does not
     /// hold.
     Load(LoadArgs),
+    /// Simulate the protocols with faulty stores, networks, clocks and disks, and check every invariant
+    ///
+    /// Nothing is started or written outside of this process. The same seed gives the same run. Exits 1 if an invariant is
+    /// broken, and prints the line that does it again.
+    Sim(SimArgs),
+    /// Check every invariant on a history that was written before
+    Check(CheckArgs),
     #[command(name = crate::load::CLIENTS_COMMAND, hide = true)]
     LoadClients(ClientsArgs),
 }
@@ -193,6 +202,8 @@ pub fn run(cli: &Cli) -> ExitCode {
         Command::Cluster(args) => cluster::run_cluster(args),
         Command::Regions(args) => regions::run_regions(args),
         Command::Load(args) => load::run_load(args),
+        Command::Sim(args) => sim::run_sim(args),
+        Command::Check(args) => sim::run_check(args),
         Command::LoadClients(args) => load::run_clients(args),
     };
     match survived {
