@@ -6,6 +6,7 @@
 mod cluster;
 mod load;
 mod regions;
+mod run;
 mod sim;
 mod survival;
 
@@ -30,6 +31,7 @@ use crate::tamper;
 use cluster::ClusterArgs;
 use load::{ClientsArgs, LoadArgs};
 use regions::RegionsArgs;
+use run::RunArgs;
 use sim::{CheckArgs, SimArgs};
 use survival::{CrashArgs, DiskFullArgs, SyscallsArgs};
 
@@ -43,6 +45,10 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Do every fault that this machine allows, see that each happened, and that nothing is lost or repeated
+    ///
+    /// Exits 1 if something was not survived, or if nothing shows that a fault happened; 77 if no fault could be done.
+    Run(RunArgs),
     /// Change single bytes of ledgers and see that each change is found
     ///
     /// Bytes are chosen at random among those that a hash binds: header, transaction set, results, events and return
@@ -195,6 +201,12 @@ impl RunError {
 /// Runs what the command line asks for.
 pub fn run(cli: &Cli) -> ExitCode {
     let survived = match &cli.command {
+        Command::Run(args) => {
+            return match run::run_faults(args) {
+                Ok(code) => ExitCode::from(code),
+                Err(error) => failed(&error),
+            };
+        }
         Command::Tamper(args) => run_tamper(args),
         Command::Crash(args) => survival::run_crash(args),
         Command::Syscalls(args) => survival::run_syscalls(args),
@@ -209,8 +221,14 @@ pub fn run(cli: &Cli) -> ExitCode {
     match survived {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
-        Err(RunError::Write(error)) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
-        Err(error) => {
+        Err(error) => failed(&error),
+    }
+}
+
+fn failed(error: &RunError) -> ExitCode {
+    match error {
+        RunError::Write(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        error => {
             let _ = writeln!(io::stderr(), "error: {error}");
             ExitCode::from(error.exit_code())
         }

@@ -38,6 +38,7 @@ pub mod history;
 pub mod oracle;
 pub mod checkers;
 pub mod sim;
+pub mod run;
 mod table;
 
 pub use cli::{Cli, run};

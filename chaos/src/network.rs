@@ -15,10 +15,10 @@ use nix::sched::{CloneFlags, setns};
 use crate::experiment::ExperimentError;
 
 /// Names of namespaces begin with it; the number of the process that made them follows.
-const PREFIX: &str = "orrery-chaos-";
+pub(crate) const PREFIX: &str = "orrery-chaos-";
 
 /// Where the system keeps namespaces that have names.
-const NAMESPACES: &str = "/run/netns";
+pub(crate) const NAMESPACES: &str = "/run/netns";
 
 /// Namespaces, removed when dropped.
 #[derive(Debug)]
