@@ -2,6 +2,7 @@
 //! that fails. Strict, unlike the reading commands: what is not proven is not passed on.
 
 use orrery_schemas::{Ledger, LedgerSequence, TokenTransferBatchBuilder};
+use orrery_supervisor::seeded_bug;
 
 use super::work::{PipelineSettings, ProcessedLedger, work};
 use crate::envelope::{EventBatch, LedgerBatch, Span, Worked};
@@ -11,14 +12,16 @@ use crate::ledger::integrity::{ChainLink, check_link};
 const ROWS_USUAL: usize = 1024;
 
 /// Works on all ledgers of a batch, up to the first that fails.
-pub(super) fn work_on(settings: &PipelineSettings, batch: &LedgerBatch) -> Worked<EventBatch> {
+/// Works on the ledgers of a batch, in order: blocking work.
+pub fn work_on(settings: &PipelineSettings, batch: &LedgerBatch) -> Worked<EventBatch> {
     let chunk = &batch.chunk;
     let origin = chunk.origin();
     let mut events = Events::new();
     let mut fault = None;
     let mut due = *chunk.range.start();
     for raw in chunk.ledgers() {
-        let step = raw.map_err(|error| error.to_string()).and_then(|raw| events.add(work(settings, &raw)));
+        let worked = |raw| work(seeded_bug!(B12, &unproven(settings, batch), settings), &raw);
+        let step = raw.map_err(|error| error.to_string()).and_then(|raw| events.add(worked(raw)));
         if let Err(reason) = step {
             fault = Some((due, reason));
             break;
@@ -32,6 +35,12 @@ pub(super) fn work_on(settings: &PipelineSettings, batch: &LedgerBatch) -> Worke
 }
 
 /// The events of the ledgers so far.
+#[cfg(feature = "seeded-bugs")]
+fn unproven(settings: &PipelineSettings, batch: &LedgerBatch) -> PipelineSettings {
+    let proof = if batch.run == 1 { settings.proof } else { super::work::Proof::Nothing };
+    PipelineSettings { proof, ..settings.clone() }
+}
+
 struct Events {
     ledgers: Vec<Ledger>,
     rows: TokenTransferBatchBuilder,
