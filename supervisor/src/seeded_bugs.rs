@@ -31,6 +31,21 @@ macro_rules! bugs {
     };
 }
 
+impl std::fmt::Display for Bug {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{self:?}")
+    }
+}
+
+impl std::str::FromStr for Bug {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let found = Self::ALL.iter().copied().find(|bug| bug.to_string() == text);
+        found.ok_or_else(|| format!("`{text}` is no bug: B1 to B{}", Self::ALL.len()))
+    }
+}
+
 bugs! {
     B1 "a slot is acknowledged before it is known to be there" "actors/src/dataset/commit.rs",
     B2 "a put that is tried again and finds something is taken for a rival's, and its ledgers are passed over" "actors/src/dataset/commit.rs",
@@ -76,6 +91,16 @@ pub fn with<T>(bug: Option<Bug>, work: impl FnOnce() -> T) -> T {
     let done = work();
     ON.set(before);
     done
+}
+
+/// The bug that is on, on this thread.
+pub fn active() -> Option<Bug> {
+    ON.get()
+}
+
+/// Switches a bug on, on this thread, for as long as it lives: for threads that work for another one.
+pub fn switch(bug: Option<Bug>) {
+    ON.set(bug);
 }
 
 /// What bugs take for a clock, or for the seed of a hash: another number each time, the same in every run.
