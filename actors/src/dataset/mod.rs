@@ -48,6 +48,7 @@ use orrery_schemas::LedgerSequence;
 
 pub use ahead::StoredSlot;
 pub use announced::AnnouncedEpoch;
+pub(crate) use announced::EPOCHS_TOLD_MAX;
 pub use backup::{CopyReport, CopySettings, CopyUntil, TableCopy, copy};
 pub use chain::Tip;
 pub use checkpoint::{parse_hint, reread_checkpoint_rows};
