@@ -35,6 +35,11 @@ pub mod disk_full;
 pub mod cluster;
 pub mod regions;
 pub mod load;
+pub mod history;
+pub mod oracle;
+pub mod checkers;
+pub mod sim;
+pub mod run;
 mod table;
 
 pub use cli::{Cli, run};

@@ -1,0 +1,3 @@
+//! Faults that are done to one node.
+
+pub(super) mod process;
