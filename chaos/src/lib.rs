@@ -25,6 +25,7 @@ mod ledgers;
 mod network;
 mod process;
 mod workload;
+pub mod stubs;
 pub mod faults;
 pub mod judges;
 pub mod tamper;
