@@ -10,7 +10,9 @@ use orrery_supervisor::Clock;
 use orrery_supervisor::cluster::lease::{
     Action, Created, Electorate, Epoch, Event, Lease, LeaseCore, LeaseTimings,
 };
-use orrery_supervisor::cluster::membership::{Detector, Member, MemberState, Members, Profile, Standing, Timings};
+use orrery_supervisor::cluster::membership::{
+    Detector, Member, MemberState, Members, Profile, Standing, Timings,
+};
 use orrery_supervisor::cluster::role::Roles;
 use orrery_supervisor::cluster::{NodeIdentity, NodeName};
 
@@ -124,7 +126,8 @@ impl Cluster {
     fn fresh(&mut self, node: usize) -> Result<Node, SimError> {
         self.lives += 1;
         let name = format!("n{node}.{}", self.lives);
-        let identity: NodeIdentity = name.parse().map_err(|_| SimError::Ledgers(format!("{name} is no name")))?;
+        let identity: NodeIdentity =
+            name.parse().map_err(|_| SimError::Ledgers(format!("{name} is no name")))?;
         Ok(Node {
             lease: LeaseCore::new(identity.clone(), LeaseTimings::default()),
             identity,
@@ -155,8 +158,12 @@ impl Cluster {
 
     fn take(&mut self, message: Message) -> Result<(), SimError> {
         let to = match &message {
-            Message::Step { node, .. } | Message::Answer { node, .. } | Message::Finished { node, .. } => Some(*node),
-            Message::Heartbeat { to, .. } | Message::Assign { to, .. } | Message::Report { to, .. } => Some(*to),
+            Message::Step { node, .. } | Message::Answer { node, .. } | Message::Finished { node, .. } => {
+                Some(*node)
+            }
+            Message::Heartbeat { to, .. } | Message::Assign { to, .. } | Message::Report { to, .. } => {
+                Some(*to)
+            }
             Message::Create { .. } | Message::Disturb => None,
         };
         if let Some(rest) = to.and_then(|node| self.sleeps(node)) {
@@ -205,7 +212,8 @@ impl Cluster {
             self.mail.send(self.world.micros(100_000, 3_000_000), Message::Step { node: chosen, life });
         }
         let until = self.world.now() + self.world.micros(300_000, 20_000_000);
-        let (side, reaches_store, drains) = (self.world.draw() % 2, self.world.chance(500), self.world.chance(300));
+        let (side, reaches_store, drains) =
+            (self.world.draw() % 2, self.world.chance(500), self.world.chance(300));
         if let Some(node) = self.nodes.get_mut(chosen) {
             match fault {
                 1 => node.paused_until = until,
@@ -233,6 +241,7 @@ impl Cluster {
     fn send(&mut self, from: usize, to: usize, message: Message) {
         let side = |node: usize| self.nodes.get(node).map(|node| node.side);
         if side(from) != side(to) || self.world.chance(self.lost_per_mille) {
+            self.world.trace(format_args!("n{from} to n{to} is lost"));
             return;
         }
         self.mail.send(self.world.micros(1000, 60_000), message);
@@ -256,7 +265,8 @@ impl Cluster {
         let members = self.members(index);
         if let Some(members) = members {
             let electorate = Electorate::of(&members);
-            let is_new = self.nodes.get(index).is_some_and(|node| node.electorate.as_ref() != Some(&electorate));
+            let is_new =
+                self.nodes.get(index).is_some_and(|node| node.electorate.as_ref() != Some(&electorate));
             if is_new {
                 if let Some(node) = self.nodes.get_mut(index) {
                     node.electorate = Some(electorate.clone());
@@ -273,7 +283,8 @@ impl Cluster {
     fn members(&mut self, index: usize) -> Option<Members> {
         let now = Clock::now(&self.world);
         let node = self.nodes.get_mut(index)?;
-        let heard: Vec<_> = node.heard.iter().map(|(who, (heartbeat, _))| (who.clone(), *heartbeat)).collect();
+        let heard: Vec<_> =
+            node.heard.iter().map(|(who, (heartbeat, _))| (who.clone(), *heartbeat)).collect();
         node.detector.look(now, heard);
         let member = |identity: &NodeIdentity, state, draining| {
             let profile = Profile {
@@ -326,7 +337,8 @@ impl Cluster {
                         self.mail.send(after, Message::Create { node: index, life, lease, is_lost });
                     }
                     if is_lost {
-                        self.mail.send(3_000_000, Message::Answer { node: index, life, event: Event::Failed });
+                        self.mail
+                            .send(3_000_000, Message::Answer { node: index, life, event: Event::Failed });
                     }
                 }
             }
@@ -340,7 +352,8 @@ impl Cluster {
 
     fn read(&mut self, node: usize, life: u64) {
         let newest = self.leases.last_key_value();
-        let newest = newest.and_then(|(epoch, holder)| Some(Lease { epoch: Epoch::new(*epoch)?, holder: holder.clone() }));
+        let newest = newest
+            .and_then(|(epoch, holder)| Some(Lease { epoch: Epoch::new(*epoch)?, holder: holder.clone() }));
         let (after, event) = match self.reaches_store(node) {
             true => (self.world.micros(5000, 400_000), Event::Read(newest)),
             false => (3_000_000, Event::Failed),

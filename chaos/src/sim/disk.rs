@@ -10,8 +10,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use orrery_actors::dataset::{Disk, Put, Retry, Store};
 use bytes::Bytes;
+use orrery_actors::dataset::{Disk, Put, Retry, Store};
 use tempfile::TempDir;
 
 use super::SimError;
