@@ -15,7 +15,7 @@ mod clients;
 mod files;
 mod frames;
 mod link;
-mod hostile;
+pub(crate) mod hostile;
 mod place;
 mod report;
 mod said;
