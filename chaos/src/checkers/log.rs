@@ -47,7 +47,9 @@ pub fn continuity(history: &[Entry]) -> Vec<Finding> {
         if let Some(due) = due.get(table) {
             let cut = slots.iter().filter_map(|slot| slot.ledgers).find(|range| !due.contains(range));
             if let Some((first, last)) = cut {
-                findings.add(format!("{table} has a slot of ledgers {first} to {last}, which is none of its grid"));
+                findings.add(format!(
+                    "{table} has a slot of ledgers {first} to {last}, which is none of its grid"
+                ));
             }
         }
         let ranges: Vec<_> = slots.iter().filter_map(|slot| Some((slot.slot, slot.ledgers?))).collect();

@@ -2,7 +2,6 @@
 //! still while they are paused, and whose store of leases loses answers and creates late.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 use orrery_actors::coordinator::{CoordinatorCore, LedgerSpan, TaskId, View, Worker};
 use orrery_schemas::LedgerSequence;
@@ -10,7 +9,9 @@ use orrery_supervisor::Clock;
 use orrery_supervisor::cluster::lease::{
     Action, Created, Electorate, Epoch, Event, Lease, LeaseCore, LeaseTimings,
 };
-use orrery_supervisor::cluster::membership::{Detector, Member, MemberState, Members, Profile, Standing, Timings};
+use orrery_supervisor::cluster::membership::{
+    Detector, Member, MemberState, Members, Profile, Standing, Timings,
+};
 use orrery_supervisor::cluster::role::Roles;
 use orrery_supervisor::cluster::{NodeIdentity, NodeName};
 
@@ -21,12 +22,16 @@ use crate::history::Op;
 
 /// Faults end after this.
 const SAFETY: Micros = 45_000_000;
+/// All spans are done then, once somebody coordinates.
+const WORKED: Micros = 120_000_000;
 /// How often a node looks around.
 const STEP: Micros = 200_000;
+/// Tasks that a node takes on at once.
+const CAPACITY: u32 = 2;
 /// Spans of ledgers that are to be done.
-const SPANS: u32 = 6;
+const SPANS: u32 = 30;
 /// Spans that are due at a time.
-const AHEAD: usize = 4;
+const AHEAD: usize = 6;
 
 enum Message {
     /// A node looks around.
@@ -104,13 +109,17 @@ pub(super) fn run(world: &World) -> Result<(), SimError> {
         cluster.take(message)?;
     }
     cluster.heal();
-    let within = LeaseTimings::default().elected_within() + Duration::from_secs(60);
-    let within = u64::try_from(within.as_micros()).unwrap_or(u64::MAX);
+    let elected = u64::try_from(LeaseTimings::default().elected_within().as_micros()).unwrap_or(u64::MAX);
+    let within = elected + WORKED;
     world.saw("nemesis", Op::Awaited { subject: "all spans".to_owned() });
     world.saw("nemesis", Op::Awaited { subject: "one coordinator".to_owned() });
     world.saw("nemesis", Op::Healed { within_us: within });
+    // When all is done, the rest is only about who coordinates.
     while let Some(message) = cluster.mail.next(SAFETY + within) {
         cluster.take(message)?;
+        if cluster.done.len() == SPANS as usize && world.now() > SAFETY + elected {
+            break;
+        }
     }
     let active = cluster.nodes.iter().filter(|node| node.lease.active().is_some()).count();
     if active == 1 {
@@ -124,7 +133,8 @@ impl Cluster {
     fn fresh(&mut self, node: usize) -> Result<Node, SimError> {
         self.lives += 1;
         let name = format!("n{node}.{}", self.lives);
-        let identity: NodeIdentity = name.parse().map_err(|_| SimError::Ledgers(format!("{name} is no name")))?;
+        let identity: NodeIdentity =
+            name.parse().map_err(|_| SimError::Ledgers(format!("{name} is no name")))?;
         Ok(Node {
             lease: LeaseCore::new(identity.clone(), LeaseTimings::default()),
             identity,
@@ -155,8 +165,12 @@ impl Cluster {
 
     fn take(&mut self, message: Message) -> Result<(), SimError> {
         let to = match &message {
-            Message::Step { node, .. } | Message::Answer { node, .. } | Message::Finished { node, .. } => Some(*node),
-            Message::Heartbeat { to, .. } | Message::Assign { to, .. } | Message::Report { to, .. } => Some(*to),
+            Message::Step { node, .. } | Message::Answer { node, .. } | Message::Finished { node, .. } => {
+                Some(*node)
+            }
+            Message::Heartbeat { to, .. } | Message::Assign { to, .. } | Message::Report { to, .. } => {
+                Some(*to)
+            }
             Message::Create { .. } | Message::Disturb => None,
         };
         if let Some(rest) = to.and_then(|node| self.sleeps(node)) {
@@ -205,7 +219,8 @@ impl Cluster {
             self.mail.send(self.world.micros(100_000, 3_000_000), Message::Step { node: chosen, life });
         }
         let until = self.world.now() + self.world.micros(300_000, 20_000_000);
-        let (side, reaches_store, drains) = (self.world.draw() % 2, self.world.chance(500), self.world.chance(300));
+        let (side, reaches_store, drains) =
+            (self.world.draw() % 2, self.world.chance(500), self.world.chance(300));
         if let Some(node) = self.nodes.get_mut(chosen) {
             match fault {
                 1 => node.paused_until = until,
@@ -256,7 +271,8 @@ impl Cluster {
         let members = self.members(index);
         if let Some(members) = members {
             let electorate = Electorate::of(&members);
-            let is_new = self.nodes.get(index).is_some_and(|node| node.electorate.as_ref() != Some(&electorate));
+            let is_new =
+                self.nodes.get(index).is_some_and(|node| node.electorate.as_ref() != Some(&electorate));
             if is_new {
                 if let Some(node) = self.nodes.get_mut(index) {
                     node.electorate = Some(electorate.clone());
@@ -273,7 +289,8 @@ impl Cluster {
     fn members(&mut self, index: usize) -> Option<Members> {
         let now = Clock::now(&self.world);
         let node = self.nodes.get_mut(index)?;
-        let heard: Vec<_> = node.heard.iter().map(|(who, (heartbeat, _))| (who.clone(), *heartbeat)).collect();
+        let heard: Vec<_> =
+            node.heard.iter().map(|(who, (heartbeat, _))| (who.clone(), *heartbeat)).collect();
         node.detector.look(now, heard);
         let member = |identity: &NodeIdentity, state, draining| {
             let profile = Profile {
@@ -281,7 +298,7 @@ impl Cluster {
                 roles: Roles::default(),
                 version: "sim".to_owned(),
                 protocol: 1,
-                capacity: 2,
+                capacity: CAPACITY,
             };
             Member { identity: identity.clone(), profile, load: 0.0, draining, state }
         };
@@ -326,7 +343,8 @@ impl Cluster {
                         self.mail.send(after, Message::Create { node: index, life, lease, is_lost });
                     }
                     if is_lost {
-                        self.mail.send(3_000_000, Message::Answer { node: index, life, event: Event::Failed });
+                        self.mail
+                            .send(3_000_000, Message::Answer { node: index, life, event: Event::Failed });
                     }
                 }
             }
@@ -340,7 +358,8 @@ impl Cluster {
 
     fn read(&mut self, node: usize, life: u64) {
         let newest = self.leases.last_key_value();
-        let newest = newest.and_then(|(epoch, holder)| Some(Lease { epoch: Epoch::new(*epoch)?, holder: holder.clone() }));
+        let newest = newest
+            .and_then(|(epoch, holder)| Some(Lease { epoch: Epoch::new(*epoch)?, holder: holder.clone() }));
         let (after, event) = match self.reaches_store(node) {
             true => (self.world.micros(5000, 400_000), Event::Read(newest)),
             false => (3_000_000, Event::Failed),
@@ -403,7 +422,8 @@ impl Cluster {
         self.world.saw(&who, Op::Acts { register: "lease".to_owned(), epoch: epoch.get() });
         for (name, tasks) in plan {
             let given: BTreeSet<TaskId> = tasks.iter().map(|task| task.id).collect();
-            let (value, max) = (given.len() as u64, 2);
+            // A coordinator that has just begun learns of tasks that another one gave out behind its own.
+            let (value, max) = (given.len() as u64, 2 * u64::from(CAPACITY));
             if value > max {
                 self.world.saw(&who, Op::Gauge { name: format!("tasks of {name}"), value, max });
             }

@@ -211,7 +211,8 @@ pub(super) fn run(world: &World, ledgers: &Arc<Ledgers>) -> Result<(), SimError>
     store.set_faults(plan.faults);
     world.trace(format_args!("{plan:?}"));
     for made in ledgers.range(LedgerSequence(FIRST), LedgerSequence(plan.last)) {
-        let ids = made.expected.events.iter().map(|event| event.split('#').next().unwrap_or_default().to_owned());
+        let ids =
+            made.expected.events.iter().map(|event| event.split('#').next().unwrap_or_default().to_owned());
         let (ledger, hash) = (made.expected.ledger, made.expected.hash.clone());
         world.saw("oracle", Op::Expected { ledger, hash, events: ids.collect() });
     }

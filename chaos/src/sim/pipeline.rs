@@ -161,13 +161,8 @@ impl<'a> Pipeline<'a> {
             workers: 1,
         };
         let position = Position { next: LedgerSequence(FIRST), parent: None };
-        let sink = || Sink {
-            position,
-            waiting: VecDeque::new(),
-            is_busy: false,
-            has_ended: false,
-            arrives: 0,
-        };
+        let sink =
+            || Sink { position, waiting: VecDeque::new(), is_busy: false, has_ended: false, arrives: 0 };
         Self {
             world: world.clone(),
             ledgers,
@@ -307,7 +302,8 @@ impl<'a> Pipeline<'a> {
             let next = state.position.next.0;
             self.world.saw("p", Op::Head { subject: format!("sink {sink}"), value: u64::from(next) });
             if next <= self.plan.last {
-                let reason = format!("the ledgers ended where {next} is due and {} is the last", self.plan.last);
+                let reason =
+                    format!("the ledgers ended where {next} is due and {} is the last", self.plan.last);
                 self.world.saw("p", Op::Halted { subject: format!("sink {sink}"), reason });
             } else if self.sinks.iter().all(|state| state.position.next.0 > self.plan.last) {
                 self.world.saw("p", Op::Done { subject: "p".to_owned() });
@@ -328,7 +324,8 @@ impl<'a> Pipeline<'a> {
                 let stored = Op::Stored { region, ledger: ledger.sequence.0, hash, events: Vec::new() };
                 self.world.trace(format_args!("{stored:?}"));
             } else if ledger.sequence > state.position.next {
-                let reason = format!("SRC-1: ledger {} came where {} is due", ledger.sequence, state.position.next);
+                let reason =
+                    format!("SRC-1: ledger {} came where {} is due", ledger.sequence, state.position.next);
                 self.world.saw("p", Op::Halted { subject: format!("sink {sink}"), reason });
             }
         }
@@ -432,7 +429,9 @@ impl<'a> Pipeline<'a> {
             let signal = Some(format!("{hash} is refused"));
             self.world.saw("source", Op::Fault { fault: "U3".to_owned(), signal });
         }
-        if let Some(ledger) = self.plan.poison.filter(|ledger| work.chunk.range.contains(&LedgerSequence(*ledger))) {
+        if let Some(ledger) =
+            self.plan.poison.filter(|ledger| work.chunk.range.contains(&LedgerSequence(*ledger)))
+        {
             self.world.saw("p", Op::Tried { pipeline: format!("life {} of p", self.lives), ledger });
         }
         if let Some((ledger, reason)) = &worked.fault {
@@ -448,7 +447,11 @@ impl<'a> Pipeline<'a> {
                 self.world.saw("p", Op::Gauge { name, value, max: u64::from(max) });
             }
         };
-        gauge("batches in the processor", self.core.in_flight(), self.plan.limits.source_credits + self.plan.limits.workers);
+        gauge(
+            "batches in the processor",
+            self.core.in_flight(),
+            self.plan.limits.source_credits + self.plan.limits.workers,
+        );
         for state in &self.sinks {
             gauge("batches at a sink", state.waiting.len(), self.plan.sink_credits);
         }
@@ -457,15 +460,7 @@ impl<'a> Pipeline<'a> {
 
 impl Source {
     const fn new() -> Self {
-        Self {
-            run: 0,
-            next: 0,
-            credits: 0,
-            avoid: None,
-            is_pulling: false,
-            has_ended: false,
-            arrives: 0,
-        }
+        Self { run: 0, next: 0, credits: 0, avoid: None, is_pulling: false, has_ended: false, arrives: 0 }
     }
 }
 

@@ -10,9 +10,9 @@ use futures::future::BoxFuture;
 use orrery_actors::dataset::{
     DatasetSettings, Replica, Retry, SlotObject, Store, TableKind, read_object, read_slot,
 };
+use orrery_actors::region::ReplicationMode;
 use orrery_actors::region::replication::{Alarm, PeerError, PeerRegion, Replicator, ReplicatorSettings};
 use orrery_actors::region::report::{RegionName, RegionReport, TableReport, Traffic};
-use orrery_actors::region::ReplicationMode;
 use orrery_actors::source::synthetic::NETWORK_PASSPHRASE;
 use tokio::sync::{mpsc, watch};
 
@@ -229,11 +229,11 @@ pub(super) fn run(world: &World, ledgers: &Arc<Ledgers>) -> Result<(), SimError>
     let link = Link { world: world.clone(), lost: rate(250), damaged: rate(400), is_faulty_until: SAFETY };
     world.trace(format_args!("{plan:?} lost {} damaged {}", link.lost, link.damaged));
     let [from, to] = stores.clone();
-    let copier =
-        Copier { world: world.clone(), from, to, link: Arc::new(link), last: plan.last };
+    let copier = Copier { world: world.clone(), from, to, link: Arc::new(link), last: plan.last };
     let mut fibers = Fibers::new(world)?;
     let writer = Writer::new(world, &stores[0], ledgers, &plan, (0, 0), None);
-    let mut alive = [fibers.start("r0w0", writer.clone().run()), fibers.start("copier", copier.clone().run())];
+    let mut alive =
+        [fibers.start("r0w0", writer.clone().run()), fibers.start("copier", copier.clone().run())];
     while world.now() < SAFETY {
         let next = world.now() + world.micros(plan.disturbed_every / 2, plan.disturbed_every * 2);
         fibers.run_until(next.min(SAFETY));
