@@ -68,11 +68,12 @@ enum Command {
     /// back, or if the cluster commits nothing for more than 10 s at the 99th percentile; 77 if a node is to be cut off and
     /// no network namespaces can be made.
     Cluster(ClusterArgs),
-    /// Kill regions with their stores, pause, cut off, mute or empty them, and see that readers go on in another one
+    /// Kill regions, pause, part, empty or age them, make them differ, or move traffic by plan, and see that readers go on
     ///
     /// Every region is a network namespace, which needs root. Exits 1 if an event is lost or repeated, if one byte of a
-    /// region's dataset is not that of an undisturbed process, if readers wait longer than 10 s for a new ledger or a region
-    /// that is back longer than 15 s, both at the 99th percentile; 77 if no network namespaces can be made.
+    /// region's dataset is not that of an undisturbed process, if a difference is not found, if readers wait longer than 10 s
+    /// for a new ledger or a region that is back longer than 15 s, both at the 99th percentile; 77 if no network namespaces
+    /// can be made.
     Regions(RegionsArgs),
     /// Connect thousands of readers to the feed: what they cost, how late ledgers reach them, and that none is missed
     ///

@@ -91,7 +91,7 @@ impl Network {
 
     /// Drops everything from and to a node. Where it arrives: a sender whose own system drops is told so.
     pub(crate) fn cut(&self, node: usize) -> Result<(), ExperimentError> {
-        self.nft(node, "add rule inet cut input iifname eth0 drop")?;
+        self.deafen(node)?;
         self.mute(node)
     }
 
@@ -99,6 +99,27 @@ impl Network {
     pub(crate) fn mute(&self, node: usize) -> Result<(), ExperimentError> {
         let rule = format!("add rule inet cut input ip saddr {} drop", address(node));
         (0..self.nodes).filter(|other| *other != node).try_for_each(|other| self.nft(other, &rule))
+    }
+
+    /// Drops everything to a node, and nothing from it.
+    pub(crate) fn deafen(&self, node: usize) -> Result<(), ExperimentError> {
+        self.nft(node, "add rule inet cut input iifname eth0 drop")
+    }
+
+    /// Drops what one node sends to another, and nothing that comes back.
+    pub(crate) fn drop_on_the_way(&self, from: usize, to: usize) -> Result<(), ExperimentError> {
+        self.nft(to, &format!("add rule inet cut input ip saddr {} drop", address(from)))
+    }
+
+    /// Gives a node a line of so many megabits a second, each way; what waits for it waits 200 ms at most.
+    pub(crate) fn slow(&self, node: usize, megabits: u32) -> Result<(), ExperimentError> {
+        let line = format!("root tbf rate {megabits}mbit burst 64kb latency 200ms");
+        let (namespace, switch) = (self.namespace(node), self.switch());
+        for (place, device) in [(&namespace, "eth0".to_owned()), (&switch, format!("port{node}"))] {
+            let words = format!("netns exec {place} tc qdisc replace dev {device} {line}");
+            run(&words.split(' ').collect::<Vec<_>>())?;
+        }
+        Ok(())
     }
 
     /// Drops nothing any more.

@@ -35,6 +35,10 @@ const BEHIND_ROUNDS: u32 = 3;
 pub struct Alarm {
     /// The peer.
     pub region: RegionName,
+    /// The table that differs.
+    pub table: TableKind,
+    /// The first slot that differs; `None` if this region's own table is at fault.
+    pub slot: Option<u64>,
     /// What differs where, where both sides are kept, and what to do.
     pub reason: String,
 }
@@ -77,6 +81,8 @@ pub struct Replicator {
     jobs: FuturesUnordered<BoxFuture<'static, Done>>,
     is_asking: bool,
     standing: Standing,
+    /// The newest alarm, which is logged once.
+    alarmed: Option<String>,
 }
 
 /// What has ended.
@@ -96,7 +102,7 @@ impl Replicator {
         };
         let standing = Standing::new(settings.region.clone(), settings.mode);
         let sides = TableKind::ALL.into_iter().map(side).collect();
-        Self { settings, sides, jobs: FuturesUnordered::new(), is_asking: false, standing }
+        Self { settings, sides, jobs: FuturesUnordered::new(), is_asking: false, standing, alarmed: None }
     }
 
     /// Goes on for ever.
@@ -157,7 +163,7 @@ impl Replicator {
                     continue;
                 }
                 Err(error) => {
-                    self.alarm(kind, &error.to_string(), "");
+                    self.alarm(kind, None, &error.to_string(), "");
                     continue;
                 }
             }
@@ -220,7 +226,7 @@ impl Replicator {
                     Some((ours, theirs)) => keep_difference(&dataset, kind, slot, ours, theirs).await,
                     None => String::new(),
                 };
-                self.alarm(kind, &format!("slot {slot}: {reason}"), &kept);
+                self.alarm(kind, Some(slot), &format!("slot {slot}: {reason}"), &kept);
                 None
             }
         }
@@ -230,7 +236,7 @@ impl Replicator {
         self.jobs.push(work.map(move |input| Done::Of(kind, input)).boxed());
     }
 
-    fn alarm(&mut self, kind: TableKind, what: &str, kept: &str) {
+    fn alarm(&mut self, kind: TableKind, slot: Option<u64>, what: &str, kept: &str) {
         let region = self.settings.region.clone();
         let evidence = match kept {
             "" => String::new(),
@@ -238,11 +244,14 @@ impl Replicator {
         };
         let reason = format!(
             "region {region} and this one differ: table {kind}, {what}{evidence}; find out which side is wrong (`orrery verify` in \
-             both regions), mend it there, and `orrery resume` this region's pipeline"
+             both regions), mend it there (ops/runbooks/difference.md), and `orrery resume` the pipeline of each that is parked"
         );
-        tracing::error!(%region, table = %kind, reason, "regions differ: this region is parked");
+        if self.alarmed.as_ref() != Some(&reason) {
+            tracing::error!(%region, table = %kind, reason, "regions differ");
+            self.alarmed = Some(reason.clone());
+        }
         // A full channel has the same alarm already, and it is told again.
-        let _ = self.settings.alarms.try_send(Alarm { region, reason });
+        let _ = self.settings.alarms.try_send(Alarm { region, table: kind, slot, reason });
     }
 
     /// How far they are ahead of us.
