@@ -1,3 +1,10 @@
 //! Faults that are done to one node.
 
+pub(super) mod client;
+pub(super) mod clock;
+pub(super) mod disk;
 pub(super) mod process;
+pub(super) mod shim;
+pub(super) mod stored;
+pub(super) mod store;
+pub(super) mod upstream;
