@@ -72,7 +72,7 @@ pub use scan::{
 };
 pub use scrub::{Finding, MakeFile, Remedy, ScrubProgress, ScrubReport, ScrubSettings, Wrong, scrub};
 pub use slot::{reread_first_slot, reread_slot};
-pub use store::{Listed, Put, Retry, Store};
+pub use store::{Disk, Listed, Put, Retry, Store};
 pub use table::{SlotRows, Table};
 pub use url::{Access, Bucket, DatasetUrl};
 pub use verify::{DatasetProblem, DatasetReport, TableReport, Unnamed, verify};

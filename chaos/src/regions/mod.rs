@@ -9,10 +9,10 @@
 
 mod differ;
 mod fault;
-mod http;
-mod live_lake;
+pub(crate) mod http;
+pub(crate) mod live_lake;
 mod plan;
-mod reader;
+pub(crate) mod reader;
 mod region;
 mod report;
 mod results;
@@ -42,6 +42,9 @@ pub use plan::Fault;
 pub use report::{RegionComparison, RegionsReport, RoundReport};
 pub use results::FaultResult;
 pub use store::StoreKind;
+
+/// Between two ledgers.
+const CLOSES_EVERY: Duration = Duration::from_secs(1);
 
 /// Between two looks at readers.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
@@ -119,7 +122,7 @@ pub fn run(settings: &RegionsSettings, progress: &mut dyn Write) -> Result<Regio
     let clock = SystemClock::new();
     let live = settings.workload.folder.join("live");
     let now = clock.now().since(MonotonicTime::ORIGIN);
-    let lake = LiveLake::new(&settings.workload.lake(), &live, settings.history, now)?;
+    let lake = LiveLake::new(&settings.workload.lake(), &live, settings.history, CLOSES_EVERY, now)?;
     let plan = Plan::new(settings.seed, &settings.faults, settings.regions, settings.outage);
     let report = RegionsReport::new(settings);
     let (witnesses, roaming) = (Vec::new(), Vec::new());
@@ -142,6 +145,7 @@ pub fn run(settings: &RegionsSettings, progress: &mut dyn Write) -> Result<Regio
     }
     experiment.end()?;
     let mut report = experiment.report;
+    report.dropped_packets = network.dropped();
     report.conclude();
     Ok(report)
 }
