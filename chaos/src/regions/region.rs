@@ -235,9 +235,7 @@ impl Region {
     /// A command of an operator to its cluster.
     pub(super) fn command(&self, settings: &RegionsSettings, network: &Network, words: &[&str]) -> Command {
         let mut command = settings.workload.orrery.command(words);
-        for port in (PORT..).take(self.nodes.len()) {
-            command.args(["--cluster", &format!("{}:{port}", address(self.index))]);
-        }
+        command.args(["--cluster", &format!("{}:{PORT}", address(self.index))]);
         command.arg("--certificates").arg(self.folder.join("authority").join(node_name(self.index, 0)));
         network.within(self.index, &command)
     }
