@@ -15,6 +15,7 @@ mod tail;
 mod cluster;
 mod region;
 mod telemetry;
+mod profile;
 mod trace_context;
 mod logs;
 mod collector;

@@ -11,12 +11,12 @@ const ANSWERS_WITHIN: Duration = Duration::from_secs(2);
 const ANSWER_BYTES_MAX: u64 = 1 << 20;
 
 /// The status of an answer.
-pub(super) fn status(stream: TcpStream, method: &str, path: &str, host: &str, body: &str) -> Option<u16> {
+pub(crate) fn status(stream: TcpStream, method: &str, path: &str, host: &str, body: &str) -> Option<u16> {
     status_of(&answer(stream, method, path, host, body)?)
 }
 
 /// What is found at a path, whether it is good news or bad; `None` if nothing is.
-pub(super) fn body(stream: TcpStream, path: &str, host: &str) -> Option<Vec<u8>> {
+pub(crate) fn body(stream: TcpStream, path: &str, host: &str) -> Option<Vec<u8>> {
     let answer = answer(stream, "GET", path, host, "")?;
     let head = answer.windows(4).position(|window| window == b"\r\n\r\n")?;
     let is_found = matches!(status_of(&answer), Some(200 | 503));

@@ -9,10 +9,10 @@
 
 mod differ;
 mod fault;
-mod http;
-mod live_lake;
+pub(crate) mod http;
+pub(crate) mod live_lake;
 mod plan;
-mod reader;
+pub(crate) mod reader;
 mod region;
 mod report;
 mod results;
@@ -43,6 +43,9 @@ pub use report::{RegionComparison, RegionsReport, RoundReport};
 pub use results::FaultResult;
 pub use store::StoreKind;
 
+/// Between two ledgers.
+const CLOSES_EVERY: Duration = Duration::from_secs(1);
+
 /// Between two looks at readers.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
@@ -72,12 +75,16 @@ pub struct RegionsSettings {
     pub store: StoreKind,
     /// How regions replicate: `recompute`, `both`, or `copy`: the last one derives nothing, and the others recompute.
     pub mode: String,
+    /// The region that faults are done to; drawn without it.
+    pub victim: Option<usize>,
     /// For how long a region is away; drawn without it.
     pub outage: Option<Duration>,
     /// Readers of all regions.
     pub readers: usize,
     /// Ledgers that are there when regions start.
     pub history: u32,
+    /// MiB a second that a region copies from each other one at most; 0 for no limit.
+    pub mib_per_second: u32,
     /// Megabits a second of each region's line, if it is a slow one.
     pub line: Option<u32>,
     /// Seed of victims and moments.
@@ -115,7 +122,7 @@ pub fn run(settings: &RegionsSettings, progress: &mut dyn Write) -> Result<Regio
     let clock = SystemClock::new();
     let live = settings.workload.folder.join("live");
     let now = clock.now().since(MonotonicTime::ORIGIN);
-    let lake = LiveLake::new(&settings.workload.lake(), &live, settings.history, now)?;
+    let lake = LiveLake::new(&settings.workload.lake(), &live, settings.history, CLOSES_EVERY, now)?;
     let plan = Plan::new(settings.seed, &settings.faults, settings.regions, settings.outage);
     let report = RegionsReport::new(settings);
     let (witnesses, roaming) = (Vec::new(), Vec::new());
@@ -138,6 +145,7 @@ pub fn run(settings: &RegionsSettings, progress: &mut dyn Write) -> Result<Regio
     }
     experiment.end()?;
     let mut report = experiment.report;
+    report.dropped_packets = network.dropped();
     report.conclude();
     Ok(report)
 }

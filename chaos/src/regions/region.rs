@@ -270,11 +270,12 @@ fn configuration(settings: &RegionsSettings, index: usize) -> String {
         let addresses: Vec<_> = nodes.map(|node| format!("\"{}:{}\"", address(peer), PORT + node)).collect();
         let authority = settings.workload.folder.join(name_of(peer)).join("authority/ca.pem");
         text.push_str(&format!(
-            "\n[[region.peers]]\nname = \"{}\"\naddresses = [{}]\nauthority = \"{}\"\nmode = \"{}\"\n",
+            "\n[[region.peers]]\nname = \"{}\"\naddresses = [{}]\nauthority = \"{}\"\nmode = \"{}\"\nmib_per_second = {}\n",
             name_of(peer),
             addresses.join(", "),
             authority.display(),
-            settings.mode_of(index)
+            settings.mode_of(index),
+            settings.mib_per_second
         ));
     }
     text

@@ -279,5 +279,6 @@ fn table_report(replica: &Replica) -> Option<TableReport> {
         next_ledger: tip.next_ledger.0,
         total_digest: tip.total_digest,
         epoch: tip.epoch,
+        epochs: table.told_epochs(),
     })
 }
