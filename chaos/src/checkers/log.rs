@@ -177,7 +177,7 @@ mod tests {
     fn regions_that_differ_are_found() {
         let (a, b) = (slot("a/t", 0, (2, 3)), slot("b/t", 0, (2, 3)));
         check(replicas, &seen([a.clone(), b.clone()]), "");
-        check(replicas, &seen([a, with(b, |hash, ..| *hash = "x".to_owned())]), "is s0 in a and x in b");
+        check(replicas, &seen([a, with(b, |hash, _, _| *hash = "x".to_owned())]), "is s0 in a and x in b");
     }
 
     #[test]

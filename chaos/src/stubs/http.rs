@@ -338,12 +338,31 @@ fn decoded(text: &str) -> String {
     String::from_utf8_lossy(&out).into_owned()
 }
 
+/// Asks a server as any client would, on a connection of its own: status and body of its answer, if it gives one.
+pub(super) fn request(
+    address: SocketAddr,
+    method: &str,
+    target: &str,
+    body: &[u8],
+) -> Option<(u16, Vec<u8>)> {
+    let mut stream = TcpStream::connect(address).ok()?;
+    let head = format!("{method} {target} HTTP/1.1\r\nContent-Length: {}\r\n\r\n", body.len());
+    stream.write_all(&[head.as_bytes(), body].concat()).ok()?;
+    // There is nothing more to ask, so that the server closes when it has answered.
+    stream.shutdown(Shutdown::Write).ok()?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).ok()?;
+    let end = answer.windows(4).position(|end| end == b"\r\n\r\n")?;
+    let status = String::from_utf8_lossy(answer.get(9..12)?).parse().ok()?;
+    Some((status, answer.split_off(end + 4)))
+}
+
 #[cfg(test)]
-pub(super) mod tests {
+mod tests {
     use super::*;
 
     /// The whole answer to a request on a connection of its own; short if it was broken off.
-    pub(in crate::stubs) fn ask(address: SocketAddr, request: &str) -> String {
+    fn ask(address: SocketAddr, request: &str) -> String {
         let mut stream = TcpStream::connect(address).unwrap();
         stream.write_all(request.as_bytes()).unwrap();
         stream.shutdown(Shutdown::Write).unwrap();

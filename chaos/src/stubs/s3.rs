@@ -18,7 +18,7 @@ use fault::{Kind, Schedule, Wrong};
 use listing::{LAST_MODIFIED, Query};
 use objects::{Condition, Objects, Written, tag_of};
 
-use super::http::{Outcome, Reply, Request, Server, Stop, locked};
+use super::http::{Outcome, Reply, Request, Server, Stop, locked, request};
 
 /// What S3 gives in one page at most.
 const KEYS_MAX: usize = 1000;
@@ -137,6 +137,11 @@ impl S3Stub {
     pub fn counts(&self) -> StoreCounts {
         let state = locked(&self.shared.state);
         StoreCounts { befallen: state.counts.befallen.max(state.schedule.befallen), ..state.counts }
+    }
+
+    /// Asks it as somebody else than the node would: status and body of its answer, if it gives one.
+    pub fn ask(&self, method: &str, target: &str, body: &[u8]) -> Option<(u16, Vec<u8>)> {
+        request(self.server.as_ref()?.address(), method, target, body)
     }
 
     /// Uploads that were begun and neither completed nor given up.

@@ -48,7 +48,7 @@ pub enum Spoil {
     CutShort,
     /// One byte of the compressed form is another.
     Damaged,
-    /// A gigabyte of zeroes in some kilobytes.
+    /// A gigabyte of one list in some kilobytes.
     Bomb,
     /// A window that takes two gigabytes.
     HugeWindow,
@@ -111,7 +111,11 @@ impl Spoil {
                 object[6] |= 0b110;
                 Instead::Object(object)
             }
-            Self::Bomb => Instead::Object(bomb(&batch(ledger, sound), BOMB_BYTES)),
+            Self::Bomb => {
+                // Zeroes are entries of that list, as many as one likes.
+                let begin = [split_tail(sound).0, &u32::MAX.to_be_bytes()].concat();
+                Instead::Object(bomb(&batch(ledger, &begin), BOMB_BYTES))
+            }
             Self::HugeWindow => Instead::Object(with_huge_window(&batch(ledger, sound))),
             Self::Missing => Instead::Missing,
             Self::Next => Instead::Xdr(made.sound(ledger + 1)?.to_vec()),

@@ -1,7 +1,10 @@
 //! Disks.
 
-use super::Entry;
+use super::{Entry, Way};
 use crate::run::doctor::Need;
+use crate::sim::Protocol;
+use crate::run::simulated::Simulated;
+use crate::run::experiments::Experiment;
 
 pub(super) const FAULTS: [Entry; 10] = [
     Entry {
@@ -9,7 +12,7 @@ pub(super) const FAULTS: [Entry; 10] = [
         sentence: "A disk is full, in bytes or in inodes",
         invariants: &["I6", "I11"],
         needs: &[Need::Mount],
-        ways: &[],
+        ways: &[Way::Experiment(Experiment::DiskFull)],
     },
     Entry {
         id: "D2",
@@ -31,7 +34,7 @@ pub(super) const FAULTS: [Entry; 10] = [
         sentence: "What was not flushed is lost with power",
         invariants: &["I6"],
         needs: &[],
-        ways: &[],
+        ways: &[Way::Simulation(Simulated { protocol: Protocol::Disk, words: "the power is lost" })],
     },
     Entry {
         id: "D6",
