@@ -1,12 +1,13 @@
 //! Bugs that were put into the product on purpose: each must be caught by a checker, and without them nothing may be found.
 
 use std::collections::BTreeSet;
+use std::process::Command;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use orrery_chaos::sim::{Protocol, Simulation};
-use orrery_supervisor::seeded_bugs::{Bug, with};
+use orrery_supervisor::seeded_bugs::{Bug, MARKER, with};
 
 /// A bug, where it shows, the invariants of which one must be broken, and the seeds in which it must be caught.
 struct Trial {
@@ -104,4 +105,11 @@ fn nothing_is_found_without_them() {
             assert!(run.findings.is_empty(), "seed {seed} {:?}: {:?}", run.protocol, run.findings);
         }
     });
+}
+
+/// What `sim.rs` does not find in the product is there to be found.
+#[test]
+fn the_marker_is_in_programs_that_have_bugs() {
+    let search = ["--quiet", "--text", "--fixed-strings", MARKER, env!("CARGO_BIN_EXE_orrery-chaos")];
+    assert!(Command::new("grep").args(search).status().unwrap().success());
 }

@@ -1,5 +1,7 @@
 //! Simulated runs: nothing is found, and the same seed is the same run.
 
+use std::path::Path;
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
@@ -57,5 +59,31 @@ fn a_run_shows_what_it_did() {
         assert!(run.history.len() > 10, "{protocol:?}: {} entries", run.history.len());
         assert_eq!(run.trace.len() as u64, run.trace_lines);
         assert!(run.simulated_us > 0);
+    }
+}
+
+/// As of `orrery_supervisor::seeded_bugs::MARKER`, which does not exist here.
+#[cfg(not(feature = "seeded-bugs"))]
+#[test]
+fn no_program_that_is_shipped_has_a_seeded_bug() {
+    let chaos = Path::new(env!("CARGO_BIN_EXE_orrery-chaos"));
+    let orrery = chaos.with_file_name("orrery");
+    if !orrery.is_file() {
+        let mut cargo = Command::new(std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned()));
+        cargo.args(["build", "--workspace", "--bin", "orrery", "--locked"]);
+        let built = cargo.current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("..")).status();
+        assert!(built.is_ok_and(|status| status.success()), "orrery cannot be built");
+    }
+    for program in [chaos, orrery.as_path()] {
+        // These are hundreds of megabytes, for which a search of our own is too slow unoptimised.
+        let has = |text: &str| {
+            let found = Command::new("grep")
+                .args(["--quiet", "--text", "--fixed-strings", text])
+                .arg(program)
+                .status();
+            found.expect("grep is there").success()
+        };
+        assert!(has("orrery"), "{} was searched", program.display());
+        assert!(!has("this program was built with seeded bugs"), "{}", program.display());
     }
 }

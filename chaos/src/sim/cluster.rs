@@ -2,7 +2,6 @@
 //! still while they are paused, and whose store of leases loses answers and creates late.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 use orrery_actors::coordinator::{CoordinatorCore, LedgerSpan, TaskId, View, Worker};
 use orrery_schemas::LedgerSequence;
@@ -23,12 +22,16 @@ use crate::history::Op;
 
 /// Faults end after this.
 const SAFETY: Micros = 45_000_000;
+/// All spans are done then, once somebody coordinates.
+const WORKED: Micros = 120_000_000;
 /// How often a node looks around.
 const STEP: Micros = 200_000;
+/// Tasks that a node takes on at once.
+const CAPACITY: u32 = 2;
 /// Spans of ledgers that are to be done.
-const SPANS: u32 = 6;
+const SPANS: u32 = 30;
 /// Spans that are due at a time.
-const AHEAD: usize = 4;
+const AHEAD: usize = 6;
 
 enum Message {
     /// A node looks around.
@@ -106,13 +109,17 @@ pub(super) fn run(world: &World) -> Result<(), SimError> {
         cluster.take(message)?;
     }
     cluster.heal();
-    let within = LeaseTimings::default().elected_within() + Duration::from_secs(60);
-    let within = u64::try_from(within.as_micros()).unwrap_or(u64::MAX);
+    let elected = u64::try_from(LeaseTimings::default().elected_within().as_micros()).unwrap_or(u64::MAX);
+    let within = elected + WORKED;
     world.saw("nemesis", Op::Awaited { subject: "all spans".to_owned() });
     world.saw("nemesis", Op::Awaited { subject: "one coordinator".to_owned() });
     world.saw("nemesis", Op::Healed { within_us: within });
+    // When all is done, the rest is only about who coordinates.
     while let Some(message) = cluster.mail.next(SAFETY + within) {
         cluster.take(message)?;
+        if cluster.done.len() == SPANS as usize && world.now() > SAFETY + elected {
+            break;
+        }
     }
     let active = cluster.nodes.iter().filter(|node| node.lease.active().is_some()).count();
     if active == 1 {
@@ -292,7 +299,7 @@ impl Cluster {
                 roles: Roles::default(),
                 version: "sim".to_owned(),
                 protocol: 1,
-                capacity: 2,
+                capacity: CAPACITY,
             };
             Member { identity: identity.clone(), profile, load: 0.0, draining, state }
         };
@@ -416,7 +423,8 @@ impl Cluster {
         self.world.saw(&who, Op::Acts { register: "lease".to_owned(), epoch: epoch.get() });
         for (name, tasks) in plan {
             let given: BTreeSet<TaskId> = tasks.iter().map(|task| task.id).collect();
-            let (value, max) = (given.len() as u64, 2);
+            // A coordinator that has just begun learns of tasks that another one gave out behind its own.
+            let (value, max) = (given.len() as u64, 2 * u64::from(CAPACITY));
             if value > max {
                 self.world.saw(&who, Op::Gauge { name: format!("tasks of {name}"), value, max });
             }

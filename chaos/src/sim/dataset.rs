@@ -80,7 +80,7 @@ impl Plan {
         }
     }
 
-    fn settings(&self) -> DatasetSettings {
+    pub(super) fn settings(&self) -> DatasetSettings {
         DatasetSettings {
             network_passphrase: Some(NETWORK_PASSPHRASE.to_owned()),
             start_ledger: Some(LedgerSequence(FIRST)),

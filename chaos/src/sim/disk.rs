@@ -4,11 +4,12 @@
 //! written through and that did not fail; otherwise it is empty, as a file system may leave it.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs::{self, File, Metadata};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
 
 use bytes::Bytes;
 use orrery_actors::dataset::{Disk, Put, Retry, Store};
@@ -27,15 +28,24 @@ const OBJECTS: u32 = 12;
 struct LossyDisk {
     world: World,
     fails_per_mille: u32,
+    /// Writes through until the power is lost, in the middle of whatever is done then.
+    lasts: Mutex<usize>,
     kept: Mutex<Kept>,
 }
 
 #[derive(Default)]
 struct Kept {
-    /// Files by their inode that were written through, and whether that worked.
-    files: BTreeMap<u64, bool>,
-    /// Names of a folder when it was written through, with the inodes.
-    folders: BTreeMap<PathBuf, BTreeMap<PathBuf, u64>>,
+    /// Files that were written through, and whether that worked.
+    files: BTreeMap<FileId, bool>,
+    /// Names of a folder when it was written through, with what they name.
+    folders: BTreeMap<PathBuf, BTreeMap<PathBuf, FileId>>,
+}
+
+/// A file, whatever its name: inodes are used again, at another time.
+type FileId = (u64, Option<SystemTime>);
+
+fn id(metadata: &Metadata) -> FileId {
+    (metadata.ino(), metadata.created().ok())
 }
 
 impl LossyDisk {
@@ -43,12 +53,18 @@ impl LossyDisk {
         work(&mut self.kept.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// Whether this write through is no more, as the power is lost, or fails.
+    fn fails(&self) -> bool {
+        let mut lasts = self.lasts.lock().unwrap_or_else(PoisonError::into_inner);
+        *lasts = lasts.saturating_sub(1);
+        *lasts == 0 || self.world.chance(self.fails_per_mille)
+    }
+
     /// What is left after a loss of power, in place of what was there.
     fn lose_power(&self, root: &Path) -> io::Result<()> {
+        *self.lasts.lock().unwrap_or_else(PoisonError::into_inner) = 1 + self.world.below(80);
         self.with(|kept| {
             kept.lose(root, true)?;
-            // Inodes are used again.
-            kept.files.clear();
             kept.note_all(root)
         })
     }
@@ -59,13 +75,13 @@ impl Kept {
         let known = self.folders.get(folder);
         for entry in fs::read_dir(folder)? {
             let path = entry?.path();
-            let inode = fs::metadata(&path)?.ino();
-            let is_kept = known.is_some_and(|names| names.get(&path) == Some(&inode));
+            let file = id(&fs::metadata(&path)?);
+            let is_kept = known.is_some_and(|names| names.get(&path) == Some(&file));
             match (path.is_dir(), is_kept || is_root) {
                 (true, false) => fs::remove_dir_all(&path)?,
                 (true, true) => self.lose(&path, false)?,
                 (false, false) => fs::remove_file(&path)?,
-                (false, true) if self.files.get(&inode) == Some(&true) => {}
+                (false, true) if self.files.get(&file) == Some(&true) => {}
                 (false, true) => {
                     File::create(&path)?;
                 }
@@ -81,7 +97,7 @@ impl Kept {
             let path = entry?.path();
             match path.is_dir() {
                 true => self.note_all(&path)?,
-                false => drop(self.files.insert(fs::metadata(&path)?.ino(), true)),
+                false => drop(self.files.insert(id(&fs::metadata(&path)?), true)),
             }
         }
         Ok(())
@@ -91,7 +107,7 @@ impl Kept {
         let mut names = BTreeMap::new();
         for entry in fs::read_dir(folder)? {
             let entry = entry?;
-            names.insert(entry.path(), entry.metadata()?.ino());
+            names.insert(entry.path(), id(&entry.metadata()?));
         }
         self.folders.insert(folder.to_owned(), names);
         Ok(())
@@ -100,18 +116,18 @@ impl Kept {
 
 impl Disk for LossyDisk {
     fn sync_file(&self, file: &File) -> io::Result<()> {
-        let inode = file.metadata()?.ino();
-        let fails = self.world.chance(self.fails_per_mille);
+        let file = id(&file.metadata()?);
+        let fails = self.fails();
         self.with(|kept| {
-            // Once it has failed, the pages count as clean: a later attempt succeeds and writes nothing.
-            let is_whole = !fails && kept.files.get(&inode) != Some(&false);
-            kept.files.insert(inode, is_whole);
+            // Once it has failed, the pages count as clean: a later attempt succeeds and writes nothing. What was written
+            // through before stays so, as files are not changed.
+            kept.files.entry(file).or_insert(!fails);
         });
         if fails { Err(io::Error::other("input/output error")) } else { Ok(()) }
     }
 
     fn sync_folder(&self, folder: &Path) -> io::Result<()> {
-        if self.world.chance(self.fails_per_mille) {
+        if self.fails() {
             return Err(io::Error::other("input/output error"));
         }
         self.with(|kept| kept.note_folder(folder))
@@ -129,7 +145,8 @@ pub(super) fn run(world: &World) -> Result<(), SimError> {
     fs::create_dir(&root)?;
     let fails_per_mille = [0, 60, 200][world.below(3)];
     world.trace(format_args!("{fails_per_mille} of a thousand writes fail"));
-    let disk = Arc::new(LossyDisk { world: world.clone(), fails_per_mille, kept: Mutex::default() });
+    let lasts = Mutex::new(1 + world.below(80));
+    let disk = Arc::new(LossyDisk { world: world.clone(), fails_per_mille, lasts, kept: Mutex::default() });
     let mut fibers = Fibers::new(world)?;
     for life in 0..4 {
         let store = Store::on_disk(&root, Arc::clone(&disk) as Arc<dyn Disk>, Retry::at_once(1));

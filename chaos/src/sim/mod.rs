@@ -16,6 +16,7 @@ mod replication;
 mod feed;
 mod cluster;
 mod disk;
+mod hostile_store;
 mod supervision;
 
 use std::sync::Arc;
@@ -41,7 +42,7 @@ pub enum SimError {
 
 /// A part of the product that is simulated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ValueEnum)]
-#[serde(rename_all = "snake_case")]
+#[serde(rename_all = "kebab-case")]
 pub enum Protocol {
     /// Writers of datasets.
     Dataset,
@@ -57,11 +58,13 @@ pub enum Protocol {
     Disk,
     /// Restarts and giving up.
     Supervision,
+    /// Stores that do not keep their word.
+    HostileStore,
 }
 
 impl Protocol {
     /// All.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Dataset,
         Self::Pipeline,
         Self::Replication,
@@ -69,6 +72,7 @@ impl Protocol {
         Self::Cluster,
         Self::Disk,
         Self::Supervision,
+        Self::HostileStore,
     ];
 
     /// Its name.
@@ -81,6 +85,7 @@ impl Protocol {
             Self::Cluster => "cluster",
             Self::Disk => "disk",
             Self::Supervision => "supervision",
+            Self::HostileStore => "hostile-store",
         }
     }
 }
@@ -145,6 +150,7 @@ impl Simulation {
             Protocol::Cluster => cluster::run(&world)?,
             Protocol::Disk => disk::run(&world)?,
             Protocol::Supervision => supervision::run(&world)?,
+            Protocol::HostileStore => hostile_store::run(&world, ledgers)?,
         }
         let history = world.history();
         let (trace_hash, trace_lines) = world.trace_hash();

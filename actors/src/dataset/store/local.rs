@@ -5,12 +5,13 @@
 //! Temporary files are in `_orrery/parts` and locked while they are written. A killed process leaves some behind; nobody
 //! reads them, and the next start removes those that nobody has locked.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File, Permissions};
 use std::io::{self, Read, Write};
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use orrery_schemas::Hash32;
@@ -30,6 +31,8 @@ const SWEPT_MAX: u32 = 5;
 pub(super) struct LocalFolder {
     root: PathBuf,
     disk: Arc<dyn Disk>,
+    /// Folders whose names this process has written through: a few.
+    durable: Mutex<BTreeSet<PathBuf>>,
 }
 
 /// What makes written bytes and names outlive a loss of power. The machine's own, or a simulated one that loses what was not
@@ -65,7 +68,7 @@ impl Disk for MachineDisk {
 
 impl LocalFolder {
     pub(super) fn new(root: PathBuf, disk: Arc<dyn Disk>) -> Self {
-        Self { root, disk }
+        Self { root, disk, durable: Mutex::default() }
     }
 
     pub(super) fn root(&self) -> &Path {
@@ -288,9 +291,12 @@ impl LocalFolder {
         self.disk.sync_folder(folder)
     }
 
-    /// Creates a folder and those above it, each durable before what it holds.
+    /// Creates a folder and those above it, each durable before what it holds. That it is there does not say that it is
+    /// durable: whoever created it may have failed or been killed before it was.
     fn make_folders(&self, folder: &Path) -> io::Result<()> {
-        if folder.is_dir() {
+        let is_ours = folder.starts_with(&self.root);
+        let was_there = folder.is_dir();
+        if was_there && (!is_ours || self.durable(|folders| folders.contains(folder))) {
             return Ok(());
         }
         let parent = folder.parent().filter(|parent| !parent.as_os_str().is_empty());
@@ -298,9 +304,20 @@ impl LocalFolder {
             self.make_folders(parent)?;
         }
         match fs::create_dir(folder) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
-            _ => self.sync_folder(parent.unwrap_or(Path::new("."))),
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+            _ => {}
         }
+        match self.sync_folder(parent.unwrap_or(Path::new("."))) {
+            // Somebody with other rights has made the dataset's folder, and has seen to it.
+            Err(error) if was_there && error.kind() == io::ErrorKind::PermissionDenied => {}
+            synced => synced?,
+        }
+        self.durable(|folders| folders.insert(folder.to_owned()));
+        Ok(())
+    }
+
+    fn durable<T>(&self, work: impl FnOnce(&mut BTreeSet<PathBuf>) -> T) -> T {
+        work(&mut self.durable.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
