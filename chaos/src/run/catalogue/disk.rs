@@ -2,9 +2,9 @@
 
 use super::{Entry, Way};
 use crate::run::doctor::Need;
-use crate::sim::Protocol;
-use crate::run::simulated::Simulated;
 use crate::run::experiments::Experiment;
+use crate::run::simulated::Simulated;
+use crate::sim::Protocol;
 
 pub(super) const FAULTS: [Entry; 10] = [
     Entry {
