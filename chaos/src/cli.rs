@@ -31,7 +31,7 @@ use crate::tamper;
 use cluster::ClusterArgs;
 use load::{ClientsArgs, LoadArgs};
 use regions::RegionsArgs;
-use run::RunArgs;
+use run::{OutputArgs, ReplayArgs, RunArgs};
 use sim::{CheckArgs, SimArgs};
 use survival::{CrashArgs, DiskFullArgs, SyscallsArgs};
 
@@ -49,6 +49,14 @@ enum Command {
     ///
     /// Exits 1 if something was not survived, or if nothing shows that a fault happened; 77 if no fault could be done.
     Run(RunArgs),
+    /// List all faults: what each is, what it needs, and whether anything does it
+    List(OutputArgs),
+    /// Try what this machine allows, and say which faults will be skipped, why, and what to install
+    Doctor(OutputArgs),
+    /// Run the scenario of a history again
+    Replay(ReplayArgs),
+    /// Remove what runs have left that were killed: namespaces, mounts, groups and folders
+    Gc,
     /// Change single bytes of ledgers and see that each change is found
     ///
     /// Bytes are chosen at random among those that a hash binds: header, transaction set, results, events and return
@@ -201,12 +209,11 @@ impl RunError {
 /// Runs what the command line asks for.
 pub fn run(cli: &Cli) -> ExitCode {
     let survived = match &cli.command {
-        Command::Run(args) => {
-            return match run::run_faults(args) {
-                Ok(code) => ExitCode::from(code),
-                Err(error) => failed(&error),
-            };
-        }
+        Command::Run(args) => return coded(run::run_faults(args)),
+        Command::Replay(args) => return coded(run::replay(args)),
+        Command::List(args) => run::list(args),
+        Command::Doctor(args) => run::doctor(args),
+        Command::Gc => run::gc(),
         Command::Tamper(args) => run_tamper(args),
         Command::Crash(args) => survival::run_crash(args),
         Command::Syscalls(args) => survival::run_syscalls(args),
@@ -223,6 +230,10 @@ pub fn run(cli: &Cli) -> ExitCode {
         Ok(false) => ExitCode::FAILURE,
         Err(error) => failed(&error),
     }
+}
+
+fn coded(code: Result<u8, RunError>) -> ExitCode {
+    code.map_or_else(|error| failed(&error), ExitCode::from)
 }
 
 fn failed(error: &RunError) -> ExitCode {

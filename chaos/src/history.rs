@@ -73,6 +73,15 @@ pub enum Op {
         /// Hash of its last ledger.
         last_hash: String,
     },
+    /// The oracle: ledgers that a slot of a table must have, and no others.
+    Due {
+        /// Region and table.
+        table: String,
+        /// First ledger.
+        first: u32,
+        /// Last ledger.
+        last: u32,
+    },
     /// The oracle: a ledger as it must be in the dataset.
     Expected {
         /// Its number.

@@ -244,7 +244,7 @@ fn what_cannot_be_run_says_why() {
     check(&["crash"], &missing, 69, "no such program: build it with");
     check(&["crash", "--rounds", "0"], &missing, 2, "--rounds");
     check(&["crash", "--ledgers", "1"], &missing, 2, "--ledgers");
-    check(&["cluster", "--fault", "walk"], &missing, 2, "kill, stop, cut, term, all");
+    check(&["cluster", "--fault", "walk"], &missing, 2, "kill, stop, cut, term, kill-all");
     check(&["cluster", "--nodes", "1"], &missing, 2, "--nodes");
     check(&["crash", "--mode", "walk"], &missing, 2, "backfill, run");
     check(&["crash"], Path::new("Cargo.toml"), 69, "start ");

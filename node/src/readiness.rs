@@ -185,7 +185,7 @@ impl Readiness {
             reasons.push(json!({ "reason": "other_region", "pipeline": self.pipeline, "detail": why }));
         }
         match reasons.is_empty() {
-            true => (true, json!({ "traffic": true })),
+            true => (true, self.regions.with_share(json!({ "traffic": true }))),
             false => (false, json!({ "traffic": false, "reasons": reasons })),
         }
     }

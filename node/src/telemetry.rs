@@ -9,6 +9,7 @@ use opentelemetry::{KeyValue, global};
 use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::SdkTracerProvider;
+use orrery_actors::dataset::TableKind;
 use orrery_actors::metrics::{METRICS, MetricKind};
 use orrery_actors::region::{RegionView, ReplicationState};
 use orrery_supervisor::cluster::certificates::EXPIRY;
@@ -45,6 +46,11 @@ const MISSING_ROLES: &str = "orrery_coordinator_missing_roles";
 /// Who has traffic, and which regions may have it.
 const TRAFFIC: &str = "orrery_region_traffic";
 const HEALTHY: &str = "orrery_region_healthy";
+const SHARE: &str = "orrery_region_traffic_share";
+
+/// What this region has that no other one has, and how far its tables are known to be equal.
+const ONLY_HERE: &str = "orrery_region_only_here_ledgers";
+const EQUAL_SLOT: &str = "orrery_region_equal_slot";
 
 /// How peer regions stand; the name, and what it is.
 const REGION_METRICS: [(&str, &str); 6] = [
@@ -204,6 +210,18 @@ fn install_metrics() -> Result<PrometheusHandle, Failure> {
         HEALTHY,
         "1 while a region is heard, ready and not behind, as this region sees it."
     );
+    metrics::describe_gauge!(
+        SHARE,
+        "Share of traffic that belongs to a region by its weight, of those that have traffic: what DNS is to give it."
+    );
+    metrics::describe_gauge!(
+        ONLY_HERE,
+        "Ledgers durable in this region and in no other one that was heard: in no copy, if this region were lost now."
+    );
+    metrics::describe_gauge!(
+        EQUAL_SLOT,
+        "Newest slot of a table that is known to be equal in a peer region."
+    );
     for (name, help) in REGION_METRICS {
         metrics::describe_gauge!(name, help);
     }
@@ -233,6 +251,11 @@ pub(crate) fn set_regions(view: &RegionView) {
         let labels = [("region", region.region.to_string())];
         metrics::gauge!(TRAFFIC, &labels).set(f64::from(u8::from(region.has)));
         metrics::gauge!(HEALTHY, &labels).set(f64::from(u8::from(region.state.is_healthy())));
+        let share = view.traffic.as_ref().map_or(0.0, |traffic| traffic.share(&region.region));
+        metrics::gauge!(SHARE, &labels).set(share);
+    }
+    if let Some(ledgers) = view.only_here_ledgers() {
+        metrics::gauge!(ONLY_HERE).set(f64::from(ledgers));
     }
     for peer in &view.peers {
         let is_equal = matches!(peer.state, ReplicationState::Equal | ReplicationState::Copying);
@@ -244,6 +267,12 @@ pub(crate) fn set_regions(view: &RegionView) {
             Some(peer.bytes_copied as f64),
             Some(peer.differences as f64),
         ];
+        for (kind, slot) in TableKind::ALL.into_iter().zip(&peer.equal_slots) {
+            if let Some(slot) = slot {
+                let labels = [("region", peer.region.to_string()), ("table", kind.as_str().to_owned())];
+                metrics::gauge!(EQUAL_SLOT, &labels).set(*slot as f64);
+            }
+        }
         for ((name, _), value) in REGION_METRICS.into_iter().zip(values) {
             if let Some(value) = value {
                 metrics::gauge!(name, "region" => peer.region.to_string()).set(value);

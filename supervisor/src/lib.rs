@@ -32,6 +32,9 @@ mod handle;
 mod clock;
 mod random;
 mod seldom;
+mod seeded_bug;
+#[cfg(feature = "seeded-bugs")]
+pub mod seeded_bugs;
 pub mod cluster;
 
 pub use crate::core::CommandRefused;

@@ -28,11 +28,9 @@ pub fn liveness(history: &[Entry]) -> Vec<Finding> {
     for entry in history {
         match &entry.what {
             Op::Healed { within_us } => healed = Some(entry.at_us.saturating_add(*within_us)),
-            Op::Awaited { subject } => drop(awaited.insert(subject.as_str(), None)),
-            Op::Done { subject } => {
-                // Who was done before the faults ended is done.
-                awaited.insert(subject, Some(entry.at_us));
-            }
+            // Who was done before the faults ended is done.
+            Op::Awaited { subject } => drop(awaited.entry(subject.as_str()).or_insert(None)),
+            Op::Done { subject } => drop(awaited.insert(subject.as_str(), Some(entry.at_us))),
             Op::Halted { subject, reason } => halted.push((subject, reason)),
             Op::Tampered { .. } => is_tampered = true,
             _ => {}
@@ -71,6 +69,7 @@ mod tests {
         let healed = |within_us| Op::Healed { within_us };
         check(liveness, &seen([awaited(), healed(5000), done()]), "");
         check(liveness, &seen([awaited(), healed(500), done()]), "w was done at 2000 us, 500 us late");
+        check(liveness, &seen([done(), awaited(), healed(5000)]), "");
         check(liveness, &seen([awaited(), healed(5000)]), "w was never done");
         let halted = || Op::Halted { subject: "w".to_owned(), reason: "no".to_owned() };
         check(liveness, &seen([halted()]), "w halted though nothing was false: no");

@@ -1,6 +1,6 @@
 //! Logs: I1 continuity, I3 chain, I4 replicas, I7 one value.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Finding, Findings};
 use crate::history::{Entry, Op};
@@ -27,14 +27,29 @@ fn logs(history: &[Entry]) -> BTreeMap<&str, Vec<Slot<'_>>> {
     logs
 }
 
-/// I1: slots are numbered without a gap, and so are the ledgers in them.
+/// I1: slots are numbered without a gap, and so are the ledgers in them; they are cut where the grid says, if the oracle
+/// knows.
 pub fn continuity(history: &[Entry]) -> Vec<Finding> {
     let mut findings = Findings::of(1);
+    let mut due: BTreeMap<&str, BTreeSet<(u32, u32)>> = BTreeMap::new();
+    for entry in history {
+        if let Op::Due { table, first, last } = &entry.what {
+            due.entry(table).or_default().insert((*first, *last));
+        }
+    }
     for (table, slots) in logs(history) {
         for (number, slot) in (0_u64..).zip(&slots) {
             if slot.slot != number {
                 findings.add(format!("{table} has slot {} where {number} is due", slot.slot));
                 break;
+            }
+        }
+        if let Some(due) = due.get(table) {
+            let cut = slots.iter().filter_map(|slot| slot.ledgers).find(|range| !due.contains(range));
+            if let Some((first, last)) = cut {
+                findings.add(format!(
+                    "{table} has a slot of ledgers {first} to {last}, which is none of its grid"
+                ));
             }
         }
         let ranges: Vec<_> = slots.iter().filter_map(|slot| Some((slot.slot, slot.ledgers?))).collect();
@@ -140,6 +155,9 @@ mod tests {
         let at = |table, number, ledgers| slot(table, number, ledgers);
         check(continuity, &seen([at("a/t", 0, (2, 3)), at("a/t", 1, (4, 7))]), "");
         check(continuity, &seen([at("a/t", 0, (2, 3)), at("a/t", 2, (4, 7))]), "slot 2 where 1 is due");
+        let due = || Op::Due { table: "a/t".to_owned(), first: 2, last: 3 };
+        check(continuity, &seen([due(), at("a/t", 0, (2, 3))]), "");
+        check(continuity, &seen([due(), at("a/t", 0, (2, 4))]), "a slot of ledgers 2 to 4, which is none");
         check(continuity, &seen([at("a/t", 0, (2, 3)), at("a/t", 1, (5, 7))]), "begins with ledger 5");
         check(continuity, &seen([at("a/t", 0, (2, 3)), at("a/t", 1, (3, 7))]), "begins with ledger 3");
     }

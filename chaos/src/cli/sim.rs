@@ -16,6 +16,9 @@ use crate::experiment::ExperimentError;
 use crate::history;
 use crate::sim::{Protocol, Run, Simulation};
 
+/// Findings that are shown to people: more are the same again. JSON has all.
+const FINDINGS_SHOWN: usize = 12;
+
 /// Arguments of `sim`.
 #[derive(Debug, Args)]
 pub(super) struct SimArgs {
@@ -34,6 +37,10 @@ pub(super) struct SimArgs {
     /// Write what happened into this folder, one file a seed and protocol: a history (JSON lines) and a trace
     #[arg(long)]
     out: Option<PathBuf>,
+    /// Switch one of the seeded bugs on, and see that it is caught
+    #[cfg(feature = "seeded-bugs")]
+    #[arg(long)]
+    bug: Option<orrery_supervisor::seeded_bugs::Bug>,
     /// Form of the report
     #[arg(long, value_enum, default_value_t = Output::Table)]
     output: Output,
@@ -81,7 +88,10 @@ pub(super) fn run_sim(args: &SimArgs) -> Result<bool, RunError> {
     let seeds = args.seed..args.seed.saturating_add(args.seeds);
     let runs: Result<Vec<_>, RunError> = pool.install(|| {
         let run = |(seed, protocol): (u64, Protocol)| {
-            let run = simulation.run(seed, protocol, args.out.is_some()).map_err(|error| skipped(&error))?;
+            let run = || simulation.run(seed, protocol, args.out.is_some());
+            #[cfg(feature = "seeded-bugs")]
+            let run = || orrery_supervisor::seeded_bugs::with(args.bug, run);
+            let run = run().map_err(|error| skipped(&error))?;
             if let Some(folder) = &args.out {
                 write_run(folder, &run)?;
             }
@@ -136,7 +146,7 @@ fn write_report(out: &mut dyn Write, report: &Report) -> io::Result<()> {
         "{runs} runs of {seeds} seeds from {seed}: {simulated_seconds} s simulated in {seconds:.1} s"
     )?;
     writeln!(out, "{trace_lines} lines of traces, SHA-256 {trace_hash}")?;
-    for Found { finding, reproduction, .. } in findings {
+    for Found { finding, reproduction, .. } in findings.iter().take(FINDINGS_SHOWN) {
         writeln!(out, "{finding}\n  again: {reproduction}")?;
     }
     match findings.len() {

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::Experiment;
+use super::region::name_of;
 use super::round::{STUCK_AFTER, Watch};
 use crate::experiment::ExperimentError;
 use crate::judges::dataset::TABLES;
@@ -12,6 +13,9 @@ use crate::process::Running;
 
 /// What is changed of a slot: a digit of its last ledger's hash. The slot is sound in itself, and so is its file.
 const CHANGED: &str = "\"last_ledger_hash\":\"";
+
+/// Other regions that were to park for it have done so by then.
+const OTHERS_DECIDE_WITHIN: Duration = Duration::from_secs(12);
 
 impl Experiment<'_> {
     /// Changes the newest slot of a table, each in turn. The region's nodes must not run.
@@ -48,7 +52,25 @@ impl Experiment<'_> {
             }
         }
         watch.report.found_seconds = Some((self.now() - began).as_secs_f64());
-        // One region that is wrong stops no other.
+        let others_know = |it: &Self| {
+            let others = (0..it.regions.len()).filter(|index| *index != victim);
+            others.filter_map(|index| it.regions.get(index)).all(|region| {
+                let seen = region.ask(it.network, "/v1/regions").unwrap_or_default();
+                let mut regions = seen["regions"].as_array().into_iter().flatten();
+                regions.any(|row| row["region"] == name_of(victim) && row["replica"] == "different")
+            })
+        };
+        while !others_know(self) {
+            self.wait(Duration::from_millis(200))?;
+            if self.now() - began > STUCK_AFTER {
+                self.report
+                    .problems
+                    .push(format!("differ of {}: another region did not find it", victim + 1));
+                return Ok(());
+            }
+        }
+        // One region that is wrong stops no other, also when all have thought about it.
+        self.wait(OTHERS_DECIDE_WITHIN)?;
         for index in (0..self.regions.len()).filter(|index| *index != victim) {
             if self.regions.len() > 2 && self.says_parked(index) {
                 self.report.problems.push(format!(
@@ -64,7 +86,17 @@ impl Experiment<'_> {
             self.report.problems.push(format!("differ of {}: no evidence is kept", victim + 1));
         }
         self.restore(victim, watch.other)?;
-        self.operate(victim, &["resume", "main"]).map(drop)
+        let began = self.now();
+        // A node that has only just started may be no member of its cluster yet.
+        while self.says_parked(victim) {
+            self.ask_operator(victim, &["resume", "main"])?;
+            self.wait(Duration::from_secs(1))?;
+            if self.now() - began > STUCK_AFTER {
+                self.report.problems.push(format!("differ of {}: it cannot be resumed", victim + 1));
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// Whether a region says that it is parked because of a difference.

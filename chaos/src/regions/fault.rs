@@ -118,16 +118,21 @@ impl Experiment<'_> {
 
     /// Has an operator's command done in a region while ledgers go on; gives how long that took, in seconds.
     pub(super) fn operate(&mut self, region: usize, words: &[&str]) -> Result<f64, ExperimentError> {
-        let (began, settings, network) = (self.now(), self.settings, self.network);
-        let Some(command) = self.region(region).next().map(|it| it.command(settings, network, words)) else {
-            return Ok(0.0);
-        };
-        let ended = self.finish(Running::start(command)?)?;
+        let began = self.now();
+        let ended = self.ask_operator(region, words)?;
         if !ended.status.success() {
             let problem = format!("orrery {}: {}\n{}", words.join(" "), ended.status, ended.output);
             self.report.problems.push(problem);
         }
         Ok((self.now() - began).as_secs_f64())
+    }
+
+    /// The same, whatever comes of it.
+    pub(super) fn ask_operator(&mut self, region: usize, words: &[&str]) -> Result<Ended, ExperimentError> {
+        let (settings, network) = (self.settings, self.network);
+        let command = self.region(region).next().map(|it| it.command(settings, network, words));
+        let command = command.ok_or_else(|| self.failed("there is no such region"))?;
+        self.finish(Running::start(command)?)
     }
 
     /// Waits for the end of a command while ledgers go on.

@@ -88,6 +88,11 @@ impl Fault {
         }
     }
 
+    /// Whether packets are dropped.
+    pub(crate) const fn is_of_network(self) -> bool {
+        matches!(self, Self::Cut | Self::Mute | Self::Deaf | Self::Split | Self::OneWay | Self::Flap)
+    }
+
     /// Whether the region's nodes answer nobody while it lasts.
     pub(super) const fn is_down(self) -> bool {
         matches!(self, Self::Kill | Self::Stop | Self::Pause | Self::Empty | Self::Old | Self::Differ)

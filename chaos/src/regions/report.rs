@@ -133,6 +133,8 @@ pub struct RegionsReport {
     pub comparisons: Vec<RegionComparison>,
     /// Events lost or repeated, regions that did not come back, and other things that should not be.
     pub problems: Vec<String>,
+    /// Packets that were dropped on purpose: what shows that regions were cut off.
+    pub dropped_packets: u64,
     #[serde(skip)]
     pub(super) latencies: Vec<f64>,
 }

@@ -15,10 +15,15 @@ use crate::workload::url;
 /// Ports of the first region's server, of experiments that run beside each other. Each region has others, though each is alone
 /// in its namespace: sockets in the file system are called after them, by which one server would find the data of another.
 const S3_PORT: u16 = 10_000;
-const FILER_PORT: u16 = S3_PORT + 8;
+const FILER_PORT: u16 = S3_PORT + REGIONS;
+const MASTER_PORT: u16 = FILER_PORT + REGIONS;
+const VOLUME_PORT: u16 = MASTER_PORT + REGIONS;
+const ADMIN_PORT: u16 = VOLUME_PORT + REGIONS;
 
-/// Ports for one experiment, and experiments that have their own.
-const PORTS: u16 = 16;
+/// Regions with ports of their own, ports for one experiment, and experiments that have their own: each port is used 10,000
+/// higher too.
+const REGIONS: u16 = 8;
+const PORTS: u16 = 5 * REGIONS;
 const EXPERIMENTS: u32 = 1000;
 
 /// Who may write.
@@ -65,7 +70,7 @@ impl RegionStore {
 
     fn port(&self, first: u16) -> u16 {
         let experiment = u16::try_from(std::process::id() % EXPERIMENTS).unwrap_or_default();
-        first + experiment * PORTS + u16::try_from(self.region).unwrap_or_default()
+        first + experiment * PORTS + u16::try_from(self.region).unwrap_or_default() % REGIONS
     }
 
     /// The folder of the dataset, where it is one.
@@ -100,7 +105,12 @@ impl RegionStore {
         command.arg(format!("-ip={ip}")).arg(format!("-ip.bind={ip}"));
         command
             .arg(format!("-s3.port={}", self.port(S3_PORT)))
-            .arg(format!("-filer.port={}", self.port(FILER_PORT)));
+            .arg(format!("-filer.port={}", self.port(FILER_PORT)))
+            .arg(format!("-master.port={}", self.port(MASTER_PORT)))
+            .arg(format!("-volume.port={}", self.port(VOLUME_PORT)))
+            .arg(format!("-admin.port={}", self.port(ADMIN_PORT)));
+        // Numbers of objects that are not given twice when the server is killed.
+        command.env("WEED_MASTER_SEQUENCER_TYPE", "snowflake");
         command.arg(format!("-dir={}", self.folder.display())).envs(KEYS);
         self.running = Some(Running::start_with_log(network.within(self.region, &command), &self.log)?);
         Ok(())

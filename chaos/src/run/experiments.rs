@@ -119,8 +119,12 @@ fn run_cluster(faults: &[cluster::Fault], place: Place<'_>) -> Result<Findings, 
     let workload = place.workload(2000 + 1000 * rounds, 64);
     let settings = ClusterSettings { workload, rounds, faults: faults.to_vec(), nodes: 3, seed: place.seed };
     let report = cluster::run(&settings, place.progress)?;
-    let done = report.rounds.iter().map(|round| format!("{} {}", round.fault.name(), round.node));
-    let witness = done.collect::<Vec<_>>().join(", ");
+    let told = report.rounds.iter().map(|round| {
+        let witness = round.witness.as_deref()?;
+        Some(format!("{} of {}: {witness}", round.fault.name(), round.node))
+    });
+    // One that nothing shows makes all of it invalid.
+    let witness = told.collect::<Option<Vec<_>>>().unwrap_or_default().join("; ");
     let problems = [report.problems, report.comparison.problems].concat();
     Ok(Findings { witness: (!witness.is_empty()).then_some(witness), problems })
 }
@@ -150,7 +154,13 @@ fn run_regions(faults: &[regions::Fault], place: Place<'_>) -> Result<Findings, 
     let done = report.rounds.iter().map(|round| {
         format!("{} of region {} for {:.1} s", round.fault.name(), round.region, round.away_seconds)
     });
-    let witness = done.collect::<Vec<_>>().join(", ");
+    let mut witness = done.collect::<Vec<_>>().join(", ");
+    let dropped = report.dropped_packets;
+    match faults.iter().any(|fault| fault.is_of_network()) {
+        true if dropped == 0 => witness.clear(),
+        true => witness.push_str(&format!("; {dropped} packets were dropped")),
+        false => {}
+    }
     let compared = report.comparisons.into_iter().flat_map(|region| {
         let name = region.region;
         region.comparison.problems.into_iter().map(move |problem| format!("{name}: {problem}"))

@@ -19,11 +19,14 @@ pub mod doctor;
 pub mod experiments;
 pub mod fault;
 pub mod faults;
+pub mod gc;
+pub mod report;
 mod profile;
 mod recorder;
 mod reference;
 mod scenario;
 pub mod setup;
+pub mod simulated;
 mod slots;
 pub mod verdict;
 pub mod world;
@@ -40,7 +43,7 @@ pub use recorder::Recorder;
 
 use catalogue::{Entry, Way};
 use doctor::Machine;
-use experiments::Place;
+use experiments::{Findings, Place};
 use reference::Reference;
 use setup::Setup;
 use verdict::{FaultVerdict, Outcome, Verdict};
@@ -132,7 +135,8 @@ impl Runner<'_> {
                     }
                 }
                 Way::Experiment(experiment) => self.by_experiment(entry, index, *experiment)?,
-                Way::Simulation(_) | Way::NotYet(_) => {}
+                Way::Simulation(simulated) => self.in_simulation(entry, *simulated)?,
+                Way::NotYet(_) => {}
             }
         }
         Ok(())
@@ -182,10 +186,30 @@ impl Runner<'_> {
         let RunSettings { orrery, seed, profile, .. } = self.settings;
         let folder = self.settings.folder.join(format!("{}-{index}", entry.id));
         fs::create_dir_all(&folder).map_err(ExperimentError::io("create", &folder))?;
-        let mut verdict = self.verdict_of(entry, experiment.name(), Outcome::Invalid);
+        let verdict = self.verdict_of(entry, experiment.name(), Outcome::Invalid);
         let place =
             Place { orrery, folder: folder.clone(), seed: *seed, profile: *profile, progress: self.progress };
-        match experiment.run(place) {
+        let found = experiment.run(place);
+        let is_survived = self.conclude(verdict, found)? == Outcome::Survived;
+        if is_survived { remove(&folder) } else { Ok(()) }
+    }
+
+    fn in_simulation(
+        &mut self,
+        entry: &'static Entry,
+        simulated: simulated::Simulated,
+    ) -> Result<(), ExperimentError> {
+        let verdict = self.verdict_of(entry, "simulation", Outcome::Invalid);
+        let found = simulated.run(self.settings.seed, self.settings.profile);
+        self.conclude(verdict, found).map(drop)
+    }
+
+    fn conclude(
+        &mut self,
+        mut verdict: FaultVerdict,
+        found: Result<Findings, ExperimentError>,
+    ) -> Result<Outcome, ExperimentError> {
+        match found {
             Ok(findings) => {
                 verdict.outcome = outcome(findings.witness.is_some(), &findings.problems);
                 verdict.witness = findings.witness;
@@ -193,10 +217,9 @@ impl Runner<'_> {
             }
             Err(error) => self.failed(&mut verdict, error),
         }
-        if verdict.outcome == Outcome::Survived {
-            remove(&folder)?;
-        }
-        self.note(verdict)
+        let outcome = verdict.outcome;
+        self.note(verdict)?;
+        Ok(outcome)
     }
 
     /// An experiment that gave no verdict: skipped if the machine is why, invalid otherwise.

@@ -72,6 +72,15 @@ impl Profile {
         }
     }
 
+    /// Seeds of a simulation.
+    pub(super) const fn seeds(self) -> u64 {
+        match self {
+            Self::Smoke => 2,
+            Self::Brutal => 200,
+            _ => 20,
+        }
+    }
+
     /// Rounds of an experiment with so many kinds of faults.
     pub(super) fn rounds(self, kinds: usize) -> u32 {
         let kinds = u32::try_from(kinds).unwrap_or(u32::MAX);

@@ -21,7 +21,7 @@ use super::ledgers::{FIRST, Ledgers};
 use super::store::{LATE_MAX, SimStore, StoreFaults};
 use super::world::{Micros, World};
 use crate::history::{Kind, Op};
-use crate::oracle::event_text;
+use crate::oracle::{event_text, slots};
 
 /// Attempts of a request before its writer gives up.
 const ATTEMPTS_MAX: u32 = 5;
@@ -34,22 +34,24 @@ const LIVENESS: Micros = 300_000_000;
 
 /// What one run does.
 #[derive(Clone, Debug)]
-struct Plan {
-    regions: usize,
-    writers: usize,
-    width: u32,
-    last: u32,
-    slots_per_checkpoint: u64,
+pub(super) struct Plan {
+    pub(super) regions: usize,
+    pub(super) writers: usize,
+    pub(super) width: u32,
+    pub(super) last: u32,
+    pub(super) slots_per_checkpoint: u64,
     /// A writer that ends inside of a slot.
-    bounded: Option<u32>,
-    compacts: bool,
-    faults: StoreFaults,
+    pub(super) bounded: Option<u32>,
+    pub(super) compacts: bool,
+    /// Between two ledgers of the network.
+    pub(super) pace: Micros,
+    pub(super) faults: StoreFaults,
     /// Mean time between two disturbances.
-    disturbed_every: Micros,
+    pub(super) disturbed_every: Micros,
 }
 
 impl Plan {
-    fn draw(world: &World) -> Self {
+    pub(super) fn draw(world: &World) -> Self {
         let regions = 1 + world.below(2);
         let last = 14 + u32::try_from(world.below(12)).unwrap_or(0);
         let alone = regions == 1;
@@ -63,6 +65,7 @@ impl Plan {
             bounded: (alone && world.chance(400))
                 .then(|| FIRST + u32::try_from(world.below(10)).unwrap_or(0)),
             compacts: alone && world.chance(500),
+            pace: [0, 300_000, 2_000_000][world.below(3)],
             faults: StoreFaults {
                 refused: rate(120),
                 answer_lost: rate(120),
@@ -77,7 +80,7 @@ impl Plan {
         }
     }
 
-    fn settings(&self) -> DatasetSettings {
+    pub(super) fn settings(&self) -> DatasetSettings {
         DatasetSettings {
             network_passphrase: Some(NETWORK_PASSPHRASE.to_owned()),
             start_ledger: Some(LedgerSequence(FIRST)),
@@ -104,7 +107,7 @@ pub(super) fn run(world: &World, ledgers: &Arc<Ledgers>) -> Result<(), SimError>
         store.set_faults(plan.faults);
         for number in 0..plan.writers {
             let bounded = plan.bounded.filter(|_| number == 1);
-            writers.push(Writer::new(world, store, ledgers, &plan, region, number, bounded));
+            writers.push(Writer::new(world, store, ledgers, &plan, (region, number), bounded));
         }
     }
     let mut alive: Vec<usize> =
@@ -176,7 +179,7 @@ fn heal(
 
 /// One process that writes both tables of a region.
 #[derive(Clone)]
-struct Writer {
+pub(super) struct Writer {
     world: World,
     name: String,
     region: String,
@@ -187,6 +190,7 @@ struct Writer {
     bounded: Option<u32>,
     compacts: bool,
     width: u32,
+    pace: Micros,
     lives: u64,
 }
 
@@ -197,13 +201,12 @@ enum Ended {
 }
 
 impl Writer {
-    fn new(
+    pub(super) fn new(
         world: &World,
         store: &SimStore,
         ledgers: &Arc<Ledgers>,
         plan: &Plan,
-        region: usize,
-        number: usize,
+        (region, number): (usize, usize),
         bounded: Option<u32>,
     ) -> Self {
         let name = format!("r{region}w{number}");
@@ -218,12 +221,13 @@ impl Writer {
             bounded,
             compacts: plan.compacts && number == 0,
             width: plan.width,
+            pace: plan.pace,
             lives: 0,
         }
     }
 
     /// Writes until all is written, as a supervised pipeline would: whatever fails is begun again.
-    async fn run(self) {
+    pub(super) async fn run(self) {
         loop {
             match self.live().await {
                 Ended::Done => break,
@@ -290,6 +294,8 @@ impl Writer {
         let table = dataset.table_mut(kind);
         let Some(range) = table.next_range(Some(to)) else { return Ok(false) };
         let (first, last) = (*range.start(), *range.end());
+        let closed = u64::from(last.0) * self.pace;
+        self.world.sleep(closed.saturating_sub(self.world.now())).await;
         let mut encoder = table.encoder(range.clone())?;
         let mut digest = RowDigest::default();
         let (mut parent_hash, mut end) = (None, None);
@@ -338,7 +344,7 @@ impl Writer {
 }
 
 /// Looks at what is there in the end, by its bytes and as a reader sees it.
-fn audit(
+pub(super) fn audit(
     world: &World,
     fibers: &mut Fibers,
     stores: &[SimStore],
@@ -352,16 +358,28 @@ fn audit(
     }
     for (region, store) in stores.iter().enumerate() {
         let region = format!("r{region}");
-        let dump = store.dump();
-        for kind in TableKind::ALL {
-            note_log(world, &region, kind, &dump);
+        if plan.bounded.is_none() {
+            for (kind, slot) in TableKind::ALL.iter().flat_map(|kind| {
+                slots(FIRST, plan.last, plan.width).into_iter().map(move |slot| (kind, slot))
+            }) {
+                let (first, last) = slot.into_inner();
+                world.saw("oracle", Op::Due { table: format!("{region}/{kind}"), first, last });
+            }
         }
+        note_logs(world, &region, &store.dump());
         for (fault, count) in store.faults_done() {
             world.trace(format_args!("{region} {fault} done {count} times"));
         }
         note_rows(world, fibers, store, &region)?;
     }
     Ok(())
+}
+
+/// Slots and objects of both tables, by their bytes.
+pub(super) fn note_logs(world: &World, region: &str, dump: &[(String, Bytes)]) {
+    for kind in TableKind::ALL {
+        note_log(world, region, kind, dump);
+    }
 }
 
 /// Slots and objects of a table, by their bytes.

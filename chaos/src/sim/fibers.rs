@@ -54,7 +54,13 @@ impl Fibers {
     /// The machine gives no threads.
     pub(super) fn new(world: &World) -> std::io::Result<Self> {
         // Only its threads for blocking work are used.
-        let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        #[cfg(feature = "seeded-bugs")]
+        {
+            let bug = orrery_supervisor::seeded_bugs::active();
+            runtime.on_thread_start(move || orrery_supervisor::seeded_bugs::switch(bug));
+        }
+        let runtime = runtime.build()?;
         Ok(Self { world: world.clone(), fibers: BTreeMap::new(), next: 0, runtime })
     }
 

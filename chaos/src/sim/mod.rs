@@ -9,7 +9,15 @@ mod world;
 mod fibers;
 mod ledgers;
 mod store;
+mod mail;
 mod dataset;
+mod pipeline;
+mod replication;
+mod feed;
+mod cluster;
+mod disk;
+mod hostile_store;
+mod supervision;
 
 use std::sync::Arc;
 
@@ -34,20 +42,50 @@ pub enum SimError {
 
 /// A part of the product that is simulated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ValueEnum)]
-#[serde(rename_all = "snake_case")]
+#[serde(rename_all = "kebab-case")]
 pub enum Protocol {
     /// Writers of datasets.
     Dataset,
+    /// One pipeline: proof, credits, poison, restarts, the end.
+    Pipeline,
+    /// A region that copies from another one.
+    Replication,
+    /// Readers of the feed.
+    Feed,
+    /// Nodes that find out who is there, who coordinates, and who does what.
+    Cluster,
+    /// A dataset's folder on a disk that loses power.
+    Disk,
+    /// Restarts and giving up.
+    Supervision,
+    /// Stores that do not keep their word.
+    HostileStore,
 }
 
 impl Protocol {
     /// All.
-    pub const ALL: [Self; 1] = [Self::Dataset];
+    pub const ALL: [Self; 8] = [
+        Self::Dataset,
+        Self::Pipeline,
+        Self::Replication,
+        Self::Feed,
+        Self::Cluster,
+        Self::Disk,
+        Self::Supervision,
+        Self::HostileStore,
+    ];
 
     /// Its name.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Dataset => "dataset",
+            Self::Pipeline => "pipeline",
+            Self::Replication => "replication",
+            Self::Feed => "feed",
+            Self::Cluster => "cluster",
+            Self::Disk => "disk",
+            Self::Supervision => "supervision",
+            Self::HostileStore => "hostile-store",
         }
     }
 }
@@ -106,6 +144,13 @@ impl Simulation {
         };
         match protocol {
             Protocol::Dataset => dataset::run(&world, ledgers)?,
+            Protocol::Pipeline => pipeline::run(&world, ledgers)?,
+            Protocol::Replication => replication::run(&world, ledgers)?,
+            Protocol::Feed => feed::run(&world, ledgers)?,
+            Protocol::Cluster => cluster::run(&world)?,
+            Protocol::Disk => disk::run(&world)?,
+            Protocol::Supervision => supervision::run(&world)?,
+            Protocol::HostileStore => hostile_store::run(&world, ledgers)?,
         }
         let history = world.history();
         let (trace_hash, trace_lines) = world.trace_hash();

@@ -64,6 +64,8 @@ struct State {
     cut_off: std::collections::BTreeSet<String>,
     /// How often each fault was done: its witness.
     done: std::collections::BTreeMap<&'static str, u64>,
+    /// Somebody has changed what never changes: that readers see it is no news.
+    is_tampered: bool,
     /// Objects that stale listings lack.
     recent: Vec<(Micros, Path)>,
 }
@@ -133,6 +135,7 @@ impl SimStore {
             Some(bytes) => self.objects.put(&path, bytes.into()).now_or_never().map(|done| done.map(|_| ())),
             None => self.objects.delete(&path).now_or_never(),
         };
+        self.with(|state| state.is_tampered = true);
         self.done("O12");
     }
 
@@ -300,6 +303,9 @@ impl StoreClient {
 
     /// What this client saw of a slot: no two may ever see different bytes.
     fn saw(&self, path: &Path, bytes: &[u8]) {
+        if self.store.with(|state| state.is_tampered) {
+            return;
+        }
         if path.as_ref().contains("_delta_log/") && path.as_ref().ends_with(".json") {
             let object = format!("{}/{path}", self.store.name);
             self.store.world.saw(&self.who, Op::Saw { object, hash: short_hash(bytes) });

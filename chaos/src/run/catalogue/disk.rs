@@ -2,8 +2,11 @@
 
 use super::{Entry, Way};
 use crate::run::doctor::Need;
+use crate::run::experiments::Experiment;
 use crate::run::faults::disk::{Fails, Full, Lost, ReadOnly};
 use crate::run::faults::stored::Stored;
+use crate::run::simulated::Simulated;
+use crate::sim::Protocol;
 
 pub(super) const FAULTS: [Entry; 10] = [
     Entry {
@@ -11,7 +14,11 @@ pub(super) const FAULTS: [Entry; 10] = [
         sentence: "A disk is full, in bytes or in inodes",
         invariants: &["I6", "I11"],
         needs: &[Need::Mount],
-        ways: &[Way::World(|| Box::new(Full::of_bytes())), Way::World(|| Box::new(Full::of_inodes()))],
+        ways: &[
+            Way::World(|| Box::new(Full::of_bytes())),
+            Way::World(|| Box::new(Full::of_inodes())),
+            Way::Experiment(Experiment::DiskFull),
+        ],
     },
     Entry {
         id: "D2",
@@ -42,7 +49,7 @@ pub(super) const FAULTS: [Entry; 10] = [
         sentence: "What was not flushed is lost with power",
         invariants: &["I6"],
         needs: &[],
-        ways: &[],
+        ways: &[Way::Simulation(Simulated { protocol: Protocol::Disk, words: "the power is lost" })],
     },
     Entry {
         id: "D6",

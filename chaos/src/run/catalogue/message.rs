@@ -1,6 +1,8 @@
 //! Messages and actors.
 
-use super::Entry;
+use super::{Entry, Way};
+use crate::run::simulated::Simulated;
+use crate::sim::Protocol;
 
 pub(super) const FAULTS: [Entry; 6] = [
     Entry {
@@ -8,14 +10,14 @@ pub(super) const FAULTS: [Entry; 6] = [
         sentence: "Messages between nodes are lost, late, twice or in another order",
         invariants: &["I2", "I5"],
         needs: &[],
-        ways: &[],
+        ways: &[Way::Simulation(Simulated { protocol: Protocol::Cluster, words: "is lost" })],
     },
     Entry {
         id: "M2",
         sentence: "A message of an earlier life arrives",
         invariants: &["I8"],
         needs: &[],
-        ways: &[],
+        ways: &[Way::Simulation(Simulated { protocol: Protocol::Cluster, words: ": fault 0" })],
     },
     Entry {
         id: "M3",
@@ -29,7 +31,7 @@ pub(super) const FAULTS: [Entry; 6] = [
         sentence: "A ledger makes its processor fail every time",
         invariants: &["I12"],
         needs: &[],
-        ways: &[],
+        ways: &[Way::Simulation(Simulated { protocol: Protocol::Pipeline, words: "parked: " })],
     },
     Entry {
         id: "M5",

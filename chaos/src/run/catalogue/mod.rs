@@ -15,6 +15,7 @@ mod upstream;
 use super::doctor::Need;
 use super::experiments::Experiment;
 use super::fault::Fault;
+use super::simulated::Simulated;
 
 /// One fault.
 #[derive(Debug)]
@@ -39,7 +40,7 @@ pub enum Way {
     /// By an experiment that is a command of its own too.
     Experiment(Experiment),
     /// By a scenario of the simulation.
-    Simulation(&'static str),
+    Simulation(Simulated),
     /// Not at all, for this reason.
     NotYet(&'static str),
 }
@@ -128,6 +129,6 @@ mod tests {
         let entry = |ways| Entry { id: "P1", sentence: "", invariants: &[], needs: &[], ways };
         assert_eq!(entry(&[]).missing(), Some("nothing does it yet"));
         assert_eq!(entry(&[Way::NotYet("no")]).missing(), Some("no"));
-        assert_eq!(entry(&[Way::NotYet("no"), Way::Simulation("s")]).missing(), None);
+        assert_eq!(entry(&[Way::NotYet("no"), Way::Experiment(Experiment::Crash)]).missing(), None);
     }
 }

@@ -86,3 +86,58 @@ impl Fault for Stop {
         self.problem.take().into_iter().collect()
     }
 }
+
+/// Starts with what the node cannot run with.
+const BAD_STARTS: usize = 4;
+
+/// The exit code of a node that cannot run with its settings.
+const USAGE: i32 = 2;
+const INVALID: i32 = 64;
+
+/// P10: the node is started again and again with a setting that it does not know. Each time it must say so and end, and
+/// nothing of the dataset may change.
+#[derive(Debug, Default)]
+pub(in crate::run) struct BadStarts {
+    ends: Vec<String>,
+    problems: Vec<String>,
+}
+
+impl Fault for BadStarts {
+    fn inject(&mut self, world: &mut World, _: &mut Random) -> Result<(), ExperimentError> {
+        world.stop(Duration::from_secs(75))?;
+        let config = world.setup.folder.join("orrery.toml");
+        let write = |text: &str| std::fs::write(&config, text).map_err(ExperimentError::io("write", &config));
+        write("[source]\nno_such_key = 1\n")?;
+        let before = world.committed();
+        for _ in 0..BAD_STARTS {
+            world.start()?;
+            let Some(ended) = world.end(Duration::from_secs(30))? else { continue };
+            match ended.status.code() {
+                Some(USAGE | INVALID) if ended.output.contains("no_such_key") => {
+                    self.ends.push(ended.status.to_string());
+                }
+                _ => self
+                    .problems
+                    .push(format!("with a bad key it ended with {}: {}", ended.status, ended.output)),
+            }
+        }
+        if world.committed() != before {
+            self.problems.push("a node that cannot run has written".to_owned());
+        }
+        let good = world.setup.configuration.clone();
+        write(&good)
+    }
+
+    fn witness(&mut self, _: &mut World) -> Option<String> {
+        let last = self.ends.last()?;
+        Some(format!("{} starts ended with {last}, and named the key", self.ends.len()))
+    }
+
+    fn heal(&mut self, world: &mut World) -> Result<(), ExperimentError> {
+        world.start()
+    }
+
+    fn problems(&mut self, _: &mut World) -> Vec<String> {
+        std::mem::take(&mut self.problems)
+    }
+}
