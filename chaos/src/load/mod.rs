@@ -13,7 +13,7 @@
 
 mod clients;
 mod files;
-mod frames;
+pub(crate) mod frames;
 mod link;
 pub(crate) mod hostile;
 mod place;

@@ -14,7 +14,7 @@ use crate::run::fault::Fault;
 use crate::run::setup::Setup;
 use crate::run::world::World;
 use crate::stubs::s3::S3Stub;
-use crate::workload::url;
+use crate::workload::{remove, url};
 
 /// Time for a scrub of a small dataset.
 const SCRUBS_WITHIN: Duration = Duration::from_secs(120);
@@ -74,6 +74,22 @@ impl Stored {
     /// D7.
     pub(in crate::run) const fn is_misplaced() -> Self {
         Self::new(Damage::Exchange, false)
+    }
+
+    /// What was damaged is kept beside the tables, until somebody has looked at it; here that is now.
+    fn take_evidence(&mut self, dataset: &Path) -> Result<(), ExperimentError> {
+        let mut kept = Vec::new();
+        for table in TABLES {
+            let folder = dataset.join(table).join("_quarantine");
+            for object in entries(&folder).iter().flat_map(|object| entries(object)) {
+                kept.push(fs::read(&object).map_err(ExperimentError::io("read", &object))?);
+            }
+            remove(&folder)?;
+        }
+        let lost = self.damaged.iter().filter_map(|(file, bytes)| Some((file, bytes.as_ref()?)));
+        let lost = lost.filter(|(_, bytes)| !kept.contains(bytes));
+        self.problems.extend(lost.map(|(file, _)| format!("no evidence is kept of {}", file.display())));
+        Ok(())
     }
 
     /// Puts `bytes` in place of a file, or nothing.
@@ -157,7 +173,7 @@ impl Fault for Stored {
         if !mended.status.success() {
             self.problems.push(format!("scrub did not mend it: {}: {}", mended.status, mended.output));
         }
-        Ok(())
+        self.take_evidence(&world.setup.dataset)
     }
 
     fn problems(&mut self, _: &mut World) -> Vec<String> {
@@ -204,9 +220,14 @@ fn slots(table: &Path) -> Vec<PathBuf> {
 }
 
 fn files(folder: &Path, extension: &str) -> Vec<PathBuf> {
-    let entries = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
-    let mut files: Vec<_> =
-        entries.filter(|path| path.extension().is_some_and(|found| found == extension)).collect();
+    let mut files: Vec<_> = entries(folder)
+        .into_iter()
+        .filter(|path| path.extension().is_some_and(|found| found == extension))
+        .collect();
     files.sort();
     files
+}
+
+fn entries(folder: &Path) -> Vec<PathBuf> {
+    fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()).collect()
 }
