@@ -217,7 +217,7 @@ impl KindReport {
 
 /// Deliveries of the live feed as the requests of its users.
 pub(super) fn deliveries(swarm: &SwarmReport, unlike: u64) -> Tally {
-    let mut tally = Tally { first: swarm.opened.clone(), ..Tally::default() };
+    let mut tally = Tally { first: swarm.opened.clone(), rows: swarm.received, ..Tally::default() };
     for window in &swarm.windows {
         tally.whole.merge(&window.latency);
         tally.bytes += window.bytes;
@@ -300,9 +300,8 @@ impl ProfileReport {
         }
         for one in self.compared.iter().filter(|one| one.has_regressed) {
             let Compared { name, before, now, worse_percent, .. } = one;
-            problems.push(format!(
-                "{name}: {now:.1}, {before:.1} in the baseline: {worse_percent:.0} % worse"
-            ));
+            problems
+                .push(format!("{name}: {now:.1}, {before:.1} in the baseline: {worse_percent:.0} % worse"));
         }
         problems
     }
