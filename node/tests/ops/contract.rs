@@ -48,7 +48,8 @@ pub(crate) fn known() -> BTreeMap<String, BTreeSet<String>> {
         let (_, metrics) = line.split_once(": {").unwrap_or_else(|| panic!("{line}"));
         for metric in metrics.trim_end_matches('}').split("],").filter(|metric| !metric.trim().is_empty()) {
             let (name, labels) = metric.split_once(':').unwrap();
-            let labels = labels.trim().trim_matches(['[', ']']).split(',').map(|label| label.trim().to_owned());
+            let labels =
+                labels.trim().trim_matches(['[', ']']).split(',').map(|label| label.trim().to_owned());
             known.insert(name.trim().to_owned(), labels.filter(|label| !label.is_empty()).collect());
         }
     }
@@ -73,9 +74,12 @@ fn shown(text: &str) -> BTreeMap<String, (String, BTreeSet<String>)> {
         let (series, _) = line.rsplit_once(' ').unwrap();
         let (name, labels) = series.split_once('{').unwrap_or((series, ""));
         let suffixes = ["", "_bucket", "_sum", "_count"];
-        let base = suffixes.iter().find_map(|suffix| name.strip_suffix(suffix).filter(|name| kinds.contains_key(*name)));
+        let base = suffixes
+            .iter()
+            .find_map(|suffix| name.strip_suffix(suffix).filter(|name| kinds.contains_key(*name)));
         let base = base.unwrap_or_else(|| panic!("no type: {line}"));
-        let labels = labels.trim_end_matches('}').split("\",").filter_map(|label| Some(label.split_once("=\"")?.0));
+        let labels =
+            labels.trim_end_matches('}').split("\",").filter_map(|label| Some(label.split_once("=\"")?.0));
         let labels = labels.filter(|label| *label != "le").map(str::to_owned);
         let entry: &mut (String, BTreeSet<String>) =
             shown.entry(base.to_owned()).or_insert_with(|| (kinds[base].clone(), BTreeSet::new()));
@@ -109,15 +113,17 @@ fn a_node_shows_the_metrics_of_the_contract_and_no_others() {
     // The tree is looked at now and then, the feed as often; and a request is counted when it was answered.
     let text = node.until("every metric", |_| {
         let text = get(&http, "/metrics").1;
-        let all = ["orrery_supervisor_actors{", "orrery_feed_tip_ledger ", "orrery_sink_commit_seconds_count{"];
-        let more = ["orrery_http_request_seconds_count{", "kind=\"transfer\""];
+        let all =
+            ["orrery_supervisor_actors{", "orrery_feed_tip_ledger ", "orrery_sink_commit_seconds_count{"];
+        let more = ["orrery_http_request_seconds_count{", "kind=\"transfer\"", "{actor=\"processor\"}"];
         all.iter().chain(&more).all(|name| text.contains(name)).then_some(text)
     });
     check_shown(&text, &["always"]);
     assert!(text.contains("orrery_node_ready 1\n"), "{text}");
     let kinds = text.lines().filter(|line| line.starts_with("orrery_processor_events_by_kind_total{"));
     let events = kinds.map(|line| line.rsplit_once(' ').unwrap().1.parse::<u64>().unwrap()).sum::<u64>();
-    let classes = text.lines().filter(|line| line.starts_with("orrery_processor_events_by_asset_class_total{"));
+    let classes =
+        text.lines().filter(|line| line.starts_with("orrery_processor_events_by_asset_class_total{"));
     let by_class = classes.map(|line| line.rsplit_once(' ').unwrap().1.parse::<u64>().unwrap()).sum::<u64>();
     // Both are of the same moment only nearly.
     assert!(events > 0 && by_class > 0, "{text}");
@@ -132,9 +138,14 @@ fn a_node_of_a_cluster_shows_the_cluster_too() {
     let http = node.http();
     let text = node.until("every metric", |_| {
         let text = get(&http, "/metrics").1;
-        let all = ["orrery_coordinator_active 1", "orrery_coordinator_missing_roles{", "orrery_feed_tip_ledger "];
-        let more = ["orrery_supervisor_actors{", "orrery_sink_commit_seconds_count{", "orrery_http_request_seconds_count{"];
-        let more = more.iter().chain(&["orrery_processor_transactions_total{"]);
+        let all =
+            ["orrery_coordinator_active 1", "orrery_coordinator_missing_roles{", "orrery_feed_tip_ledger "];
+        let more = [
+            "orrery_supervisor_actors{",
+            "orrery_sink_commit_seconds_count{",
+            "orrery_http_request_seconds_count{",
+        ];
+        let more = more.iter().chain(&["orrery_processor_transactions_total{", "{actor=\"processor\"}"]);
         all.iter().chain(more).all(|name| text.contains(name)).then_some(text)
     });
     check_shown(&text, &["always", "in a cluster"]);
@@ -144,7 +155,8 @@ fn a_node_of_a_cluster_shows_the_cluster_too() {
 #[test]
 fn labels_of_targets_are_no_labels_of_metrics() {
     for (name, declared) in own() {
-        let twice: Vec<_> = declared.labels.iter().filter(|label| TARGET_LABELS.contains(&label.as_str())).collect();
+        let twice: Vec<_> =
+            declared.labels.iter().filter(|label| TARGET_LABELS.contains(&label.as_str())).collect();
         assert!(twice.is_empty(), "{name}: Prometheus would rename {twice:?}");
     }
 }

@@ -33,12 +33,27 @@ fn dashboards() -> Vec<Dashboard> {
             name: "overview",
             title: "Overview",
             panels: vec![
-                ("Age of the newest durable ledger", "s", of("orrery:ledger_age:seconds{CLUSTER}", "{{cluster}} {{pipeline}}")),
-                ("Nodes that answer", "short", of("count by (cluster) (up{job=\"orrery\",CLUSTER} == 1)", "{{cluster}}")),
+                (
+                    "Age of the newest durable ledger",
+                    "s",
+                    of("orrery:ledger_age:seconds{CLUSTER}", "{{cluster}} {{pipeline}}"),
+                ),
+                (
+                    "Nodes that answer",
+                    "short",
+                    of("count by (cluster) (up{job=\"orrery\",CLUSTER} == 1)", "{{cluster}}"),
+                ),
                 ("Ledgers a second", "short", of("orrery:ledgers:rate5m{CLUSTER}", "{{cluster}}")),
                 ("Events a second", "short", of("orrery:events:rate5m{CLUSTER}", "{{cluster}}")),
                 ("Readers", "short", of("sum by (cluster) (orrery_feed_connections{CHOSEN})", "{{cluster}}")),
-                ("Requests a second by status", "reqps", of("sum by (status) (rate(orrery_http_requests_total{CHOSEN}[$__rate_interval]))", "{{status}}")),
+                (
+                    "Requests a second by status",
+                    "reqps",
+                    of(
+                        "sum by (status) (rate(orrery_http_requests_total{CHOSEN}[$__rate_interval]))",
+                        "{{status}}",
+                    ),
+                ),
             ],
             metrics: &["orrery_node_", "orrery_build_", "orrery_backup_"],
         },
@@ -47,22 +62,47 @@ fn dashboards() -> Vec<Dashboard> {
             title: "Pipeline",
             panels: vec![
                 ("Lag by stage", "short", of("orrery:lag_ledgers{CLUSTER}", "{{cluster}} {{stage}}")),
-                ("Age of the newest durable ledger", "s", of("orrery:ledger_age:seconds{CLUSTER}", "{{cluster}}")),
+                (
+                    "Age of the newest durable ledger",
+                    "s",
+                    of("orrery:ledger_age:seconds{CLUSTER}", "{{cluster}}"),
+                ),
                 (
                     "Share of requests to the store that fail",
                     "percentunit",
-                    of("sum by (action) (rate(orrery_store_errors_total{CHOSEN}[$__rate_interval])) / sum by (action) (rate(orrery_store_requests_total{CHOSEN}[$__rate_interval]))", "{{action}}"),
+                    of(
+                        "sum by (action) (rate(orrery_store_errors_total{CHOSEN}[$__rate_interval])) / sum by (action) (rate(orrery_store_requests_total{CHOSEN}[$__rate_interval]))",
+                        "{{action}}",
+                    ),
                 ),
             ],
-            metrics: &["orrery_source_", "orrery_processor_", "orrery_sink_", "orrery_store_", "orrery_pipeline_", "orrery_exchange_"],
+            metrics: &[
+                "orrery_source_",
+                "orrery_processor_",
+                "orrery_sink_",
+                "orrery_store_",
+                "orrery_pipeline_",
+                "orrery_exchange_",
+            ],
         },
         Dashboard { name: "actors", title: "Actors", panels: vec![], metrics: &["orrery_supervisor_"] },
         Dashboard {
             name: "cluster",
             title: "Cluster and regions",
             panels: vec![
-                ("Coordinators", "short", of("sum by (cluster) (orrery_coordinator_active{CLUSTER})", "{{cluster}}")),
-                ("Regions with traffic", "short", of("sum by (cluster) (max by (cluster, region) (orrery_region_traffic{CLUSTER}))", "{{cluster}}")),
+                (
+                    "Coordinators",
+                    "short",
+                    of("sum by (cluster) (orrery_coordinator_active{CLUSTER})", "{{cluster}}"),
+                ),
+                (
+                    "Regions with traffic",
+                    "short",
+                    of(
+                        "sum by (cluster) (max by (cluster, region) (orrery_region_traffic{CLUSTER}))",
+                        "{{cluster}}",
+                    ),
+                ),
             ],
             metrics: &["orrery_cluster_", "orrery_coordinator_", "orrery_membership_", "orrery_region_"],
         },
@@ -70,24 +110,44 @@ fn dashboards() -> Vec<Dashboard> {
             name: "feed",
             title: "Feed and API",
             panels: vec![
-                ("Age of the feed's tip", "s", of("time() - orrery_feed_tip_closed_at_seconds{CHOSEN}", "{{instance}}")),
+                (
+                    "Age of the feed's tip",
+                    "s",
+                    of("time() - orrery_feed_tip_closed_at_seconds{CHOSEN}", "{{instance}}"),
+                ),
                 (
                     "Time of an answer, 95th percentile",
                     "s",
-                    of("histogram_quantile(0.95, sum by (route, le) (rate(orrery_http_request_seconds_bucket{CHOSEN}[$__rate_interval])))", "{{route}}"),
+                    of(
+                        "histogram_quantile(0.95, sum by (route, le) (rate(orrery_http_request_seconds_bucket{CHOSEN}[$__rate_interval])))",
+                        "{{route}}",
+                    ),
                 ),
             ],
-            metrics: &["orrery_feed_", "orrery_http_requests", "orrery_http_request_", "orrery_http_connections", "orrery_http_turned"],
+            metrics: &[
+                "orrery_feed_",
+                "orrery_http_requests",
+                "orrery_http_request_",
+                "orrery_http_connections",
+                "orrery_http_turned",
+            ],
         },
         Dashboard {
             name: "business",
             title: "What the network does",
             panels: vec![
-                ("Share of each class of assets", "percentunit", of("orrery:asset_share:ratio1h{CLUSTER}", "{{class}}")),
+                (
+                    "Share of each class of assets",
+                    "percentunit",
+                    of("orrery:asset_share:ratio1h{CLUSTER}", "{{class}}"),
+                ),
                 (
                     "Share of transactions that fail",
                     "percentunit",
-                    of("sum by (cluster) (rate(orrery_processor_transactions_total{outcome=\"failed\",CHOSEN}[1h])) / sum by (cluster) (rate(orrery_processor_transactions_total{CHOSEN}[1h]))", "{{cluster}}"),
+                    of(
+                        "sum by (cluster) (rate(orrery_processor_transactions_total{outcome=\"failed\",CHOSEN}[1h])) / sum by (cluster) (rate(orrery_processor_transactions_total{CHOSEN}[1h]))",
+                        "{{cluster}}",
+                    ),
                 ),
                 ("Events a second against a week ago", "short", {
                     let mut queries = of("orrery:events:rate1h{CLUSTER}", "{{cluster}} now");
@@ -97,20 +157,47 @@ fn dashboards() -> Vec<Dashboard> {
                 (
                     "Events of a ledger",
                     "short",
-                    of("sum by (cluster) (rate(orrery_processor_sent_events_total{CHOSEN}[1h])) / sum by (cluster) (rate(orrery_processor_sent_ledgers_total{CHOSEN}[1h]))", "{{cluster}}"),
+                    of(
+                        "sum by (cluster) (rate(orrery_processor_sent_events_total{CHOSEN}[1h])) / sum by (cluster) (rate(orrery_processor_sent_ledgers_total{CHOSEN}[1h]))",
+                        "{{cluster}}",
+                    ),
                 ),
             ],
-            metrics: &["orrery_processor_events_by", "orrery_processor_transactions", "orrery_processor_sent_events"],
+            metrics: &[
+                "orrery_processor_events_by",
+                "orrery_processor_transactions",
+                "orrery_processor_sent_events",
+            ],
         },
         Dashboard {
             name: "slo",
             title: "Promises: 99.9 %",
             panels: vec![
-                ("Left of the budget of three days", "percentunit", of("1 - orrery:slo_errors:ratio_rate3d{CLUSTER} / 0.001", "{{cluster}} {{slo}}")),
-                ("Pace of the last hour (1 spends the budget in time)", "short", of("orrery:slo_errors:ratio_rate1h{CLUSTER} / 0.001", "{{cluster}} {{slo}}")),
-                ("Pace of the last five minutes", "short", of("orrery:slo_errors:ratio_rate5m{CLUSTER} / 0.001", "{{cluster}} {{slo}}")),
-                ("Pace of the last six hours", "short", of("orrery:slo_errors:ratio_rate6h{CLUSTER} / 0.001", "{{cluster}} {{slo}}")),
-                ("Probes that succeed", "percentunit", of("avg by (cluster, job) (probe_success{CLUSTER})", "{{cluster}} {{job}}")),
+                (
+                    "Left of the budget of three days",
+                    "percentunit",
+                    of("1 - orrery:slo_errors:ratio_rate3d{CLUSTER} / 0.001", "{{cluster}} {{slo}}"),
+                ),
+                (
+                    "Pace of the last hour (1 spends the budget in time)",
+                    "short",
+                    of("orrery:slo_errors:ratio_rate1h{CLUSTER} / 0.001", "{{cluster}} {{slo}}"),
+                ),
+                (
+                    "Pace of the last five minutes",
+                    "short",
+                    of("orrery:slo_errors:ratio_rate5m{CLUSTER} / 0.001", "{{cluster}} {{slo}}"),
+                ),
+                (
+                    "Pace of the last six hours",
+                    "short",
+                    of("orrery:slo_errors:ratio_rate6h{CLUSTER} / 0.001", "{{cluster}} {{slo}}"),
+                ),
+                (
+                    "Probes that succeed",
+                    "percentunit",
+                    of("avg by (cluster, job) (probe_success{CLUSTER})", "{{cluster}} {{job}}"),
+                ),
             ],
             metrics: &[],
         },
@@ -118,9 +205,30 @@ fn dashboards() -> Vec<Dashboard> {
             name: "resources",
             title: "Resources",
             panels: vec![
-                ("CPU", "short", of("rate(process_cpu_seconds_total{job=\"orrery\",CHOSEN}[$__rate_interval])", "{{instance}}")),
-                ("Disk in use", "percentunit", of("1 - orrery_disk_free_bytes{CHOSEN} / orrery_disk_size_bytes{CHOSEN}", "{{instance}} {{volume}}")),
-                ("Memory of pods against their limit", "percentunit", of("max by (namespace, pod) (container_memory_working_set_bytes{namespace=\"orrery\",container=\"orrery\"}) / on (namespace, pod) max by (namespace, pod) (kube_pod_container_resource_limits{namespace=\"orrery\",resource=\"memory\"})", "{{pod}}")),
+                (
+                    "CPU",
+                    "short",
+                    of(
+                        "rate(process_cpu_seconds_total{job=\"orrery\",CHOSEN}[$__rate_interval])",
+                        "{{instance}}",
+                    ),
+                ),
+                (
+                    "Disk in use",
+                    "percentunit",
+                    of(
+                        "1 - orrery_disk_free_bytes{CHOSEN} / orrery_disk_size_bytes{CHOSEN}",
+                        "{{instance}} {{volume}}",
+                    ),
+                ),
+                (
+                    "Memory of pods against their limit",
+                    "percentunit",
+                    of(
+                        "max by (namespace, pod) (container_memory_working_set_bytes{namespace=\"orrery\",container=\"orrery\"}) / on (namespace, pod) max by (namespace, pod) (kube_pod_container_resource_limits{namespace=\"orrery\",resource=\"memory\"})",
+                        "{{pod}}",
+                    ),
+                ),
             ],
             metrics: &["process_", "orrery_disk_", "orrery_telemetry_"],
         },
@@ -128,10 +236,27 @@ fn dashboards() -> Vec<Dashboard> {
             name: "security",
             title: "Security",
             panels: vec![
-                ("Requests refused a second", "reqps", of("sum by (instance, status) (rate(orrery_http_requests_total{status=~\"401|403|429\",CHOSEN}[$__rate_interval]))", "{{instance}} {{status}}")),
-                ("Certificate as seen from outside, left", "s", of("min by (cluster) (probe_ssl_earliest_cert_expiry{CLUSTER}) - time()", "{{cluster}}")),
+                (
+                    "Requests refused a second",
+                    "reqps",
+                    of(
+                        "sum by (instance, status) (rate(orrery_http_requests_total{status=~\"401|403|429\",CHOSEN}[$__rate_interval]))",
+                        "{{instance}} {{status}}",
+                    ),
+                ),
+                (
+                    "Certificate as seen from outside, left",
+                    "s",
+                    of("min by (cluster) (probe_ssl_earliest_cert_expiry{CLUSTER}) - time()", "{{cluster}}"),
+                ),
             ],
-            metrics: &["orrery_audit_", "orrery_certificate_", "orrery_http_certificate_", "orrery_membership_refused", "orrery_http_turned"],
+            metrics: &[
+                "orrery_audit_",
+                "orrery_certificate_",
+                "orrery_http_certificate_",
+                "orrery_membership_refused",
+                "orrery_http_turned",
+            ],
         },
     ]
 }
@@ -154,7 +279,8 @@ fn panel_of(name: &str, of: &Declared) -> (String, &'static str, Vec<(String, St
     let chosen = if of.shown == "of a backup" { "" } else { CHOSEN };
     let queries = match of.kind.as_str() {
         "counter" => {
-            let query = format!("sum by ({}) (rate({name}{{{chosen}}}[$__rate_interval]))", by(&["instance"]));
+            let query =
+                format!("sum by ({}) (rate({name}{{{chosen}}}[$__rate_interval]))", by(&["instance"]));
             vec![(query, legend("{{instance}}"))]
         }
         "histogram" => ["0.5", "0.99"]
@@ -167,7 +293,9 @@ fn panel_of(name: &str, of: &Declared) -> (String, &'static str, Vec<(String, St
         _ if name.ends_with("expiry_seconds") => {
             vec![(format!("{name}{{{chosen}}} - time()"), legend("{{instance}} left"))]
         }
-        _ if of.unit == "unix seconds" => vec![(format!("time() - {name}{{{chosen}}}"), legend("{{instance}} ago"))],
+        _ if of.unit == "unix seconds" => {
+            vec![(format!("time() - {name}{{{chosen}}}"), legend("{{instance}} ago"))]
+        }
         _ => vec![(format!("{name}{{{chosen}}}"), legend("{{instance}}"))],
     };
     let title = name.trim_start_matches("orrery_").trim_end_matches("_total").replace('_', " ");
@@ -217,7 +345,8 @@ fn chooser(name: &str, query: &str) -> Value {
 fn made(dashboard: &Dashboard, contract: &BTreeMap<String, Declared>) -> (Value, Vec<String>) {
     let mut panels = Vec::new();
     for (title, unit, queries) in &dashboard.panels {
-        let queries: Vec<_> = queries.iter().map(|(query, legend)| (query.clone(), (*legend).to_owned())).collect();
+        let queries: Vec<_> =
+            queries.iter().map(|(query, legend)| (query.clone(), (*legend).to_owned())).collect();
         panels.push(panel(panels.len(), title, "", unit, &queries));
     }
     let is_shown = |name: &&String| dashboard.metrics.iter().any(|prefix| name.starts_with(prefix));
@@ -263,7 +392,11 @@ fn dashboards_are_as_the_contract_is() {
             std::fs::write(&path, &text).unwrap();
         }
         let found = std::fs::read_to_string(&path).unwrap_or_default();
-        assert!(found == text, "{}: another contract: look, and run with ORRERY_UPDATE_GOLDEN=1", path.display());
+        assert!(
+            found == text,
+            "{}: another contract: look, and run with ORRERY_UPDATE_GOLDEN=1",
+            path.display()
+        );
     }
     assert!(left.is_empty(), "no dashboard has a panel for {left:?}");
 }

@@ -70,7 +70,9 @@ fn commands(text: &str) -> Vec<Vec<String>> {
         for code in code {
             let Some(command) = code.trim().strip_prefix("orrery ") else { continue };
             let command = command.split(['|', '>', ';']).next().unwrap();
-            found.push(command.split_whitespace().map(|word| word.trim_matches(['"', '\'']).to_owned()).collect());
+            found.push(
+                command.split_whitespace().map(|word| word.trim_matches(['"', '\'']).to_owned()).collect(),
+            );
         }
     }
     found
@@ -84,9 +86,11 @@ fn pages_name_commands_and_flags_that_are_there() {
         for command in commands(&text) {
             let words: Vec<&str> = command.iter().map(String::as_str).collect();
             let plain = |word: &&str| word.chars().all(|one| one.is_ascii_lowercase() || one == '-');
-            let plain: Vec<&str> = words.iter().copied().take_while(|word| !word.starts_with("--") && plain(word)).collect();
+            let plain: Vec<&str> =
+                words.iter().copied().take_while(|word| !word.starts_with("--") && plain(word)).collect();
             let help = [plain.get(..2), plain.get(..1)].into_iter().flatten().find_map(|path| helps.of(path));
-            let help = help.unwrap_or_else(|| panic!("{file}: there is no command `orrery {}`", command.join(" ")));
+            let help =
+                help.unwrap_or_else(|| panic!("{file}: there is no command `orrery {}`", command.join(" ")));
             for flag in words.iter().filter(|word| word.starts_with('-') && word.len() > 1) {
                 let flag = flag.split('=').next().unwrap();
                 let is_there = help.split_whitespace().any(|word| word.trim_end_matches([',', '.']) == flag);
@@ -113,7 +117,10 @@ fn routes() -> BTreeSet<(String, String)> {
 fn fits(template: &str, path: &str) -> bool {
     let (template, path): (Vec<_>, Vec<_>) = (template.split('/').collect(), path.split('/').collect());
     template.len() == path.len()
-        && template.iter().zip(&path).all(|(expect, found)| expect == found || expect.starts_with('{') && !found.is_empty())
+        && template
+            .iter()
+            .zip(&path)
+            .all(|(expect, found)| expect == found || expect.starts_with('{') && !found.is_empty())
 }
 
 #[test]
@@ -136,8 +143,12 @@ fn probes_and_pages_ask_for_paths_that_are_served_where_they_ask() {
                 Some((_, listener)) => vec![*listener],
                 None => vec!["http"],
             };
-            assert!(port.is_empty() || host == "HOST" || PORTS.iter().any(|(ours, _)| *ours == port), "{file}: port of {url}");
-            let is_served = routes.iter().any(|(at, route)| listeners.contains(&at.as_str()) && fits(route, path));
+            assert!(
+                port.is_empty() || host == "HOST" || PORTS.iter().any(|(ours, _)| *ours == port),
+                "{file}: port of {url}"
+            );
+            let is_served =
+                routes.iter().any(|(at, route)| listeners.contains(&at.as_str()) && fits(route, path));
             assert!(is_served, "{file}: {url}: nothing is served there at {listeners:?}");
             asked.insert(path.to_owned());
         }
@@ -175,7 +186,8 @@ fn variables_are_settings_that_are_there() {
     for folder in ["runbooks", "monitoring", "load", "config"] {
         for (file, text) in texts(folder) {
             for rest in text.split("ORRERY_").skip(1) {
-                let end = rest.find(|one: char| !one.is_ascii_uppercase() && one != '_').unwrap_or(rest.len());
+                let end =
+                    rest.find(|one: char| !one.is_ascii_uppercase() && one != '_').unwrap_or(rest.len());
                 let name = format!("ORRERY_{}", &rest[..end]);
                 let is_form = name == "ORRERY_" || rest.starts_with("<SECTION>");
                 assert!(is_form || known.contains(&name), "{file}: there is no setting {name}");
@@ -189,13 +201,17 @@ fn variables_are_settings_that_are_there() {
 fn metrics_that_are_named_exist() {
     let known = crate::contract::known();
     let own = crate::contract::own();
-    let prefixes: BTreeSet<String> =
-        own.keys().filter_map(|name| Some(format!("orrery_{}_", name.strip_prefix("orrery_")?.split('_').next()?))).collect();
+    let prefixes: BTreeSet<String> = own
+        .keys()
+        .filter_map(|name| Some(format!("orrery_{}_", name.strip_prefix("orrery_")?.split('_').next()?)))
+        .collect();
     for (file, text) in texts("") {
         let mut rest = text.as_str();
         while let Some(at) = rest.find("orrery_") {
             let before = rest[..at].chars().last();
-            let end = rest[at..].find(|one: char| !one.is_ascii_alphanumeric() && one != '_').map_or(rest.len(), |end| at + end);
+            let end = rest[at..]
+                .find(|one: char| !one.is_ascii_alphanumeric() && one != '_')
+                .map_or(rest.len(), |end| at + end);
             let (name, behind) = (&rest[at..end], &rest[end..]);
             rest = behind;
             let is_whole = before.is_none_or(|one| !one.is_ascii_alphanumeric() && !"_/.-%".contains(one));

@@ -83,13 +83,20 @@ pub(crate) fn named(query: &str) -> Named {
         let is_aggregation = matches!(behind, Some(Token::Word("by" | "without")));
         let is_number = word.starts_with(|one: char| one.is_ascii_digit());
         let is_offset = at >= 2 && tokens[at - 2] == Token::Word("offset");
-        if is_function || is_aggregation || is_number || is_offset || WORDS.contains(&word) || word == "unless" {
+        if is_function
+            || is_aggregation
+            || is_number
+            || is_offset
+            || WORDS.contains(&word)
+            || word == "unless"
+        {
             continue;
         }
         let labels = named.metrics.entry(word.to_owned()).or_default();
         if behind == Some(&Token::Mark('{')) {
             while tokens[at] != Token::Mark('}') {
-                if let (Token::Word(label), Some(Token::Mark('=' | '!'))) = (&tokens[at], tokens.get(at + 1)) {
+                if let (Token::Word(label), Some(Token::Mark('=' | '!'))) = (&tokens[at], tokens.get(at + 1))
+                {
                     labels.insert((*label).to_owned());
                 }
                 at += 1;
@@ -107,7 +114,11 @@ fn a_query_tells_its_metrics_and_labels() {
         assert_eq!(named(query), Named { metrics, grouped: set(grouped) }, "{query}");
     };
     check("up == 1", &[("up", &[])], &[]);
-    check("sum by (a, b) (rate(x_total{c=\"d,e=f\",g!~\"h\"}[5m])) > 0.1", &[("x_total", &["c", "g"])], &["a", "b"]);
+    check(
+        "sum by (a, b) (rate(x_total{c=\"d,e=f\",g!~\"h\"}[5m])) > 0.1",
+        &[("x_total", &["c", "g"])],
+        &["a", "b"],
+    );
     check("sum(rate(x[$__rate_interval])) by (le) * 1e9", &[("x", &[])], &["le"]);
     check("a:b offset 1w / on (c) group_left () z and vector(1)", &[("a:b", &[]), ("z", &[])], &["c"]);
     check("x > bool 300 unless time() - y < 0", &[("x", &[]), ("y", &[])], &[]);

@@ -11,7 +11,6 @@ const RULES: &str = "monitoring/prometheus/rules";
 /// A rule as its file has it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Rule {
-    pub(crate) file: String,
     /// Of an alert, or of what is recorded.
     pub(crate) name: String,
     pub(crate) is_alert: bool,
@@ -35,7 +34,7 @@ pub(crate) fn rules() -> Vec<Rule> {
             let value = value.trim_matches(['\'', '"']).replace("''", "'");
             let indent = line.len() - trimmed.len();
             if ["alert", "record"].contains(&key) {
-                rules.push(Rule { file: file.clone(), name: value, is_alert: key == "alert", ..Rule::default() });
+                rules.push(Rule { name: value, is_alert: key == "alert", ..Rule::default() });
                 continue;
             }
             let Some(rule) = rules.last_mut() else { continue };
@@ -47,7 +46,10 @@ pub(crate) fn rules() -> Vec<Rule> {
                 "summary" => rule.summary = value,
                 "severity" => rule.severity = value,
                 "labels" => {
-                    let given = value.trim_matches(['{', '}']).split(',').filter_map(|one| Some(one.split_once(':')?.0));
+                    let given = value
+                        .trim_matches(['{', '}'])
+                        .split(',')
+                        .filter_map(|one| Some(one.split_once(':')?.0));
                     rule.labels.extend(given.map(|label| label.trim().to_owned()));
                 }
                 _ => {}
@@ -77,8 +79,10 @@ pub(crate) fn check_query(query: &str, of: &str, known: &BTreeMap<String, BTreeS
     for (metric, labels) in &asked.metrics {
         let has = known.get(metric).unwrap_or_else(|| panic!("{of}: nobody shows {metric}: {query}"));
         all.extend(has.iter().map(String::as_str));
-        let strange: Vec<_> =
-            labels.iter().filter(|label| !has.contains(*label) && !TARGET_LABELS.contains(&label.as_str())).collect();
+        let strange: Vec<_> = labels
+            .iter()
+            .filter(|label| !has.contains(*label) && !TARGET_LABELS.contains(&label.as_str()))
+            .collect();
         assert!(strange.is_empty(), "{of}: {metric} has no label {strange:?}: {query}");
     }
     let strange: Vec<_> = asked.grouped.iter().filter(|label| !all.contains(label.as_str())).collect();
@@ -116,14 +120,17 @@ fn anchor(heading: &str) -> String {
 fn every_alert_has_a_page_that_is_about_it() {
     let mut used = BTreeSet::new();
     for rule in rules().into_iter().filter(|rule| rule.is_alert) {
-        let (page, place) = rule.runbook.split_once('#').unwrap_or_else(|| panic!("{}: no runbook", rule.name));
+        let (page, place) =
+            rule.runbook.split_once('#').unwrap_or_else(|| panic!("{}: no runbook", rule.name));
         let text = read(page.strip_prefix("ops/").unwrap());
-        let section = text.split("\n## ").skip(1).find(|section| anchor(section.lines().next().unwrap()) == place);
+        let section =
+            text.split("\n## ").skip(1).find(|section| anchor(section.lines().next().unwrap()) == place);
         let section = section.unwrap_or_else(|| panic!("{}: {page} has no {place}", rule.name));
         assert_eq!(anchor(&rule.name), place);
         assert!(section.contains(&format!("`{}`", rule.query)), "{}: its page has another query", rule.name);
         assert!(section.contains(&format!("Severity {};", rule.severity)), "{}: another severity", rule.name);
-        let (_, behind) = section.split_once("```sh\n").unwrap_or_else(|| panic!("{}: no command", rule.name));
+        let (_, behind) =
+            section.split_once("```sh\n").unwrap_or_else(|| panic!("{}: no command", rule.name));
         let (commands, what_to_do) = behind.split_once("```").unwrap();
         assert!(!commands.trim().is_empty() && !what_to_do.trim().is_empty(), "{}", rule.name);
         used.insert((page.to_owned(), place.to_owned()));
@@ -140,10 +147,12 @@ fn every_alert_fires_and_is_resolved() {
     let tests = files("monitoring/prometheus/tests", ".yaml");
     let all: String = tests.iter().map(|file| read(file)).collect();
     for rule in rules().into_iter().filter(|rule| rule.is_alert) {
-        let (_, test) = all.split_once(&format!("  - name: {}\n", rule.name)).unwrap_or_else(|| panic!("{}", rule.name));
+        let (_, test) =
+            all.split_once(&format!("  - name: {}\n", rule.name)).unwrap_or_else(|| panic!("{}", rule.name));
         let test = test.split("  - name: ").next().unwrap();
         let evaluations: Vec<_> = test.split("- eval_time:").skip(1).collect();
-        let expect = |at: usize| evaluations.get(at).is_some_and(|evaluation| evaluation.contains("exp_alerts"));
+        let expect =
+            |at: usize| evaluations.get(at).is_some_and(|evaluation| evaluation.contains("exp_alerts"));
         assert!(expect(0), "{}: nothing shows that it fires", rule.name);
         let is_resolved = evaluations.len() == 2 && !expect(1);
         assert!(is_resolved || rule.query == "vector(1)", "{}: nothing shows that it is resolved", rule.name);

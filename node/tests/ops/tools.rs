@@ -17,7 +17,8 @@ pub(crate) fn read(path: &str) -> String {
 pub(crate) fn files(folder: &str, ending: &str) -> Vec<String> {
     let entries = std::fs::read_dir(ops(folder)).unwrap();
     let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    let mut files: Vec<_> = names.filter(|name| name.ends_with(ending)).map(|name| format!("{folder}/{name}")).collect();
+    let mut files: Vec<_> =
+        names.filter(|name| name.ends_with(ending)).map(|name| format!("{folder}/{name}")).collect();
     files.sort();
     assert!(!files.is_empty(), "{folder}");
     files
@@ -43,7 +44,8 @@ pub(crate) fn program(variable: &str, name: &str) -> Option<Command> {
 #[track_caller]
 pub(crate) fn succeeds(command: &mut Command) -> String {
     let output = command.output().unwrap();
-    let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let text =
+        format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{command:?}\n{text}");
     text
 }

@@ -88,8 +88,12 @@ fn hook() -> (String, Arc<Mutex<Vec<Told>>>) {
             let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
             for alert in message["alerts"].as_array().into_iter().flatten() {
                 let labels = &alert["labels"];
-                let one =
-                    (text(&message["receiver"]), text(&alert["status"]), text(&labels["alertname"]), text(&labels["instance"]));
+                let one = (
+                    text(&message["receiver"]),
+                    text(&alert["status"]),
+                    text(&labels["alertname"]),
+                    text(&labels["instance"]),
+                );
                 noted.lock().unwrap().push(one);
             }
             let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
@@ -124,10 +128,14 @@ fn prometheus_in(folder: &Path, nodes: &[String], prometheus: &str, alertmanager
     let config = read("monitoring/prometheus/prometheus.yaml");
     let config = config.replace("scrape_interval: 15s", "scrape_interval: 5s");
     let config = config.replace("scrape_timeout: 10s", "scrape_timeout: 5s");
-    std::fs::write(folder.join("prometheus.yaml"), config.replace("evaluation_interval: 15s", "evaluation_interval: 1s"))
-        .unwrap();
+    std::fs::write(
+        folder.join("prometheus.yaml"),
+        config.replace("evaluation_interval: 15s", "evaluation_interval: 1s"),
+    )
+    .unwrap();
     for file in files("monitoring/prometheus/targets", ".yaml") {
-        let targets = |addresses: &[String]| format!("- targets: {addresses:?}\n  labels: {{cluster: local}}\n");
+        let targets =
+            |addresses: &[String]| format!("- targets: {addresses:?}\n  labels: {{cluster: local}}\n");
         let text = match Path::new(&file).file_stem().unwrap().to_str().unwrap() {
             "nodes" => targets(nodes),
             "prometheus" => targets(&[prometheus.to_owned()]),
@@ -164,8 +172,28 @@ fn alertmanager_in(path: &Path, hook: &str) {
 fn node(home: &Home, name: &str, http: &str, more: &[&str]) -> Node {
     let (state, dataset) = (home.path(&format!("state-{name}")), home.url("dataset"));
     let source = "synthetic:?ledgers=100000&density=sparse&rate=5";
-    let work = ["run", "--source", source, "--dataset", &dataset, "--from", "genesis", "--http", http, "--workers", "1"];
-    let own = ["--name", name, "--data-dir", state.to_str().unwrap(), "--insecure-loopback", "--listen", "127.0.0.1:0"];
+    let work = [
+        "run",
+        "--source",
+        source,
+        "--dataset",
+        &dataset,
+        "--from",
+        "genesis",
+        "--http",
+        http,
+        "--workers",
+        "1",
+    ];
+    let own = [
+        "--name",
+        name,
+        "--data-dir",
+        state.to_str().unwrap(),
+        "--insecure-loopback",
+        "--listen",
+        "127.0.0.1:0",
+    ];
     home.start_elsewhere(&[&work[..], &own, more].concat(), &[])
 }
 
@@ -174,7 +202,11 @@ fn firing(prometheus: &str) -> Option<BTreeSet<(String, String)>> {
     let alerts = ask(prometheus, "/api/v1/alerts")?;
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let firing = alerts["data"]["alerts"].as_array()?.iter().filter(|alert| alert["state"] == "firing");
-    Some(firing.map(|alert| (text(&alert["labels"]["alertname"]), text(&alert["labels"]["instance"]))).collect())
+    Some(
+        firing
+            .map(|alert| (text(&alert["labels"]["alertname"]), text(&alert["labels"]["instance"])))
+            .collect(),
+    )
 }
 
 /// Whether all targets are there and answer.
@@ -186,9 +218,10 @@ fn are_up(prometheus: &str, count: usize) -> bool {
 
 #[test]
 fn a_killed_node_is_told_as_such_and_so_is_its_return() {
-    let (Some(mut prometheus), Some(mut alertmanager)) =
-        (program("ORRERY_PROMETHEUS", "prometheus"), program("ORRERY_ALERTMANAGER", "prometheus-alertmanager"))
-    else {
+    let (Some(mut prometheus), Some(mut alertmanager)) = (
+        program("ORRERY_PROMETHEUS", "prometheus"),
+        program("ORRERY_ALERTMANAGER", "prometheus-alertmanager"),
+    ) else {
         return;
     };
     let home = Home::new();
@@ -215,15 +248,17 @@ fn a_killed_node_is_told_as_such_and_so_is_its_return() {
     alertmanager_in(&home.path("alertmanager.yaml"), &hook);
     let argument = |name: &str, path: &str| format!("--{name}={}", home.path(path).display());
     let _tells = run(
-        alertmanager.args([argument("config.file", "alertmanager.yaml"), argument("storage.path", "told")]).args([
-            format!("--web.listen-address={tells}"),
-            "--cluster.listen-address=".to_owned(),
-        ]),
+        alertmanager
+            .args([argument("config.file", "alertmanager.yaml"), argument("storage.path", "told")])
+            .args([format!("--web.listen-address={tells}"), "--cluster.listen-address=".to_owned()]),
         &home.path("alertmanager.log"),
     );
     let _watches = run(
         prometheus
-            .args([argument("config.file", "prometheus/prometheus.yaml"), argument("storage.tsdb.path", "series")])
+            .args([
+                argument("config.file", "prometheus/prometheus.yaml"),
+                argument("storage.tsdb.path", "series"),
+            ])
             .arg(format!("--web.listen-address={watches}")),
         &home.path("prometheus.log"),
     );
@@ -250,7 +285,9 @@ fn a_killed_node_is_told_as_such_and_so_is_its_return() {
     let known: BTreeSet<&str> = before.iter().map(|(name, _)| name.as_str()).chain(OF_LOAD).collect();
     let new: BTreeSet<(String, String)> = told.lock().unwrap()[told_before..]
         .iter()
-        .filter(|(_, status, name, _)| status == "firing" && !known.contains(name.as_str()) && !is_of_age(name))
+        .filter(|(_, status, name, _)| {
+            status == "firing" && !known.contains(name.as_str()) && !is_of_age(name)
+        })
         .map(|(.., name, instance)| (name.clone(), instance.clone()))
         .collect();
     assert_eq!(new, [("OrreryNodeDown".to_owned(), nodes[2].clone())].into(), "{before:?}");
