@@ -374,6 +374,13 @@ impl<'a> Control<'a> {
         self.node.readiness.obey();
     }
 
+    /// Why the node serves no readers now, if so.
+    pub(crate) fn unready(&self) -> Option<String> {
+        let (is_ready, answer) = self.node.readiness.answer();
+        let why = answer["reasons"][0]["detail"].as_str().unwrap_or("it does not say why").to_owned();
+        (!is_ready).then_some(why)
+    }
+
     /// Takes what the coordinator says of regions. If this one has lost traffic, readers go elsewhere, each with its place.
     pub(crate) fn tell_regions(&self, view: &RegionView, now: MonotonicTime) {
         let readiness = &self.node.readiness;

@@ -20,6 +20,7 @@ mod trace_context;
 mod logs;
 mod collector;
 mod readiness;
+mod service_manager;
 mod reach;
 mod control;
 mod status;

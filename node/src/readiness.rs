@@ -21,6 +21,7 @@ use crate::parked::Reasons;
 use crate::reach::Reach;
 use crate::region::Regions;
 use crate::serve::HashedToken;
+use crate::service_manager::ServiceManager;
 use crate::settings::Settings;
 use crate::telemetry::observed;
 
@@ -64,6 +65,8 @@ pub(crate) struct Readiness {
     pub(crate) regions: Regions,
     /// What is parked, and why.
     pub(crate) parked: watch::Sender<Reasons>,
+    /// Who started the process, told of its phases.
+    pub(crate) service_manager: ServiceManager,
     /// What coordinators said.
     orders: Mutex<Orders>,
     phase: Mutex<Phase>,
@@ -126,6 +129,7 @@ impl Readiness {
             renewed: watch::Sender::new([].into()),
             out_of_traffic: settings.data_dir.join(OUT_OF_TRAFFIC),
             parked: watch::Sender::default(),
+            service_manager: ServiceManager::of_this_process(),
             orders: Mutex::default(),
             phase: Mutex::new(Phase::Starting),
             volumes: volumes(settings),
@@ -141,6 +145,7 @@ impl Readiness {
     /// The node goes on to another phase.
     pub(crate) fn enter(&self, phase: Phase) {
         *self.phase.lock().unwrap_or_else(PoisonError::into_inner) = phase;
+        self.service_manager.entered(phase);
         // Only now: who looks whether the node is ready, before it sends readers here again, sees that it is not.
         if phase == Phase::Stopping {
             self.feed.close();
@@ -189,7 +194,7 @@ impl Readiness {
             reasons.push(json!({ "reason": "other_region", "pipeline": self.pipeline, "detail": why }));
         }
         match reasons.is_empty() {
-            true => (true, json!({ "traffic": true })),
+            true => (true, self.regions.with_share(json!({ "traffic": true }))),
             false => (false, json!({ "traffic": false, "reasons": reasons })),
         }
     }

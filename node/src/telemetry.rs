@@ -14,6 +14,7 @@ use opentelemetry::{KeyValue, global};
 use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::SdkTracerProvider;
+use orrery_actors::dataset::TableKind;
 use orrery_actors::region::{RegionView, ReplicationState};
 use orrery_supervisor::cluster::role::Role;
 use tracing_subscriber::filter::{FilterExt, ParseError, filter_fn};
@@ -27,8 +28,8 @@ use crate::exit::Failure;
 use crate::logs::Keeper;
 use crate::wall_clock;
 use contract::{
-    BUILD_INFO, ESCALATIONS, HEALTHY, HTTP_SECONDS, MISSING_ROLES, PARKED, REGION_METRICS, RESTARTS, STARTED,
-    TRAFFIC,
+    BUILD_INFO, EQUAL_SLOT, ESCALATIONS, HEALTHY, HTTP_SECONDS, MISSING_ROLES, PARKED, REGION_METRICS, RESTARTS, STARTED,
+    ONLY_HERE, SHARE, TRAFFIC,
 };
 
 /// Ractor opens one span for the life of each actor: as parents of everything they would never end. The cluster's own
@@ -191,6 +192,11 @@ pub(crate) fn set_regions(view: &RegionView) {
         let labels = [("region", region.region.to_string())];
         metrics::gauge!(TRAFFIC, &labels).set(f64::from(u8::from(region.has)));
         metrics::gauge!(HEALTHY, &labels).set(f64::from(u8::from(region.state.is_healthy())));
+        let share = view.traffic.as_ref().map_or(0.0, |traffic| traffic.share(&region.region));
+        metrics::gauge!(SHARE, &labels).set(share);
+    }
+    if let Some(ledgers) = view.only_here_ledgers() {
+        metrics::gauge!(ONLY_HERE).set(f64::from(ledgers));
     }
     for peer in &view.peers {
         let is_equal = matches!(peer.state, ReplicationState::Equal | ReplicationState::Copying);
@@ -202,6 +208,12 @@ pub(crate) fn set_regions(view: &RegionView) {
             Some(peer.bytes_copied as f64),
             Some(peer.differences as f64),
         ];
+        for (kind, slot) in TableKind::ALL.into_iter().zip(&peer.equal_slots) {
+            if let Some(slot) = slot {
+                let labels = [("region", peer.region.to_string()), ("table", kind.as_str().to_owned())];
+                metrics::gauge!(EQUAL_SLOT, &labels).set(*slot as f64);
+            }
+        }
         for (metric, value) in REGION_METRICS.into_iter().zip(values) {
             if let Some(value) = value {
                 metrics::gauge!(metric.name, "region" => peer.region.to_string()).set(value);

@@ -33,6 +33,9 @@ mod clock;
 mod random;
 mod seldom;
 mod metric;
+mod seeded_bug;
+#[cfg(feature = "seeded-bugs")]
+pub mod seeded_bugs;
 pub mod cluster;
 
 pub use crate::core::CommandRefused;

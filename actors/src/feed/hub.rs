@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use orrery_schemas::{EventFilter, LedgerSequence};
+use orrery_supervisor::seeded_bug;
 use tokio::sync::{Semaphore, watch};
 
 use super::awaited::Awaited;
@@ -225,6 +226,13 @@ impl Hub {
     pub fn look(&self, ledger: LedgerSequence) -> Look {
         let (found, has_left_memory, first) = {
             let ring = self.ring.lock().unwrap_or_else(PoisonError::into_inner);
+            seeded_bug!(
+                B17,
+                if let Some(oldest) = ring.oldest().filter(|oldest| ledger < oldest.sequence()) {
+                    return Look::Here(Arc::clone(oldest));
+                },
+                ()
+            );
             (ring.get(ledger).cloned(), ring.has_evicted(ledger), ring.range().map(|range| *range.start()))
         };
         if let Some(found) = found {

@@ -39,6 +39,7 @@ use super::assignee::Assignee;
 use super::completion::Completion;
 use super::coordinator::{Coordinator, CoordinatorSettings};
 use super::flight::{self, Peer};
+use super::hearing::Readers;
 use super::inspection::{self, Inspection};
 use super::message::{Ask, Told};
 use super::orders::Orders;
@@ -82,6 +83,7 @@ pub(crate) struct ClusterNode {
     coordination: watch::Sender<Coordination>,
     /// What this node wants a person to know while it coordinates.
     concerns: watch::Sender<Vec<String>>,
+    readers: watch::Sender<Option<Readers>>,
     /// What crosses to and from other nodes.
     meter: Arc<ExchangeMeter>,
     membership: Membership,
@@ -177,6 +179,7 @@ impl ClusterNode {
             clock: clock.clone(),
             coordination: watch::Sender::default(),
             concerns: watch::Sender::default(),
+            readers: watch::Sender::default(),
             meter: Arc::default(),
             membership,
             links,
@@ -344,6 +347,7 @@ impl ClusterNode {
             derives,
             regions: self.regions_told.subscribe(),
             concerns: self.concerns.clone(),
+            readers: self.readers.clone(),
             metrics: pipeline.metrics.clone(),
             clock: self.clock.clone(),
         };
@@ -368,6 +372,7 @@ impl ClusterNode {
             metrics: pipeline.metrics.clone(),
             readiness: readiness.clone(),
             concerns: self.concerns.subscribe(),
+            readers: self.readers.subscribe(),
             peers: self.peers.clone(),
             desk: self.desk.clone(),
             view: self.regions_told.clone(),

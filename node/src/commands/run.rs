@@ -86,10 +86,12 @@ pub(crate) fn run(args: &RunArgs, console: &Console) -> Result<(), Failure> {
         }
     };
     let renewed = renew(args, signals.hangups.clone(), &readiness, cluster);
+    let turning = readiness.service_manager.keep_telling();
     let work = async {
         tokio::select! {
             ended = work => ended,
             never = renewed => match never {},
+            never = turning => match never {},
             never = profiled => match never {},
         }
     };

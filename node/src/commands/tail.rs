@@ -28,7 +28,8 @@ const BACKOFF_CAP: Duration = Duration::from_secs(10);
 /// about to. With what follows, a reader of a server that is cut off silently goes on at another one within ten seconds.
 const STILL_FOR: Duration = Duration::from_secs(5);
 
-/// Prints events until Ctrl-C, or until `--to`. Says where it was when it ends.
+/// Prints events until Ctrl-C, or until `--to`. Says where it was when it ends, unless nobody reads it: of what was written
+/// last, only the reader knows how much it took.
 pub(crate) fn run(args: &TailArgs, console: &Console) -> Result<(), Failure> {
     let mut tail = Tail::new(args, console)?;
     let runtime = threads::runtime()?;
@@ -36,10 +37,10 @@ pub(crate) fn run(args: &TailArgs, console: &Console) -> Result<(), Failure> {
     let ended = runtime.block_on(async {
         tokio::select! {
             ended = tail.follow() => ended,
-            () = interrupted => Ok(()),
+            () = interrupted => Err(Failure::Interrupted),
         }
     });
-    if args.to.is_none()
+    if !matches!(ended, Ok(()) | Err(Failure::OutputClosed))
         && let Some(cursor) = tail.core.cursor()
     {
         console.progress(format_args!("seen up to {cursor}; go on with --from {cursor}"));

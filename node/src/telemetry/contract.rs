@@ -33,6 +33,9 @@ pub(crate) const MISSING_ROLES: &str = "orrery_coordinator_missing_roles";
 pub(crate) const CONCERNS: &str = "orrery_coordinator_concerns";
 pub(crate) const TRAFFIC: &str = "orrery_region_traffic";
 pub(crate) const HEALTHY: &str = "orrery_region_healthy";
+pub(crate) const SHARE: &str = "orrery_region_traffic_share";
+pub(crate) const ONLY_HERE: &str = "orrery_region_only_here_ledgers";
+pub(crate) const EQUAL_SLOT: &str = "orrery_region_equal_slot";
 pub(crate) const HTTP_REQUESTS: &str = "orrery_http_requests_total";
 pub(crate) const HTTP_SECONDS: &str = "orrery_http_request_seconds";
 pub(crate) const HTTP_CONNECTIONS: &str = "orrery_http_connections";
@@ -91,7 +94,7 @@ const fn backup(name: &'static str, unit: &'static str, help: &'static str) -> M
 }
 
 /// Those of the node itself.
-const OWN: [Metric; 34] = [
+const OWN: [Metric; 37] = [
     Metric::gauge(BUILD_INFO, "1", "1, with the version as a label.").of(&["version"]),
     Metric::gauge(READY, "1", "1 while /readyz answers 200."),
     Metric::gauge(UNREADY, "1", "1 while the node is not ready for this reason, as /readyz gives it.").of(&["reason"]),
@@ -130,6 +133,14 @@ const OWN: [Metric; 34] = [
         .shown(Shown::Regions),
     Metric::gauge(HEALTHY, "1", "1 while a region is heard, ready and not behind, as this region sees it.")
         .of(&["region"])
+        .shown(Shown::Regions),
+    Metric::gauge(SHARE, "1", "Share of traffic that belongs to a region by its weight, of those that have traffic: what DNS is to give it.")
+        .of(&["region"])
+        .shown(Shown::Regions),
+    Metric::gauge(ONLY_HERE, "ledgers", "Ledgers durable in this region and in no other one that was heard: in no copy, if this region were lost now.")
+        .shown(Shown::Regions),
+    Metric::gauge(EQUAL_SLOT, "slot", "Newest slot of a table that is known to be equal in a peer region.")
+        .of(&["region", "table"])
         .shown(Shown::Regions),
     Metric::counter(HTTP_REQUESTS, "requests", "Requests answered, by route as the API's description has it, and status.")
         .of(&["method", "route", "status"]),

@@ -101,13 +101,15 @@ fn a_follower_over_flight_has_every_row_once_over_kills_of_the_server_and_of_its
         home.start(&[&fixed[..], &["--from", "genesis", "--grid", "2:8"]].concat(), &[])
     };
     let folder = home.path("kept");
-    let (url, to) = (format!("grpc://{address}"), "to=241");
+    // The first of the servers never answers.
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let (urls, to) = (format!("grpc://{nobody},grpc://{address}"), "to=241");
     let follow = || {
         let said = fs::File::options().create(true).append(true).open(home.path("follower.log")).unwrap();
         let script = here("examples/clients/python/flight.py");
         let ticket = r#"{"table":"live","from":"oldest"}"#;
         let mut command = Command::new(&python);
-        command.arg(script).args([&url, "follow"]).arg(&folder).args([ticket, to]);
+        command.arg(script).args([&urls, "follow"]).arg(&folder).args([ticket, to]);
         command.stderr(said).spawn().unwrap()
     };
     let kept = || fs::read_dir(&folder).map_or(0, |files| files.count());

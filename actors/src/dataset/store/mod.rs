@@ -10,6 +10,7 @@ mod self_test;
 
 use std::fmt;
 use std::ops::Range;
+use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -21,9 +22,10 @@ use super::DatasetError;
 use super::error::StoreError;
 use super::url::DatasetUrl;
 use crate::metrics::store as metrics;
-use local::LocalFolder;
+use local::{LocalFolder, MachineDisk};
 use remote::Objects;
 
+pub use local::Disk;
 pub use retry::Retry;
 pub(super) use self_test::CONTENTS as SELF_TEST_CONTENTS;
 
@@ -102,8 +104,8 @@ impl Store {
         };
         match url {
             DatasetUrl::File(path) => {
-                let backend = Backend::Local(Arc::new(LocalFolder::new(path.clone())));
-                Ok(Self { backend, base: String::new(), retry, place: url.place().map(Into::into) })
+                let store = Self::on_disk(path, Arc::new(MachineDisk), retry);
+                Ok(Self { place: url.place().map(Into::into), ..store })
             }
             DatasetUrl::Memory => Ok(Self::over(Arc::new(InMemory::new()), "", retry)),
             DatasetUrl::S3(bucket) => {
@@ -117,6 +119,12 @@ impl Store {
                 Ok(Self { place: url.place().map(Into::into), ..store })
             }
         }
+    }
+
+    /// A folder on a disk that is at hand.
+    pub fn on_disk(folder: &Path, disk: Arc<dyn Disk>, retry: Retry) -> Self {
+        let backend = Backend::Local(Arc::new(LocalFolder::new(folder.to_owned(), disk)));
+        Self { backend, base: String::new(), retry, place: None }
     }
 
     /// A folder of an object store that is at hand; `prefix` is empty for the whole store.
@@ -338,6 +346,19 @@ impl Store {
             if let Some(done) = attempts.outcome(attempt).await? {
                 return Ok(done);
             }
+        }
+    }
+
+    #[cfg(feature = "seeded-bugs")]
+    pub(super) async fn remove_slot(&self, path: &str) -> Result<(), StoreError> {
+        let full = format!("{}{path}", self.base);
+        let removed = match &self.backend {
+            Backend::Local(folder) => folder.remove(full).await,
+            Backend::Objects(objects) => objects.remove(&full).await,
+        };
+        match removed {
+            Err(Failure::Final(error)) => Err(error),
+            _ => Ok(()),
         }
     }
 

@@ -13,7 +13,8 @@ use crate::metrics::store as metrics;
 #[derive(Clone, Debug)]
 pub struct Retry {
     attempts_max: u32,
-    backoff: Backoff,
+    /// `None`: at once.
+    backoff: Option<Backoff>,
     random: Arc<Mutex<SeededRandom>>,
 }
 
@@ -72,9 +73,15 @@ impl Retry {
     pub fn with(attempts_max: u32, backoff: Backoff, seed: u64) -> Self {
         Self {
             attempts_max: attempts_max.max(1),
-            backoff,
+            backoff: Some(backoff),
             random: Arc::new(Mutex::new(SeededRandom::new(seed))),
         }
+    }
+
+    /// Attempts without pauses between them: for a simulated store, whose requests themselves take simulated time.
+    pub fn at_once(attempts_max: u32) -> Self {
+        let random = Arc::new(Mutex::new(SeededRandom::new(0)));
+        Self { attempts_max: attempts_max.max(1), backoff: None, random }
     }
 
     pub(super) fn attempts_max(&self) -> u32 {
@@ -82,8 +89,8 @@ impl Retry {
     }
 
     pub(super) async fn pause(&self, attempt: u32) {
-        let delay = self.backoff.delay(attempt, &mut || self.random());
-        if !delay.is_zero() {
+        let delay = self.backoff.map(|backoff| backoff.delay(attempt, &mut || self.random()));
+        if let Some(delay) = delay.filter(|delay| !delay.is_zero()) {
             tokio::time::sleep(delay).await;
         }
     }

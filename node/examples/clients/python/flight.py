@@ -6,9 +6,11 @@
 
 `read` reads the parts of a range beside each other. `follow` writes each batch to a file of its own, whose name is the cursor
 behind it, and goes on behind the last of them after any end, its own or the server's: no row is left out and none comes twice.
+Several servers, separated by commas, are followed in turn: a cursor means the same on each.
 Where the node serves with TLS, write grpc+tls://; a token stands in ORRERY_TOKEN. Needs pyarrow.
 """
 
+import itertools
 import json
 import os
 import random
@@ -47,10 +49,10 @@ def read(client, asked):
         return pa.concat_tables(parts)
 
 
-def follow(url, ticket, seen=None):
-    """Batches without an end, each with the cursor behind it, whatever happens to the server."""
+def follow(urls, ticket, seen=None):
+    """Batches without an end, each with the cursor behind it, from whichever of the servers has them."""
     attempt = 0
-    while True:
+    for url in itertools.cycle(urls):
         try:
             with flight.connect(url) as client:
                 for rows, cursor in batches(client, {**ticket, "from": seen} if seen else ticket):
@@ -82,6 +84,9 @@ def keep(folder, rows, cursor):
 
 
 def main(url, command, *rest):
+    urls = url.split(",")
+    if command != "follow" and len(urls) > 1:
+        raise SystemExit(f"{command} asks one server, not {url}")
     if command == "list":
         with flight.connect(url) as client:
             for info in client.list_flights(options=options()):
@@ -96,7 +101,7 @@ def main(url, command, *rest):
         os.makedirs(folder, exist_ok=True)
         last = int(last[0].removeprefix("to=")) if last else None
         seen = (kept(folder) or [None])[-1]
-        for rows, cursor in follow(url, json.loads(ticket), seen):
+        for rows, cursor in follow(urls, json.loads(ticket), seen):
             if rows.num_rows:
                 keep(folder, rows, cursor)
             if last is not None and cursor_of(cursor) >= (last, float("inf")):

@@ -125,7 +125,8 @@ impl ClusterNode {
 
 fn condition(control: &Control<'_>, is_draining: bool) -> Condition {
     let parked_tasks = control.parked_tasks().into_keys().collect();
-    Condition { parked: control.parked_reason(), parked_tasks, is_draining }
+    let (parked, unready) = (control.parked_reason(), control.unready());
+    Condition { parked, parked_tasks, is_draining, unready }
 }
 
 fn load(tasks: usize, tasks_max: u32) -> f32 {

@@ -35,6 +35,7 @@ use tokio::net::UdpSocket;
 use tokio::sync::watch;
 
 pub use counts::{GossipCounts, METRICS};
+pub use detector::{Detector, Standing};
 pub use error::MembershipError;
 pub use members::{Member, MemberState, Members, Profile};
 pub use settings::{MembershipSettings, SEEDS_MAX, Timings};

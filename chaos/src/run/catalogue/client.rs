@@ -1,0 +1,29 @@
+//! Readers.
+
+use super::Entry;
+
+pub(super) const FAULTS: [Entry; 5] = [
+    Entry { id: "W1", sentence: "Many readers never read", invariants: &["I10"], needs: &[], ways: &[] },
+    Entry {
+        id: "W2",
+        sentence: "A thousand readers connect at once",
+        invariants: &["I10"],
+        needs: &[],
+        ways: &[],
+    },
+    Entry { id: "W3", sentence: "Readers break the protocol", invariants: &["I10"], needs: &[], ways: &[] },
+    Entry {
+        id: "W4",
+        sentence: "Readers go on from where nothing is",
+        invariants: &["I9"],
+        needs: &[],
+        ways: &[],
+    },
+    Entry {
+        id: "W5",
+        sentence: "Readers ask for what is expensive",
+        invariants: &["I10"],
+        needs: &[],
+        ways: &[],
+    },
+];
