@@ -226,7 +226,10 @@ impl<'a> Run<'a> {
                 progress.passed(self.passed(), all, || self.said());
             }
         }
-        self.sample();
+        // A moment at the end is no time to measure a rate in.
+        if self.samples.len() < 2 {
+            self.sample();
+        }
         Ok(self.passed().as_secs_f64())
     }
 
