@@ -59,7 +59,7 @@ fn a_node_that_loses_what_it_has_written_does_not_survive() {
     fs::write(&bad, script.replace("ORRERY", &orrery().display().to_string())).unwrap();
     fs::set_permissions(&bad, fs::Permissions::from_mode(0o755)).unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_orrery-chaos"));
-    command.args(["run", "--profile", "smoke", "--fault", "W4", "--fault", "U1", "--output", "json"]);
+    command.args(["run", "--profile", "smoke", "--fault", "P5", "--output", "json"]);
     command.arg("--out").arg(&out).arg("--dir").arg(folder.path().join("worlds")).arg("--orrery").arg(&bad);
     let output = command.output().unwrap();
     let verdict: Value = serde_json::from_slice(&output.stdout).unwrap();
