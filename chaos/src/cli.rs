@@ -6,6 +6,8 @@
 mod cluster;
 mod load;
 mod regions;
+mod run;
+mod sim;
 mod survival;
 
 use std::io::{self, Write};
@@ -29,6 +31,8 @@ use crate::tamper;
 use cluster::ClusterArgs;
 use load::{ClientsArgs, LoadArgs};
 use regions::RegionsArgs;
+use run::{OutputArgs, ReplayArgs, RunArgs};
+use sim::{CheckArgs, SimArgs};
 use survival::{CrashArgs, DiskFullArgs, SyscallsArgs};
 
 /// Does faults to Orrery on purpose, and judges whether it noticed.
@@ -41,6 +45,18 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Do every fault that this machine allows, see that each happened, and that nothing is lost or repeated
+    ///
+    /// Exits 1 if something was not survived, or if nothing shows that a fault happened; 77 if no fault could be done.
+    Run(RunArgs),
+    /// List all faults: what each is, what it needs, and whether anything does it
+    List(OutputArgs),
+    /// Try what this machine allows, and say which faults will be skipped, why, and what to install
+    Doctor(OutputArgs),
+    /// Run the scenario of a history again
+    Replay(ReplayArgs),
+    /// Remove what runs have left that were killed: namespaces, mounts, groups and folders
+    Gc,
     /// Change single bytes of ledgers and see that each change is found
     ///
     /// Bytes are chosen at random among those that a hash binds: header, transaction set, results, events and return
@@ -66,11 +82,12 @@ enum Command {
     /// back, or if the cluster commits nothing for more than 10 s at the 99th percentile; 77 if a node is to be cut off and
     /// no network namespaces can be made.
     Cluster(ClusterArgs),
-    /// Kill regions with their stores, pause, cut off, mute or empty them, and see that readers go on in another one
+    /// Kill regions, pause, part, empty or age them, make them differ, or move traffic by plan, and see that readers go on
     ///
     /// Every region is a network namespace, which needs root. Exits 1 if an event is lost or repeated, if one byte of a
-    /// region's dataset is not that of an undisturbed process, if readers wait longer than 10 s for a new ledger or a region
-    /// that is back longer than 15 s, both at the 99th percentile; 77 if no network namespaces can be made.
+    /// region's dataset is not that of an undisturbed process, if a difference is not found, if readers wait longer than 10 s
+    /// for a new ledger or a region that is back longer than 15 s, both at the 99th percentile; 77 if no network namespaces
+    /// can be made.
     Regions(RegionsArgs),
     /// Connect thousands of readers to the feed: what they cost, how late ledgers reach them, and that none is missed
     ///
@@ -78,6 +95,13 @@ enum Command {
     /// misses a ledger, has one twice or is sent away, if an answer is not what the ledgers contain, or if a limit or target
     /// does not hold.
     Load(LoadArgs),
+    /// Simulate the protocols with faulty stores, networks, clocks and disks, and check every invariant
+    ///
+    /// Nothing is started or written outside of this process. The same seed gives the same run. Exits 1 if an invariant is
+    /// broken, and prints the line that does it again.
+    Sim(SimArgs),
+    /// Check every invariant on a history that was written before
+    Check(CheckArgs),
     #[command(name = crate::load::CLIENTS_COMMAND, hide = true)]
     LoadClients(ClientsArgs),
     #[command(name = crate::load::profiles::USERS_COMMAND, hide = true)]
@@ -188,6 +212,11 @@ impl RunError {
 /// Runs what the command line asks for.
 pub fn run(cli: &Cli) -> ExitCode {
     let survived = match &cli.command {
+        Command::Run(args) => return coded(run::run_faults(args)),
+        Command::Replay(args) => return coded(run::replay(args)),
+        Command::List(args) => run::list(args),
+        Command::Doctor(args) => run::doctor(args),
+        Command::Gc => run::gc(),
         Command::Tamper(args) => run_tamper(args),
         Command::Crash(args) => survival::run_crash(args),
         Command::Syscalls(args) => survival::run_syscalls(args),
@@ -195,14 +224,26 @@ pub fn run(cli: &Cli) -> ExitCode {
         Command::Cluster(args) => cluster::run_cluster(args),
         Command::Regions(args) => regions::run_regions(args),
         Command::Load(args) => load::run_load(args),
+        Command::Sim(args) => sim::run_sim(args),
+        Command::Check(args) => sim::run_check(args),
         Command::LoadClients(args) => load::run_clients(args),
         Command::LoadUsers(args) => load::run_users(args),
     };
     match survived {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
-        Err(RunError::Write(error)) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
-        Err(error) => {
+        Err(error) => failed(&error),
+    }
+}
+
+fn coded(code: Result<u8, RunError>) -> ExitCode {
+    code.map_or_else(|error| failed(&error), ExitCode::from)
+}
+
+fn failed(error: &RunError) -> ExitCode {
+    match error {
+        RunError::Write(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        error => {
             let _ = writeln!(io::stderr(), "error: {error}");
             ExitCode::from(error.exit_code())
         }

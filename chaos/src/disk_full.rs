@@ -5,7 +5,7 @@
 //! The disk is a small tmpfs beside everything else, filled by a file of our own or by many empty ones. Mounting takes
 //! root, or a namespace in which one is root: without, the experiment is skipped.
 
-mod small_disk;
+pub(crate) mod small_disk;
 
 use std::io::Write;
 use std::path::Path;

@@ -112,6 +112,15 @@ pub fn run(settings: &SyscallsSettings, progress: &mut dyn Write) -> Result<Sysc
     Ok(sweep.report)
 }
 
+/// Traces a process that does nothing.
+///
+/// # Errors
+///
+/// The machine does not allow that.
+pub(crate) fn can_trace(folder: &std::path::Path) -> Result<(), ExperimentError> {
+    tracer::trace(&Command::new("true"), folder, None).map(drop)
+}
+
 /// The points of a call in an undisturbed run; a sample of them if they are many.
 fn points_of(call: &str, met: &[Point], sample: Option<usize>, random: &mut Random) -> Vec<Point> {
     let mut points: Vec<Point> = met.iter().filter(|point| point.call == call).cloned().collect();

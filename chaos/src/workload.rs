@@ -222,6 +222,16 @@ pub(crate) fn remove(folder: &Path) -> Result<(), ExperimentError> {
     }
 }
 
+/// Removes a file, if it is there. What is linked to it elsewhere stays.
+pub(crate) fn remove_file(path: &Path) -> Result<(), ExperimentError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(ExperimentError::io("remove", path)(error))
+        }
+        _ => Ok(()),
+    }
+}
+
 pub(crate) fn url(path: &Path) -> String {
     format!("file://{}", path.display())
 }

@@ -144,7 +144,7 @@ impl RestartWindow {
     }
 
     fn counts(&self, restart: MonotonicTime, now: MonotonicTime) -> bool {
-        now.since(restart) <= self.intensity.period
+        crate::seeded_bug!(B18, now >= restart, now.since(restart) <= self.intensity.period)
     }
 }
 

@@ -27,6 +27,9 @@ pub(super) const ANNOUNCEMENT_BYTES_MAX: u64 = 4096;
 /// writers begin again.
 const LEDGERS_AHEAD_MIN: u32 = 1024;
 
+/// Most epochs that regions tell each other of: who lacks more begins anew.
+pub(crate) const EPOCHS_TOLD_MAX: usize = 8;
+
 /// From `from_ledger` on, rows are made and slots are cut in this way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -112,9 +115,7 @@ impl Table {
 
     /// The first ledger that an epoch which is announced now may begin with.
     pub fn earliest_epoch(&self) -> LedgerSequence {
-        let widest = self.chain.configuration().grid.steps().iter().map(|step| step.ledgers_per_slot).max();
-        let ahead = widest.unwrap_or(0).saturating_mul(2).max(LEDGERS_AHEAD_MIN);
-        LedgerSequence(self.tip().next_ledger.0.saturating_add(ahead))
+        LedgerSequence(self.tip().next_ledger.0.saturating_add(self.ledgers_ahead()))
     }
 
     /// Announces an epoch. It is in the log when the log has come to its first ledger. Idempotent: whether it is new is
@@ -125,6 +126,44 @@ impl Table {
     /// [`DatasetError::Epoch`] if it does not come after the table's last one, begins too soon, or another epoch of this
     /// number is announced; [`DatasetError::Grid`]; [`DatasetError::Store`].
     pub async fn announce_epoch(&mut self, announced: AnnouncedEpoch) -> Result<bool, DatasetError> {
+        self.announce(announced, self.ledgers_ahead()).await
+    }
+
+    /// Announces the one of these epochs of another region's that comes next here, if one does: what that region has begun, or
+    /// is to begin. Nobody may have written its first slot yet; what is in work is begun again. Whether it is new is told.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::announce_epoch`].
+    pub async fn take_epoch(&mut self, epochs: &[AnnouncedEpoch]) -> Result<bool, DatasetError> {
+        let last = self.configuration().epochs.as_slice().last().map_or(0, |last| last.epoch);
+        let Some(next) = epochs.iter().find(|epoch| epoch.epoch == last + 1) else { return Ok(false) };
+        if self.announced_epoch() == Some(next) {
+            return Ok(false);
+        }
+        self.announce(*next, self.widest_slot()).await
+    }
+
+    /// What another region needs in order to have the same epochs: those of the log, and the one that is announced.
+    pub fn told_epochs(&self) -> Vec<AnnouncedEpoch> {
+        let configuration = self.configuration();
+        let begun = configuration.epochs.as_slice().iter().skip(1);
+        let begun = begun.filter_map(|epoch| AnnouncedEpoch::of(configuration, epoch.epoch));
+        let all: Vec<_> = begun.chain(self.announced_epoch().copied()).collect();
+        all.iter().skip(all.len().saturating_sub(EPOCHS_TOLD_MAX)).copied().collect()
+    }
+
+    fn widest_slot(&self) -> u32 {
+        let steps = self.chain.configuration().grid.steps();
+        steps.iter().map(|step| step.ledgers_per_slot).max().unwrap_or(0)
+    }
+
+    /// Ledgers behind the end of the log that may be in work.
+    fn ledgers_ahead(&self) -> u32 {
+        self.widest_slot().saturating_mul(2).max(LEDGERS_AHEAD_MIN)
+    }
+
+    async fn announce(&mut self, announced: AnnouncedEpoch, ahead: u32) -> Result<bool, DatasetError> {
         self.refresh().await?;
         if self.configuration().epochs.as_slice().contains(&announced.epoch()) {
             return Ok(false);
@@ -133,7 +172,7 @@ impl Table {
         if let Some((known, _)) = &self.announced {
             return self.compare(*known, announced).map(|()| false);
         }
-        let earliest = self.earliest_epoch();
+        let earliest = LedgerSequence(self.tip().next_ledger.0.saturating_add(ahead));
         if announced.from_ledger < earliest.0 {
             return Err(announced.refuse(format!(
                 "ledgers before it may be in work already: take {earliest} or a later one"

@@ -25,6 +25,7 @@ use std::ops::RangeInclusive;
 
 use bytes::Bytes;
 use orrery_schemas::{CloseTime, Hash32, LedgerSequence, RowDigest};
+use orrery_supervisor::seeded_bug;
 
 use super::chain::Chain;
 use super::slot::{AddFile, Change, Commit, slot_path};
@@ -151,7 +152,12 @@ impl<C: BorrowMut<Chain>> CommitCore<C> {
             }),
             Event::FileRead(Some(found)) => self.judge_file(found),
             Event::SlotPut(Put::Created) => self.committed(),
-            Event::SlotPut(Put::Exists | Put::Unknown) => Action::ReadSlot { path: self.slot_path() },
+            Event::SlotPut(Put::Exists) => seeded_bug!(
+                B3,
+                self.committed(),
+                seeded_bug!(B6, self.behind(), seeded_bug!(B2, self.pass_over(), self.look()))
+            ),
+            Event::SlotPut(Put::Unknown) => seeded_bug!(B1, self.committed(), self.look()),
             Event::SlotRead(None) => self.again(|core, attempt| Action::PutSlot {
                 path: core.slot_path(),
                 bytes: core.slot_bytes.clone(),
@@ -168,6 +174,27 @@ impl<C: BorrowMut<Chain>> CommitCore<C> {
 
     fn slot_path(&self) -> String {
         slot_path(self.chain.borrow().tip.slot + 1)
+    }
+
+    fn look(&self) -> Action {
+        Action::ReadSlot { path: self.slot_path() }
+    }
+
+    #[cfg(feature = "seeded-bugs")]
+    fn behind(&mut self) -> Action {
+        self.chain.borrow_mut().tip.slot += 1;
+        Action::PutSlot { path: self.slot_path(), bytes: self.slot_bytes.clone(), attempt: 0 }
+    }
+
+    #[cfg(feature = "seeded-bugs")]
+    fn pass_over(&mut self) -> Action {
+        if self.attempts == 0 {
+            return self.look();
+        }
+        if let Intent::Append(append) = &self.intent {
+            self.chain.borrow_mut().tip.next_ledger = LedgerSequence(append.range.end().0 + 1);
+        }
+        Action::Finish(Outcome::Superseded)
     }
 
     fn put_slot(&mut self) -> Action {

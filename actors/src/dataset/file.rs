@@ -14,6 +14,9 @@ use orrery_schemas::{
     CloseTime, Hash32, Ledger, LedgerSequence, RowDigest, TokenTransfer, TokenTransferBatchBuilder,
     ledgers_from_batch, ledgers_to_batch, token_transfers_from_batch,
 };
+use orrery_supervisor::seeded_bug;
+#[cfg(feature = "seeded-bugs")]
+use orrery_supervisor::seeded_bugs;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 
@@ -99,6 +102,11 @@ impl SlotFileEncoder {
         for (key, ledger) in [(FIRST_LEDGER_KEY, range.start()), (LAST_LEDGER_KEY, range.end())] {
             schema.metadata.insert(key.to_owned(), ledger.to_string());
         }
+        seeded_bug!(
+            B11,
+            drop(schema.metadata.insert("order".to_owned(), seeded_bugs::tick().to_string())),
+            ()
+        );
         let schema = Arc::new(schema);
         let writer = columnar::properties(&schema)
             .and_then(|properties| ArrowWriter::try_new(Vec::new(), Arc::clone(&schema), Some(properties)))
@@ -124,7 +132,7 @@ impl SlotFileEncoder {
     pub fn append_rows(&mut self, rows: &[TokenTransfer]) -> Result<(), DatasetError> {
         for rows in rows.chunks(BATCH_ROWS) {
             let mut builder = TokenTransferBatchBuilder::with_capacity(rows.len());
-            builder.append(rows)?;
+            seeded_bug!(B5, builder.append(&one_a_transaction(rows))?, builder.append(rows)?);
             self.append_batch(&builder.finish()?)?;
         }
         Ok(())
@@ -183,7 +191,7 @@ impl SlotFileEncoder {
         let bytes =
             self.writer.into_inner().map_err(|error| DatasetError::encode("end a data file", error))?;
         Ok(Some(SlotFile {
-            sha256: sha256(&bytes),
+            sha256: seeded_bug!(B24, sha256(&bytes[1..]), sha256(&bytes)),
             bytes: bytes.into(),
             rows: self.rows,
             ledgers: first.ledger..=last.ledger,
@@ -240,6 +248,13 @@ impl SlotFileEncoder {
         self.last = last;
         Ok(())
     }
+}
+
+#[cfg(feature = "seeded-bugs")]
+fn one_a_transaction(rows: &[TokenTransfer]) -> Vec<TokenTransfer> {
+    let mut rows = rows.to_vec();
+    rows.dedup_by_key(|row| row.tx_hash);
+    rows
 }
 
 impl TableKind {

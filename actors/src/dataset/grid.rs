@@ -17,6 +17,9 @@ use std::ops::RangeInclusive;
 use std::str::FromStr;
 
 use orrery_schemas::LedgerSequence;
+use orrery_supervisor::seeded_bug;
+#[cfg(feature = "seeded-bugs")]
+use orrery_supervisor::seeded_bugs;
 
 /// From this ledger on, slots are this wide.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,7 +117,12 @@ impl Grid {
         let after = self.steps.iter().find(|step| step.from_ledger > next);
         let before = self.steps.iter().rev().find(|step| step.from_ledger <= next);
         let width = before.or(self.steps.first())?.ledgers_per_slot;
-        let mut last = last_of_slot(next, width);
+        let last = last_of_slot(next, width);
+        let mut last = seeded_bug!(
+            B4,
+            LedgerSequence(last.0 + 1),
+            seeded_bug!(B10, LedgerSequence(next.0 + seeded_bugs::tick() as u32 % width), last)
+        );
         if let Some(before_step) = after.and_then(|step| step.from_ledger.0.checked_sub(1)) {
             last = last.min(LedgerSequence(before_step));
         }

@@ -26,7 +26,11 @@ pub(super) enum ObjectKind {
     Evidence(String),
     /// Of the store's self-test.
     SelfTest,
-    /// Of nodes' own (leases, decisions), or a temporary file: nothing says what is in it.
+    /// Of a coordinator: JSON that says who holds it.
+    Lease,
+    /// Where traffic belongs, as was decided: JSON that has the number of its name.
+    Decision(u64),
+    /// A temporary file: nothing says what is in it.
     Own,
     /// Not of this program.
     Foreign,
@@ -41,8 +45,8 @@ impl ObjectKind {
         if path == SELF_TEST_PATH {
             return Self::SelfTest;
         }
-        if path.starts_with("_orrery/") {
-            return Self::Own;
+        if let Some(path) = below(path, "_orrery") {
+            return own(path).unwrap_or(Self::Own);
         }
         if path.starts_with(QUARANTINE) {
             return evidence(path);
@@ -72,6 +76,17 @@ impl ObjectKind {
 
 fn below<'a>(path: &'a str, folder: &str) -> Option<&'a str> {
     path.strip_prefix(folder)?.strip_prefix('/')
+}
+
+/// Leases and decisions.
+fn own(path: &str) -> Option<ObjectKind> {
+    let (folder, name) = path.rsplit_once('/')?;
+    let number = slot_number(name, ".json")?;
+    match folder {
+        "leases" => Some(ObjectKind::Lease),
+        "traffic" => Some(ObjectKind::Decision(number)),
+        _ => None,
+    }
 }
 
 /// The number of `00000000000000000012.json`.
@@ -124,6 +139,8 @@ mod tests {
         check("ledgers/_quarantine/ours-0123456789abcdef", ObjectKind::Foreign);
         check("_orrery/put-if-absent", ObjectKind::SelfTest);
         check("_orrery/leases/1.json", ObjectKind::Own);
+        check("_orrery/leases/00000000000000000007.json", ObjectKind::Lease);
+        check("_orrery/traffic/00000000000000000002.json", ObjectKind::Decision(2));
         check("_orrery/parts/x.part", ObjectKind::Own);
         check("readme.txt", ObjectKind::Foreign);
         check("ledgersx/data/16-31-0123456789abcdef.parquet", ObjectKind::Foreign);

@@ -48,6 +48,7 @@ use orrery_schemas::LedgerSequence;
 
 pub use ahead::StoredSlot;
 pub use announced::AnnouncedEpoch;
+pub(crate) use announced::EPOCHS_TOLD_MAX;
 pub use backup::{CopyReport, CopySettings, CopyUntil, TableCopy, copy};
 pub use chain::Tip;
 pub use checkpoint::{parse_hint, reread_checkpoint_rows};
@@ -71,7 +72,7 @@ pub use scan::{
 };
 pub use scrub::{Finding, MakeFile, Remedy, ScrubProgress, ScrubReport, ScrubSettings, Wrong, scrub};
 pub use slot::{reread_first_slot, reread_slot};
-pub use store::{Listed, Put, Retry, Store};
+pub use store::{Disk, Listed, Put, Retry, Store};
 pub use table::{SlotRows, Table};
 pub use url::{Access, Bucket, DatasetUrl};
 pub use verify::{DatasetProblem, DatasetReport, TableReport, Unnamed, verify};

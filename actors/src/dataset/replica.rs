@@ -11,7 +11,7 @@ use super::compaction::blocking;
 use super::slot::{AddFile, Change, Commit, FileName, SLOT_BYTES_MAX, parse_genesis, sha256, slot_path};
 use super::store::Put;
 use super::table::{content, keep};
-use super::{DatasetError, DatasetSettings, Halt, Store, StoreError, Table, TableKind};
+use super::{AnnouncedEpoch, DatasetError, DatasetSettings, Halt, Store, StoreError, Table, TableKind};
 
 /// Largest file that regions exchange. It is in memory while it is copied.
 pub const OBJECT_BYTES_MAX: u64 = 1 << 30;
@@ -151,6 +151,18 @@ impl Replica {
     /// The table, if there is one.
     pub fn table(&self) -> Option<&Table> {
         self.table.as_ref()
+    }
+
+    /// Has the epochs of another region's table announced in this one, as they come. Whether there was something new.
+    ///
+    /// # Errors
+    ///
+    /// [`DatasetError::Epoch`] if this table cannot have them any more, or has others; [`DatasetError::Store`].
+    pub async fn take_epoch(&mut self, epochs: &[AnnouncedEpoch]) -> Result<bool, DatasetError> {
+        match &mut self.table {
+            Some(table) => table.take_epoch(epochs).await,
+            None => Ok(false),
+        }
     }
 
     /// Puts the next slot, whose file is there.

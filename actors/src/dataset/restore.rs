@@ -1,5 +1,7 @@
 //! Opening by the newest checkpoint, and writing the next one. Nothing here can fail a commit.
 
+use orrery_supervisor::seeded_bug;
+
 use super::chain::Chain;
 use super::checkpoint::{
     CHECKPOINT_BYTES_MAX, HINT_BYTES_MAX, HINT_PATH, checkpoint_path, encode, encode_hint, parse, parse_hint,
@@ -113,11 +115,21 @@ impl Table {
     /// What fails here costs time at the next opening, and no more: it is logged.
     async fn write_checkpoint(&mut self) {
         match self.try_checkpoint().await {
-            Ok(()) => self.checkpoint = Some(self.chain.tip.slot),
+            Ok(()) => {
+                self.checkpoint = Some(self.chain.tip.slot);
+                seeded_bug!(B7, self.collect_garbage().await, ());
+            }
             Err(error) => {
                 let (table, slot) = (self.store.name(""), self.chain.tip.slot);
                 tracing::warn!(table, slot, %error, "checkpoint could not be written, trying again later");
             }
+        }
+    }
+
+    #[cfg(feature = "seeded-bugs")]
+    async fn collect_garbage(&self) {
+        for slot in 1..self.chain.tip.slot {
+            let _ = self.store.remove_slot(&super::slot::slot_path(slot)).await;
         }
     }
 

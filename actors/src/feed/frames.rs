@@ -18,6 +18,7 @@ use bytes::Bytes;
 use orrery_schemas::{
     BatchError, Cursor, EventFilter, token_transfers_from_batch, token_transfers_stored_schema,
 };
+use orrery_supervisor::seeded_bug;
 
 use super::ledger::FeedLedger;
 use crate::columnar::at_rest;
@@ -97,7 +98,7 @@ fn wanted(rows: &RecordBatch, filter: &EventFilter, from_event: u32) -> Result<R
     }
     if from_event > 0 {
         let events = events(rows)?;
-        let from = i64::from(from_event);
+        let from = seeded_bug!(B8, i64::from(from_event) + 1, i64::from(from_event));
         let after: BooleanArray =
             events.iter().map(|event| event.map(|event| i64::from(event) >= from)).collect();
         is_wanted = Some(match is_wanted {

@@ -14,6 +14,7 @@ use std::collections::VecDeque;
 use std::ops::RangeInclusive;
 
 use orrery_schemas::{Hash32, LedgerSequence};
+use orrery_supervisor::seeded_bug;
 
 /// Where a ledger stands in the chain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,7 +111,9 @@ impl<T> Ring<T> {
             return Offered::Begun;
         }
         match self.entry(link.ledger) {
-            Some(here) if here.link.hash == link.hash => Offered::Known,
+            Some(here) if here.link.hash == link.hash => {
+                seeded_bug!(B23, Offered::Appended, Offered::Known)
+            }
             Some(here) => contradiction(here.link, link.hash),
             None if link.ledger < first.link.ledger => Offered::Behind,
             None => Offered::Known,
@@ -130,6 +133,11 @@ impl<T> Ring<T> {
     /// The ledgers that are here.
     pub fn range(&self) -> Option<RangeInclusive<LedgerSequence>> {
         Some(self.entries.front()?.link.ledger..=self.entries.back()?.link.ledger)
+    }
+
+    #[cfg(feature = "seeded-bugs")]
+    pub(super) fn oldest(&self) -> Option<&T> {
+        self.entries.front().map(|entry| &entry.value)
     }
 
     /// The newest.

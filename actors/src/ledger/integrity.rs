@@ -15,6 +15,7 @@
 use std::ops::Range;
 
 use orrery_schemas::Hash32;
+use orrery_supervisor::seeded_bug;
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
@@ -137,7 +138,8 @@ pub enum Violation {
 /// Checks V1 and V3 to V5 of one ledger. V0 and V2 take two: [`check_link`].
 pub fn check(ledger: &ParsedLedger<'_>) -> Integrity {
     let header = &ledger.header;
-    let hash = Hash32(Sha256::digest(ledger.view.header).into());
+    let hash =
+        seeded_bug!(B13, Hash32(ledger.view.header_hash), Hash32(Sha256::digest(ledger.view.header).into()));
     let link =
         ChainLink { sequence: header.ledger_seq, hash, previous_hash: Hash32(header.previous_ledger_hash.0) };
     let mut integrity =

@@ -12,6 +12,7 @@ mod table;
 pub mod supervised;
 mod places;
 
+pub use batch::work_on;
 pub use blocking::Pipeline;
 pub use made_anew::LedgerFiles;
 pub use places::{Place, Places};

@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 
 use orrery_schemas::LedgerSequence;
+use orrery_supervisor::seeded_bug;
 
 use crate::envelope::{Demand, PoisonLedger, Position, Span, Worked};
 use crate::flow::{Credits, InOrder, NoCredit};
@@ -25,37 +26,74 @@ pub struct ProcessorLimits {
 
 /// What happens to a processor. `J` is work, `B` a batch of events.
 #[derive(Debug)]
-pub(super) enum Event<J, B> {
+pub enum Event<J, B> {
     /// A sink is open and stands there.
-    SinkReady { sink: usize, position: Position },
+    SinkReady {
+        /// In the order of the pipeline.
+        sink: usize,
+        /// Where it stands.
+        position: Position,
+    },
     /// A sink takes more batches.
-    SinkGranted { sink: usize, credits: u32 },
+    SinkGranted {
+        /// In the order of the pipeline.
+        sink: usize,
+        /// How many more.
+        credits: u32,
+    },
     /// Ledgers came.
-    Arrived { run: u64, work: J },
-    /// Work is done. `ticket` is of [`Action::Work`].
-    Done { run: u64, ticket: u64, worked: Worked<B> },
+    Arrived {
+        /// The run that asked for them.
+        run: u64,
+        /// They.
+        work: J,
+    },
+    /// Work is done.
+    Done {
+        /// Of [`Action::Work`].
+        run: u64,
+        /// Of [`Action::Work`].
+        ticket: u64,
+        /// What came of it.
+        worked: Worked<B>,
+    },
     /// The source has no more, and never will.
-    SourceEnded { run: u64 },
+    SourceEnded {
+        /// The run.
+        run: u64,
+    },
 }
 
 /// What a processor does.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Action<J, B> {
+pub enum Action<J, B> {
     /// Asks the source.
     Ask(Demand),
     /// Works on ledgers.
-    Work { run: u64, ticket: u64, work: J },
+    Work {
+        /// The run that asked for them.
+        run: u64,
+        /// Its number in the run.
+        ticket: u64,
+        /// The ledgers.
+        work: J,
+    },
     /// Sends to every sink.
     Send(B),
     /// Tells every sink that no more will come.
     End,
     /// Keeps the evidence and gives up: nothing can follow a ledger that cannot be processed.
-    Park { poison: PoisonLedger, attempts: u32 },
+    Park {
+        /// The ledger.
+        poison: PoisonLedger,
+        /// How often it was refused.
+        attempts: u32,
+    },
 }
 
 /// State of one processor, for one incarnation of its pipeline.
 #[derive(Debug)]
-pub(super) struct Core<J, B> {
+pub struct Core<J, B> {
     limits: ProcessorLimits,
     sinks: Vec<Sink>,
     /// Grows with every [`Demand::Begin`]; zero before the first.
@@ -79,7 +117,8 @@ struct Sink {
 }
 
 impl<J, B> Core<J, B> {
-    pub(super) fn new(limits: ProcessorLimits, sinks: usize) -> Self {
+    /// Of so many sinks; it begins when all have said where they stand.
+    pub fn new(limits: ProcessorLimits, sinks: usize) -> Self {
         Self {
             limits,
             sinks: vec![Sink::default(); sinks],
@@ -94,10 +133,12 @@ impl<J, B> Core<J, B> {
         }
     }
 
+    /// Takes what happened; gives what to do.
+    ///
     /// # Errors
     ///
     /// Only a bug of this file spends a credit that is not there.
-    pub(super) fn step(&mut self, event: Event<J, B>) -> Result<Vec<Action<J, B>>, NoCredit> {
+    pub fn step(&mut self, event: Event<J, B>) -> Result<Vec<Action<J, B>>, NoCredit> {
         match event {
             Event::SinkReady { sink, position } => {
                 self.sinks[sink].position = Some(position);
@@ -119,8 +160,13 @@ impl<J, B> Core<J, B> {
     }
 
     /// Batches that came and have not gone on.
-    pub(super) fn in_flight(&self) -> usize {
+    pub fn in_flight(&self) -> usize {
         self.queue.len() + self.in_work as usize + self.done.len()
+    }
+
+    /// Whether a batch is done and due, and some sink has granted no credit for it.
+    pub(super) fn waits_for_credits(&self) -> bool {
+        self.done.peek().is_some() && self.sinks.iter().any(|sink| sink.credits.left() == 0)
     }
 
     /// Starts where the sink that is furthest behind stands; the others pass over what they have.
@@ -143,7 +189,8 @@ impl<J, B> Core<J, B> {
         self.next_ticket = 0;
         self.source_ended = false;
         let credits = self.limits.source_credits;
-        Action::Ask(Demand::Begin { run: self.run, from: position.next, avoid, attempt, credits })
+        let from = seeded_bug!(B9, LedgerSequence(position.next.0 + u32::from(attempt > 0)), position.next);
+        Action::Ask(Demand::Begin { run: self.run, from, avoid, attempt, credits })
     }
 
     fn advance(&mut self) -> Result<Vec<Action<J, B>>, NoCredit> {
@@ -208,7 +255,7 @@ impl<J, B> Core<J, B> {
         let source = poison.origin.source;
         let (alike, refusals) = self.failures.count(&poison);
         match self.position {
-            Some(position) if alike < ATTEMPTS_MAX && refusals < REFUSALS_MAX => {
+            Some(position) if seeded_bug!(B19, true, alike < ATTEMPTS_MAX && refusals < REFUSALS_MAX) => {
                 self.failures.last = Some(poison);
                 self.begin(position, Some(source), refusals)
             }
@@ -221,7 +268,7 @@ impl<J, B> Core<J, B> {
     }
 
     /// What was refused last.
-    pub(super) fn refused(&self) -> Option<&PoisonLedger> {
+    pub fn refused(&self) -> Option<&PoisonLedger> {
         self.failures.last.as_ref()
     }
 }

@@ -2,8 +2,8 @@
 //! ledgers, so any node at any time makes the same rows, and ledgers can be processed in parallel.
 
 mod actor;
-mod core;
+pub mod core;
 pub mod ttp;
 
+pub use self::core::{ATTEMPTS_MAX, ProcessorLimits};
 pub use actor::{Processor, ProcessorSettings, ProcessorState, Quarantine, Tap, Work};
-pub use core::{ATTEMPTS_MAX, ProcessorLimits};

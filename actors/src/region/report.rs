@@ -10,7 +10,7 @@ use orrery_schemas::{CloseTime, Hash32, RowDigest};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use thiserror::Error;
 
-use crate::dataset::TableKind;
+use crate::dataset::{AnnouncedEpoch, EPOCHS_TOLD_MAX, TableKind};
 
 /// Most bytes of a report: one with every list full of long texts fits, and a node is told of 16 at once.
 pub const REPORT_BYTES_MAX: usize = 32 << 10;
@@ -165,6 +165,9 @@ pub struct TableReport {
     pub total_digest: RowDigest,
     /// Epoch of the next ledger.
     pub epoch: u32,
+    /// Epochs after the first: those of the log, and the one that is announced; the newest few.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub epochs: Vec<AnnouncedEpoch>,
 }
 
 /// Where traffic belongs, as a person decided. The highest generation holds; of equal ones, the one whose JSON sorts first.
@@ -248,6 +251,11 @@ impl RegionReport {
             ("reasons", self.reasons.len(), REASONS_MAX),
             ("tables", self.tables.len(), TABLES_MAX),
             ("regions heard", self.heard.len(), REGIONS_MAX),
+            (
+                "epochs of a table",
+                self.tables.iter().map(|table| table.epochs.len()).max().unwrap_or(0),
+                EPOCHS_TOLD_MAX,
+            ),
         ];
         let reasons = self.reasons.iter().map(|text| ("characters of a reason", text, REASON_CHARS_MAX));
         let version = ("characters of a version", &self.version, TEXT_CHARS_MAX);

@@ -18,6 +18,16 @@ pub struct RegionView {
     pub traffic: Option<TrafficView>,
 }
 
+impl RegionView {
+    /// Ledgers that are durable here and, as far as is heard, in no other region: those that no copy has if this region is gone
+    /// for good. `None` if no other region was heard, or this one has no ledger.
+    pub fn only_here_ledgers(&self) -> Option<u32> {
+        let own = self.own.as_ref()?.durable?.ledger;
+        let heard = self.peers.iter().filter_map(|peer| peer.report.as_ref()?.durable);
+        Some(own.saturating_sub(heard.map(|durable| durable.ledger).max()?))
+    }
+}
+
 /// How another region is, and how this one stands to it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PeerState {

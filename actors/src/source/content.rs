@@ -2,6 +2,8 @@
 
 use std::io::{self, BufReader, Cursor, Read};
 
+use orrery_supervisor::seeded_bug;
+
 use super::SourceErrorKind;
 use super::{DECOMPRESSION_GRACE_BYTES, DECOMPRESSION_RATIO_MAX, ZSTD_WINDOW_LOG_MAX};
 
@@ -73,7 +75,7 @@ impl<R: Read> Read for Content<R> {
         match self {
             Self::Plain(input) => input.read(buffer),
             Self::Zstd { decoder, output, ratio_exceeded } => {
-                let count = decoder.read(buffer)?;
+                let count = seeded_bug!(B22, up_to_its_end(decoder.read(buffer)), decoder.read(buffer))?;
                 *output += count as u64;
                 let input = decoder.get_ref();
                 // What waits in the buffer has been read but not yet decompressed.
@@ -86,6 +88,14 @@ impl<R: Read> Read for Content<R> {
                 Ok(count)
             }
         }
+    }
+}
+
+#[cfg(feature = "seeded-bugs")]
+fn up_to_its_end(read: io::Result<usize>) -> io::Result<usize> {
+    match read {
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(0),
+        read => read,
     }
 }
 

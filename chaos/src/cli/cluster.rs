@@ -40,7 +40,23 @@ enum NamedFault {
     Cut,
     /// SIGTERM to one node after the other, each started again when it has ended
     Term,
-    /// All of these
+    /// As kill, to all nodes at once
+    KillAll,
+    /// What the node sends to the next one is dropped
+    OneWay,
+    /// Connections of the node are answered by resets
+    Refuse,
+    /// One of five packets is dropped
+    Lose,
+    /// The node has a line of 256 kbit a second
+    Narrow,
+    /// Links are clogged one by one, and freed in another order
+    Clog,
+    /// All connections of the node are reset, again and again
+    Reset,
+    /// Long packets to the node are dropped
+    DropLong,
+    /// The first four
     All,
 }
 
@@ -51,6 +67,14 @@ impl NamedFault {
             Self::Stop => vec![Fault::Stop],
             Self::Cut => vec![Fault::Cut],
             Self::Term => vec![Fault::Term],
+            Self::KillAll => vec![Fault::KillAll],
+            Self::OneWay => vec![Fault::OneWay],
+            Self::Refuse => vec![Fault::Refuse],
+            Self::Lose => vec![Fault::Lose],
+            Self::Narrow => vec![Fault::Narrow],
+            Self::Clog => vec![Fault::Clog],
+            Self::Reset => vec![Fault::Reset],
+            Self::DropLong => vec![Fault::DropLong],
             Self::All => Fault::ALL.to_vec(),
         }
     }
@@ -88,7 +112,10 @@ fn write_cluster(out: &mut dyn Write, report: &ClusterReport) -> io::Result<()> 
         out,
         "seed {seed}: {nodes} nodes, {ledgers} ledgers, {slots} slots a table, {seconds:.0} s; one process alone {undisturbed:.0} s"
     )?;
-    for fault in Fault::ALL {
+    let mut kinds: Vec<Fault> = rounds.iter().map(|round| round.fault).collect();
+    kinds.sort_unstable();
+    kinds.dedup();
+    for fault in kinds {
         let of_it = rounds.iter().filter(|round| round.fault == fault);
         let (all, coordinators) =
             (of_it.clone().count(), of_it.filter(|round| round.was_coordinator).count());

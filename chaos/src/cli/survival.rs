@@ -112,6 +112,11 @@ impl Folder {
 }
 
 impl Common {
+    /// Form of the report.
+    pub(super) const fn output(&self) -> Output {
+        self.output
+    }
+
     pub(super) fn workload(
         &self,
         folder: &Folder,

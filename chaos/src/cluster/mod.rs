@@ -6,6 +6,7 @@
 //! had in work. Whether a node takes part again is seen in the others' logs and in its own. Each dataset takes as many
 //! rounds as fit while there is work; the rest is done to another one.
 
+mod disturbance;
 mod plan;
 pub(crate) mod progress;
 mod log_file;
@@ -67,7 +68,8 @@ pub struct ClusterSettings {
 pub fn run(settings: &ClusterSettings, progress: &mut dyn Write) -> Result<ClusterReport, ExperimentError> {
     let ClusterSettings { workload, faults, nodes, seed, .. } = settings;
     let clock = SystemClock::new();
-    let network = faults.contains(&Fault::Cut).then(|| Network::new(*nodes)).transpose()?;
+    let network =
+        faults.iter().any(|fault| fault.is_of_network()).then(|| Network::new(*nodes)).transpose()?;
     let certificates = match &network {
         Some(_) => Some(nodes::make_certificates(workload, *nodes)?),
         None => None,

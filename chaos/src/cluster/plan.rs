@@ -24,7 +24,7 @@ const AWAY_MAX: Duration = Duration::from_secs(8);
 
 /// What is done to a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, ValueEnum)]
-#[serde(rename_all = "snake_case")]
+#[serde(rename_all = "kebab-case")]
 pub enum Fault {
     /// SIGKILL, and a start some time later.
     Kill,
@@ -34,10 +34,26 @@ pub enum Fault {
     Cut,
     /// SIGTERM to one node after the other, each started again as soon as it has ended: a rolling restart.
     Term,
+    /// SIGKILL to all nodes at once, as when power fails; all are started again some time later.
+    KillAll,
+    /// What it sends to the next node is dropped, and nothing that comes back.
+    OneWay,
+    /// Its connections are answered by resets, and everything else is dropped.
+    Refuse,
+    /// One of five packets to any node is dropped.
+    Lose,
+    /// It has a line of 256 kbit a second.
+    Narrow,
+    /// Links to nodes are clogged one after the other, and freed in another order.
+    Clog,
+    /// All of its connections are reset, some times a second.
+    Reset,
+    /// Long packets to it are dropped, and short ones are not.
+    DropLong,
 }
 
 impl Fault {
-    /// All of them.
+    /// Those that need no more than what `cluster --fault all` always did: a node, or its network, is gone.
     pub const ALL: [Self; 4] = [Self::Kill, Self::Stop, Self::Cut, Self::Term];
 
     /// Its name on the command line.
@@ -47,7 +63,25 @@ impl Fault {
             Self::Stop => "stop",
             Self::Cut => "cut",
             Self::Term => "term",
+            Self::KillAll => "kill-all",
+            Self::OneWay => "one-way",
+            Self::Refuse => "refuse",
+            Self::Lose => "lose",
+            Self::Narrow => "narrow",
+            Self::Clog => "clog",
+            Self::Reset => "reset",
+            Self::DropLong => "drop-long",
         }
+    }
+
+    /// Whether others must find out that the node is away, and take it in again.
+    pub(super) const fn is_away(self) -> bool {
+        matches!(self, Self::Kill | Self::Stop | Self::Cut | Self::Term | Self::KillAll | Self::Refuse)
+    }
+
+    /// Whether it is done to a network of its own.
+    pub(crate) const fn is_of_network(self) -> bool {
+        !matches!(self, Self::Kill | Self::Stop | Self::Term | Self::KillAll)
     }
 }
 
@@ -104,8 +138,8 @@ impl Plan {
                 self.rolling = (next + 1) % self.nodes.max(1);
                 (Victim::Node(next), Duration::ZERO)
             }
-            Fault::Kill => (self.victim(drawn), self.between(Duration::ZERO, KILLED_MAX)),
-            Fault::Stop | Fault::Cut => (self.victim(drawn), self.between(AWAY_MIN, AWAY_MAX)),
+            Fault::Kill | Fault::KillAll => (self.victim(drawn), self.between(Duration::ZERO, KILLED_MAX)),
+            _ => (self.victim(drawn), self.between(AWAY_MIN, AWAY_MAX)),
         };
         Round { number, fault, victim, delay, away }
     }

@@ -39,6 +39,8 @@ pub struct RoundReport {
     pub works_seconds: Option<f64>,
     /// The machine's load average then.
     pub load_average: Option<f64>,
+    /// What shows that the fault happened.
+    pub witness: Option<String>,
 }
 
 /// What became of all.
@@ -122,6 +124,7 @@ mod tests {
         RoundReport {
             number: 1,
             fault: Fault::Kill,
+            witness: None,
             node: "a".to_owned(),
             was_coordinator: false,
             tasks: 2,

@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use nix::sys::signal::Signal;
-
 use super::Experiment;
+use super::disturbance::Disturbance;
 use super::log_file::Line;
 use super::nodes::Nodes;
 use super::plan::{Fault, Round, Victim};
@@ -18,13 +17,13 @@ const STUCK_AFTER: Duration = Duration::from_secs(90);
 
 /// A node that is told to stop ends within this: what it says itself, 60 s after 10 s for handing over, and some for a
 /// machine that has other things to do.
-const STOPS_WITHIN: Duration = Duration::from_secs(75);
+pub(super) const STOPS_WITHIN: Duration = Duration::from_secs(75);
 
 /// A round while it lasts.
-struct Watched {
-    victim: usize,
-    fault: Fault,
-    began: Duration,
+pub(super) struct Watched {
+    pub(super) victim: usize,
+    pub(super) fault: Fault,
+    pub(super) began: Duration,
     pauses: Pauses,
     /// The slot with which everything is written that the victim had in work.
     passed_at: u32,
@@ -32,6 +31,8 @@ struct Watched {
     returned: Option<Duration>,
     joined: Option<Duration>,
     works: Option<Duration>,
+    /// What the fault did, and what shows it.
+    pub(super) disturbance: Disturbance,
 }
 
 impl Watched {
@@ -79,11 +80,14 @@ impl Experiment<'_> {
         let (load_average, at) = (load_average(), tip.look());
         let tasks = self.unwritten(nodes, victim, at);
         let began = self.now();
-        self.begin(nodes, victim, round.fault)?;
+        let disturbance = self.begin(nodes, victim, round)?;
         let passed_at = tasks.iter().copied().max().unwrap_or(at + 1);
         let pauses = Pauses::from(began, at);
-        let (fault, returned, joined, works) = (round.fault, None, None, None);
-        let mut watched = Watched { victim, fault, began, pauses, passed_at, returned, joined, works };
+        let (fault, returned, works) = (round.fault, None, None);
+        // Nobody need have noticed a fault that leaves the node where it is.
+        let joined = (!fault.is_away()).then_some(Duration::ZERO);
+        let mut watched =
+            Watched { victim, fault, began, pauses, passed_at, returned, joined, works, disturbance };
         self.watch(nodes, tip, &mut watched, round.away)?;
         let name = nodes.nodes.get(victim).map(|node| node.name.clone()).unwrap_or_default();
         let seconds = |time: Duration| time.as_secs_f64();
@@ -99,6 +103,7 @@ impl Experiment<'_> {
             joined_seconds: watched.joined.map(seconds),
             works_seconds: watched.works.map(seconds),
             load_average,
+            witness: watched.disturbance.witness.take(),
             node: name,
         };
         self.say(&line(&report, slots))?;
@@ -117,63 +122,6 @@ impl Experiment<'_> {
         slots
     }
 
-    fn begin(&mut self, nodes: &mut Nodes<'_>, victim: usize, fault: Fault) -> Result<(), ExperimentError> {
-        match fault {
-            Fault::Kill => {
-                nodes.signal(victim, Signal::SIGKILL);
-                if let Some(ended) = nodes.finish(victim, STOPS_WITHIN)?
-                    && !ended.was_killed()
-                {
-                    self.report.problems.push(nodes.ended_badly(victim, "before it was killed", &ended));
-                }
-            }
-            Fault::Stop => nodes.signal(victim, Signal::SIGSTOP),
-            Fault::Cut => {
-                if let Some((network, _)) = self.network {
-                    network.cut(victim)?;
-                }
-            }
-            Fault::Term => nodes.signal(victim, Signal::SIGTERM),
-        }
-        Ok(())
-    }
-
-    /// Ends the fault when its time has come. True if it has ended.
-    fn end_fault(
-        &mut self,
-        nodes: &mut Nodes<'_>,
-        watched: &Watched,
-        away: Duration,
-    ) -> Result<bool, ExperimentError> {
-        let (victim, lasted) = (watched.victim, self.now() - watched.began);
-        if watched.fault == Fault::Term {
-            if !nodes.has_ended(victim) && lasted < STOPS_WITHIN {
-                return Ok(false);
-            }
-            if let Some(ended) = nodes.finish(victim, Duration::ZERO)?
-                && !ended.status.success()
-            {
-                let when = format!("{:.1} s after it was told to stop", lasted.as_secs_f64());
-                self.report.problems.push(nodes.ended_badly(victim, &when, &ended));
-            }
-            nodes.start(victim)?;
-            return Ok(true);
-        }
-        if lasted < away {
-            return Ok(false);
-        }
-        match watched.fault {
-            Fault::Kill | Fault::Term => nodes.start(victim)?,
-            Fault::Stop => nodes.signal(victim, Signal::SIGCONT),
-            Fault::Cut => {
-                if let Some((network, _)) = self.network {
-                    network.heal()?;
-                }
-            }
-        }
-        Ok(true)
-    }
-
     fn watch(
         &mut self,
         nodes: &mut Nodes<'_>,
@@ -189,7 +137,7 @@ impl Experiment<'_> {
             let (now, has) = (self.now(), tip.look());
             watched.pauses.see(now, has);
             watched.hear(now, &name, &lines);
-            if watched.returned.is_none() && self.end_fault(nodes, watched, away)? {
+            if watched.returned.is_none() && self.ends_fault(nodes, watched, away)? {
                 watched.returned = Some(self.now());
             }
             let but = watched.returned.is_none().then_some(watched.victim);

@@ -28,7 +28,7 @@ pub enum Fill {
 
 /// A mounted tmpfs. Dropped, it is unmounted.
 #[derive(Debug)]
-pub(super) struct SmallDisk {
+pub(crate) struct SmallDisk {
     path: PathBuf,
     /// A third of what the dataset needs: pages and inodes.
     third: (u64, u64),
@@ -36,7 +36,7 @@ pub(super) struct SmallDisk {
 
 impl SmallDisk {
     /// Mounts one at `path`.
-    pub(super) fn mount(path: &Path, bytes: u64, inodes: u64) -> Result<Self, ExperimentError> {
+    pub(crate) fn mount(path: &Path, bytes: u64, inodes: u64) -> Result<Self, ExperimentError> {
         // A run that was killed may have left its own.
         unmount(path);
         remove(path)?;
@@ -58,7 +58,7 @@ impl SmallDisk {
     }
 
     /// One that holds twice of what is in `dataset`, and of what is not to be used up more than that.
-    pub(super) fn for_dataset(path: &Path, dataset: &Path, fill: Fill) -> Result<Self, ExperimentError> {
+    pub(crate) fn for_dataset(path: &Path, dataset: &Path, fill: Fill) -> Result<Self, ExperimentError> {
         let (pages, inodes) = usage(dataset).map_err(ExperimentError::io("read", dataset))?;
         let spare = if fill == Fill::Bytes { (0, 2 * pages) } else { (2 * inodes, 0) };
         let mut disk = Self::mount(path, (2 * pages + spare.0) * PAGE_BYTES, 2 * inodes + spare.1)?;
@@ -66,12 +66,12 @@ impl SmallDisk {
         Ok(disk)
     }
 
-    pub(super) fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
     /// Uses up all there is.
-    pub(super) fn fill_all(&self, fill: Fill) -> Result<(), ExperimentError> {
+    pub(crate) fn fill_all(&self, fill: Fill) -> Result<(), ExperimentError> {
         let folder = self.path.join(FILLER);
         let failed = |source| ExperimentError::io("fill", &folder)(source);
         fs::create_dir_all(&folder).map_err(failed)?;
@@ -95,7 +95,7 @@ impl SmallDisk {
     }
 
     /// Removes as much of the filler as a third of the dataset needs.
-    pub(super) fn leave_room_for_a_third(&self, fill: Fill) -> Result<(), ExperimentError> {
+    pub(crate) fn leave_room_for_a_third(&self, fill: Fill) -> Result<(), ExperimentError> {
         let (pages, inodes) = self.third;
         let files = if fill == Fill::Bytes { pages } else { inodes };
         for number in 0..files {
@@ -106,7 +106,7 @@ impl SmallDisk {
     }
 
     /// Removes all of it.
-    pub(super) fn free(&self) -> Result<(), ExperimentError> {
+    pub(crate) fn free(&self) -> Result<(), ExperimentError> {
         remove(&self.path.join(FILLER))
     }
 }

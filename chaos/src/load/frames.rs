@@ -118,7 +118,7 @@ fn opcode(first: u8) -> Opcode {
 }
 
 /// A client's frame with a mask of zeroes, which changes nothing and is as good as any for a server.
-pub(super) fn masked(first: u8, payload: &[u8]) -> Vec<u8> {
+pub(crate) fn masked(first: u8, payload: &[u8]) -> Vec<u8> {
     let mut frame = vec![first];
     match payload.len() {
         length @ 0..=125 => frame.push(0x80 | length as u8),

@@ -103,7 +103,7 @@ fn gigabyte() -> Vec<u8> {
 }
 
 /// Does harm of every kind, again and again for so long.
-pub(super) fn attack(target: SocketAddr, time: Duration) -> Vec<AttackReport> {
+pub(crate) fn attack(target: SocketAddr, time: Duration) -> Vec<AttackReport> {
     let (clock, mut number) = (SystemClock::new(), 0);
     let mut reports: Vec<AttackReport> =
         ATTACKS.iter().map(|attack| AttackReport::new(attack.name)).collect();

@@ -13,9 +13,9 @@
 
 mod clients;
 mod files;
-mod frames;
+pub(crate) mod frames;
 mod link;
-mod hostile;
+pub(crate) mod hostile;
 mod place;
 mod report;
 mod said;

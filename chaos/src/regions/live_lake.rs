@@ -1,4 +1,4 @@
-//! A lake that grows by a ledger a second, as that of a live network: a complete one is there, and its objects appear in
+//! A lake that grows ledger by ledger, as that of a live network: a complete one is there, and its objects appear in
 //! another folder one by one.
 
 use std::fs;
@@ -11,30 +11,30 @@ use crate::workload::{FIRST_LEDGER, remove};
 /// What a lake says of itself.
 const MANIFEST: &str = ".config.json";
 
-/// Between two ledgers.
-const CLOSES_EVERY: Duration = Duration::from_secs(1);
-
 /// Appears ledger by ledger.
 #[derive(Debug)]
-pub(super) struct LiveLake {
+pub(crate) struct LiveLake {
     folder: PathBuf,
     /// Objects that are still to come, the next one last.
     coming: Vec<PathBuf>,
     /// When each ledger appeared, from the first on.
     appeared: Vec<Duration>,
     due: Duration,
+    every: Duration,
 }
 
 impl LiveLake {
-    /// The ledgers of the lake in `complete`, one object each, in `folder`; the first `at_once` are there at the beginning.
+    /// The ledgers of the lake in `complete`, one object each, in `folder`; the first `at_once` are there at the beginning, and
+    /// then one comes each time that `every` has passed.
     ///
     /// # Errors
     ///
     /// The file system refuses.
-    pub(super) fn new(
+    pub(crate) fn new(
         complete: &Path,
         folder: &Path,
         at_once: u32,
+        every: Duration,
         now: Duration,
     ) -> Result<Self, ExperimentError> {
         remove(folder)?;
@@ -48,11 +48,11 @@ impl LiveLake {
         coming.sort_by(|a, b| a.file_name().cmp(&b.file_name()));
         let manifest = complete.join(MANIFEST);
         fs::copy(&manifest, folder.join(MANIFEST)).map_err(ExperimentError::io("copy", &manifest))?;
-        let mut lake = Self { folder: folder.to_owned(), coming, appeared: Vec::new(), due: now };
+        let mut lake = Self { folder: folder.to_owned(), coming, appeared: Vec::new(), due: now, every };
         for _ in 0..at_once {
             lake.close(now)?;
         }
-        lake.due = now + CLOSES_EVERY;
+        lake.due = now + every;
         Ok(lake)
     }
 
@@ -61,26 +61,38 @@ impl LiveLake {
     /// # Errors
     ///
     /// The file system refuses.
-    pub(super) fn go_on(&mut self, now: Duration) -> Result<(), ExperimentError> {
+    pub(crate) fn go_on(&mut self, now: Duration) -> Result<(), ExperimentError> {
         while self.due <= now && !self.coming.is_empty() {
             self.close(now)?;
-            self.due += CLOSES_EVERY;
+            self.due += self.every;
+        }
+        Ok(())
+    }
+
+    /// Lets all of the rest appear.
+    ///
+    /// # Errors
+    ///
+    /// The file system refuses.
+    pub(crate) fn complete(&mut self, now: Duration) -> Result<(), ExperimentError> {
+        while !self.coming.is_empty() {
+            self.close(now)?;
         }
         Ok(())
     }
 
     /// The newest ledger.
-    pub(super) fn newest(&self) -> u32 {
+    pub(crate) fn newest(&self) -> u32 {
         FIRST_LEDGER + u32::try_from(self.appeared.len()).unwrap_or(u32::MAX) - 1
     }
 
     /// When a ledger appeared, if it has.
-    pub(super) fn appeared(&self, ledger: u32) -> Option<Duration> {
+    pub(crate) fn appeared(&self, ledger: u32) -> Option<Duration> {
         self.appeared.get(ledger.checked_sub(FIRST_LEDGER)? as usize).copied()
     }
 
     /// Whether more ledgers will come.
-    pub(super) fn goes_on(&self) -> bool {
+    pub(crate) fn goes_on(&self) -> bool {
         !self.coming.is_empty()
     }
 
@@ -116,7 +128,7 @@ mod tests {
             fs::write(partition.join(format!("{:08X}--{ledger}.xdr.zst", u32::MAX - ledger)), "x").unwrap();
         }
         let second = Duration::from_secs(1);
-        let mut lake = LiveLake::new(&complete, &live, 2, second).unwrap();
+        let mut lake = LiveLake::new(&complete, &live, 2, second, second).unwrap();
         let there = |ledger: u32| {
             live.join(format!("FFFFFFFF--0-63999/{:08X}--{ledger}.xdr.zst", u32::MAX - ledger)).is_file()
         };

@@ -1,31 +1,37 @@
 //! The experiment: regions with a store each follow a network that closes a ledger a second, and again and again one of them
-//! is killed with its store, paused, cut off, muted or emptied. Readers must get new ledgers from another region within
-//! seconds, every event once and in order; the region must catch up by itself; and in the end every region's dataset must be
-//! that of one undisturbed process, byte for byte.
+//! is killed with its store, paused, cut off, parted from the others, emptied, or comes back with old or with other data; or
+//! traffic is moved by plan. Readers must get new ledgers from another region within seconds, every event once and in order;
+//! the region must catch up by itself and all must say that they are equal; and in the end every region's dataset must be that
+//! of one undisturbed process, byte for byte.
 //!
 //! Each region is a network namespace, and so are the readers. A reader of one region alone is the witness of what that
 //! region serves; those that are given all regions are what is protected.
 
-mod live_lake;
+mod differ;
+mod fault;
+pub(crate) mod http;
+pub(crate) mod live_lake;
 mod plan;
-mod reader;
+pub(crate) mod reader;
 mod region;
 mod report;
+mod results;
 mod round;
 mod store;
+mod view;
 
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use orrery_supervisor::{Clock, MonotonicTime, SystemClock};
 use serde::Deserialize;
 
 use crate::experiment::ExperimentError;
-use crate::judges::dataset::{Accelerators, Expected};
+use crate::judges::dataset::{Accelerators, Expected, TABLES};
 use crate::network::Network;
 use crate::process::Running;
-use crate::workload::{FIRST_LEDGER, Target, UNDISTURBED_MAX, Workload, succeeded, url};
+use crate::workload::{FIRST_LEDGER, Target, UNDISTURBED_MAX, Workload, remove, succeeded, url};
 
 use live_lake::LiveLake;
 use plan::Plan;
@@ -34,7 +40,11 @@ use region::{Region, name_of};
 
 pub use plan::Fault;
 pub use report::{RegionComparison, RegionsReport, RoundReport};
+pub use results::FaultResult;
 pub use store::StoreKind;
+
+/// Between two ledgers.
+const CLOSES_EVERY: Duration = Duration::from_secs(1);
 
 /// Between two looks at readers.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
@@ -42,11 +52,11 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// Within it regions have started, and have caught up in the end.
 const PATIENCE: Duration = Duration::from_secs(180);
 
+/// The mode in which a region derives nothing.
+const COPY: &str = "copy";
+
 /// Nodes that are told to stop end within this.
 const STOPS_WITHIN: Duration = Duration::from_secs(75);
-
-/// Ledgers that are there when regions start.
-const AT_ONCE: u32 = 16;
 
 /// What is asked for.
 #[derive(Clone, Debug)]
@@ -63,10 +73,37 @@ pub struct RegionsSettings {
     pub nodes: usize,
     /// What each keeps its dataset in.
     pub store: StoreKind,
-    /// How regions replicate: `recompute`, `copy` or `both`.
+    /// How regions replicate: `recompute`, `both`, or `copy`: the last one derives nothing, and the others recompute.
     pub mode: String,
+    /// The region that faults are done to; drawn without it.
+    pub victim: Option<usize>,
+    /// For how long a region is away; drawn without it.
+    pub outage: Option<Duration>,
+    /// Readers of all regions.
+    pub readers: usize,
+    /// Ledgers that are there when regions start.
+    pub history: u32,
+    /// MiB a second that a region copies from each other one at most; 0 for no limit.
+    pub mib_per_second: u32,
+    /// Megabits a second of each region's line, if it is a slow one.
+    pub line: Option<u32>,
     /// Seed of victims and moments.
     pub seed: u64,
+}
+
+impl RegionsSettings {
+    /// Whether a region derives nothing.
+    fn copies(&self, region: usize) -> bool {
+        self.mode == COPY && region + 1 == self.regions
+    }
+
+    /// How a region replicates.
+    fn mode_of(&self, region: usize) -> &str {
+        match self.mode == COPY && !self.copies(region) {
+            true => "recompute",
+            false => &self.mode,
+        }
+    }
 }
 
 /// Runs it. Progress goes to `progress`.
@@ -76,14 +113,17 @@ pub struct RegionsSettings {
 /// The regions do not start, or the machine refuses what is needed.
 pub fn run(settings: &RegionsSettings, progress: &mut dyn Write) -> Result<RegionsReport, ExperimentError> {
     let network = Network::new(settings.regions + 1)?;
+    for region in 0..settings.regions {
+        settings.line.map_or(Ok(()), |megabits| network.slow(region, megabits))?;
+    }
     settings.workload.make_lake()?;
     let regions = (0..settings.regions).map(|index| Region::new(settings, index));
     let regions = regions.collect::<Result<Vec<_>, _>>()?;
     let clock = SystemClock::new();
     let live = settings.workload.folder.join("live");
     let now = clock.now().since(MonotonicTime::ORIGIN);
-    let lake = LiveLake::new(&settings.workload.lake(), &live, AT_ONCE, now)?;
-    let plan = Plan::new(settings.seed, &settings.faults, settings.regions);
+    let lake = LiveLake::new(&settings.workload.lake(), &live, settings.history, CLOSES_EVERY, now)?;
+    let plan = Plan::new(settings.seed, &settings.faults, settings.regions, settings.outage);
     let report = RegionsReport::new(settings);
     let (witnesses, roaming) = (Vec::new(), Vec::new());
     let mut experiment = Experiment {
@@ -105,6 +145,7 @@ pub fn run(settings: &RegionsSettings, progress: &mut dyn Write) -> Result<Regio
     }
     experiment.end()?;
     let mut report = experiment.report;
+    report.dropped_packets = network.dropped();
     report.conclude();
     Ok(report)
 }
@@ -131,18 +172,19 @@ impl Experiment<'_> {
         for index in 0..self.regions.len() {
             self.bring_up(index)?;
         }
-        let servers: Vec<String> = self.regions.iter().map(Region::server).collect();
-        for index in 0..servers.len() {
-            let mut order = servers.clone();
-            order.rotate_left(index);
-            let alone = order.get(..1).unwrap_or_default();
+        let servers: Vec<Vec<String>> = self.regions.iter().map(Region::servers).collect();
+        for (index, alone) in servers.iter().enumerate() {
             let witness = self.reader(format!("of {}", name_of(index)), alone)?;
             self.witnesses.push(witness);
-            let reader = self.reader(format!("{}", index + 1), &order)?;
+        }
+        for index in 0..self.settings.readers {
+            let mut order = servers.clone();
+            order.rotate_left(index % servers.len().max(1));
+            let reader = self.reader(format!("{}", index + 1), &order.concat())?;
             self.roaming.push(reader);
         }
         let began = self.now();
-        while !self.all_have(AT_ONCE) {
+        while !self.all_have(self.whole_history()) {
             self.pause()?;
             if self.now() - began > PATIENCE {
                 return Err(self.failed("the regions do not serve all ledgers"));
@@ -162,8 +204,26 @@ impl Experiment<'_> {
         Reader::start(orrery, self.network, place, name, servers, output)
     }
 
+    /// What regions that copy whole slots have of the ledgers that were there.
+    fn whole_history(&self) -> u32 {
+        let (history, width) = (self.settings.history, self.settings.workload.slot_ledgers);
+        if self.settings.mode == COPY { (history / width * width).saturating_sub(1) } else { history }
+    }
+
     /// Starts a region's store, and its nodes when that is there.
     fn bring_up(&mut self, index: usize) -> Result<(), ExperimentError> {
+        self.start_store(index)?;
+        self.start_nodes(index)
+    }
+
+    /// Starts a region's nodes. Its store has to be there.
+    fn start_nodes(&mut self, index: usize) -> Result<(), ExperimentError> {
+        let Some(region) = self.regions.get_mut(index) else { return Ok(()) };
+        region.start(self.settings, self.network, &self.live)
+    }
+
+    /// Starts a region's store, and waits until it is there.
+    fn start_store(&mut self, index: usize) -> Result<(), ExperimentError> {
         let network = self.network;
         let Some(region) = self.regions.get_mut(index) else { return Ok(()) };
         region.store.start(network)?;
@@ -174,8 +234,7 @@ impl Experiment<'_> {
                 return Err(self.failed("a store does not come up"));
             }
         }
-        let Some(region) = self.regions.get_mut(index) else { return Ok(()) };
-        region.start(self.settings, network, &self.live)
+        Ok(())
     }
 
     /// Whether every reader has this ledger.
@@ -203,7 +262,7 @@ impl Experiment<'_> {
         for reader in &self.roaming {
             self.report.problems.extend(reader.problems(&events));
             let late = reader.ledgers().iter().filter_map(|(ledger, at)| {
-                let appeared = self.lake.appeared(*ledger).filter(|_| *ledger > AT_ONCE + 1)?;
+                let appeared = self.lake.appeared(*ledger).filter(|_| *ledger > self.settings.history + 1)?;
                 Some(at.saturating_sub(appeared).as_secs_f64())
             });
             self.report.latencies.extend(late);
@@ -241,6 +300,7 @@ impl Experiment<'_> {
             let began = self.now();
             loop {
                 let Some(found) = self.files(index)? else { return Ok(()) };
+                self.remove_evidence(&found)?;
                 let comparison =
                     expected.compare(&found, (FIRST_LEDGER, last), Accelerators::ThatBothHave)?;
                 // The last slots may be on their way.
@@ -299,6 +359,13 @@ impl Experiment<'_> {
         let ended = Running::start(self.network.within(index, &command))?.finish(UNDISTURBED_MAX)?;
         succeeded("orrery backup", &ended)?;
         Ok(Some(copy))
+    }
+
+    /// What was kept of differences that were made is no part of the dataset. It was looked at when it was found.
+    fn remove_evidence(&self, files: &Path) -> Result<(), ExperimentError> {
+        let is_expected = self.report.rounds.iter().any(|round| round.fault == Fault::Differ);
+        let tables = TABLES.iter().filter(|_| is_expected);
+        tables.map(|table| files.join(table).join("_quarantine")).try_for_each(|folder| remove(&folder))
     }
 
     fn failed(&self, problem: &str) -> ExperimentError {

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::PathBuf;
+use std::process::Command;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -16,8 +17,8 @@ const PROBLEMS_MAX: usize = 5;
 
 /// One reader.
 #[derive(Debug)]
-pub(super) struct Reader {
-    pub(super) name: String,
+pub(crate) struct Reader {
+    pub(crate) name: String,
     /// Until it is stopped.
     _running: Running,
     output: PathBuf,
@@ -26,6 +27,8 @@ pub(super) struct Reader {
     events: Vec<String>,
     /// When the first event of each ledger came, ascending.
     ledgers: Vec<(u32, Duration)>,
+    /// Where among `events` each of these begins.
+    begins: Vec<usize>,
 }
 
 /// The part of an event that is looked at.
@@ -41,7 +44,7 @@ impl Reader {
     /// # Errors
     ///
     /// It cannot be started.
-    pub(super) fn start(
+    pub(crate) fn start(
         orrery: &Orrery,
         network: &Network,
         place: usize,
@@ -53,12 +56,22 @@ impl Reader {
         for server in servers {
             command.args(["--url", server]);
         }
-        let running = Running::start_with_log(network.within(place, &command), &output)?;
-        Ok(Self { name, _running: running, output, offset: 0, events: Vec::new(), ledgers: Vec::new() })
+        Self::of(network.within(place, &command), name, output)
+    }
+
+    /// Starts one by a command of its own, whose lines go to `output`.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be started.
+    pub(crate) fn of(command: Command, name: String, output: PathBuf) -> Result<Self, ExperimentError> {
+        let running = Running::start_with_log(command, &output)?;
+        let (events, ledgers, begins) = (Vec::new(), Vec::new(), Vec::new());
+        Ok(Self { name, _running: running, output, offset: 0, events, ledgers, begins })
     }
 
     /// Reads what has come until now.
-    pub(super) fn read(&mut self, now: Duration) {
+    pub(crate) fn read(&mut self, now: Duration) {
         let mut text = Vec::new();
         let read = File::open(&self.output).and_then(|mut file| {
             file.seek(SeekFrom::Start(self.offset))?;
@@ -74,6 +87,7 @@ impl Reader {
             if let Ok(Event { ledger_sequence, event_id }) = serde_json::from_slice(line) {
                 if self.ledgers.last().is_none_or(|(last, _)| *last != ledger_sequence) {
                     self.ledgers.push((ledger_sequence, now));
+                    self.begins.push(self.events.len());
                 }
                 self.events.push(event_id);
             }
@@ -81,23 +95,23 @@ impl Reader {
     }
 
     /// The newest ledger of which it has an event.
-    pub(super) fn newest(&self) -> u32 {
+    pub(crate) fn newest(&self) -> u32 {
         self.ledgers.last().map_or(0, |(ledger, _)| *ledger)
     }
 
     /// When the first ledger after `ledger` came, if one has.
-    pub(super) fn came_after(&self, ledger: u32) -> Option<Duration> {
+    pub(crate) fn came_after(&self, ledger: u32) -> Option<Duration> {
         let later = self.ledgers.iter().rev().take_while(|(newer, _)| *newer > ledger).last();
         later.map(|(_, at)| *at)
     }
 
     /// Each ledger and when it came.
-    pub(super) fn ledgers(&self) -> &[(u32, Duration)] {
+    pub(crate) fn ledgers(&self) -> &[(u32, Duration)] {
         &self.ledgers
     }
 
     /// What is wrong with the events that it got: they should be these, in this order, once each.
-    pub(super) fn problems(&self, expected: &[String]) -> Vec<String> {
+    pub(crate) fn problems(&self, expected: &[String]) -> Vec<String> {
         let mut problems = Vec::new();
         let place = self.events.iter().zip(expected).position(|(found, expected)| found != expected);
         if let Some(place) = place {
@@ -117,8 +131,15 @@ impl Reader {
         problems
     }
 
+    /// Each ledger that began, when, and ids of its events.
+    pub(crate) fn received(&self) -> impl Iterator<Item = (u32, Duration, &[String])> {
+        let ends = self.begins.iter().skip(1).copied().chain([self.events.len()]);
+        let parts = self.begins.iter().zip(ends).map(|(begin, end)| self.events.get(*begin..end));
+        self.ledgers.iter().zip(parts).map(|((ledger, at), part)| (*ledger, *at, part.unwrap_or_default()))
+    }
+
     /// How many events it got.
-    pub(super) fn events(&self) -> usize {
+    pub(crate) fn events(&self) -> usize {
         self.events.len()
     }
 }

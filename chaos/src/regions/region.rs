@@ -2,12 +2,15 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
+use serde_json::Value;
 
 use super::RegionsSettings;
-use super::store::{RegionStore, status};
+use super::http::{body, status};
+use super::store::RegionStore;
 use crate::experiment::ExperimentError;
 use crate::network::{Network, address};
 use crate::process::{Ended, Running};
@@ -22,6 +25,10 @@ const ANSWERS_WITHIN: Duration = Duration::from_millis(500);
 
 /// Seconds for which a region must be well before traffic comes back: as few as make sense where one is lost all the time.
 const STABLE_SECONDS: u32 = 5;
+
+/// In a region's folder: all that its store keeps, and an earlier copy of that and of what its nodes keep.
+const STORE: &str = "store";
+const OLD_DISKS: &str = "old-disks";
 
 /// One region.
 #[derive(Debug)]
@@ -62,14 +69,15 @@ impl Region {
         let config = folder.join("orrery.toml");
         fs::write(&config, configuration(settings, index)).map_err(ExperimentError::io("write", &config))?;
         let store =
-            RegionStore::new(settings.store.clone(), index, folder.join("store"), folder.join("store.log"));
+            RegionStore::new(settings.store.clone(), index, folder.join(STORE), folder.join("store.log"));
         let nodes = (0..settings.nodes).map(|_| None).collect();
         Ok(Self { name, index, folder, store, nodes, lives: 0 })
     }
 
-    /// URL of the feed of its first node.
-    pub(super) fn server(&self) -> String {
-        format!("http://{}:{HTTP_PORT}", address(self.index))
+    /// URLs of the feeds of its nodes.
+    pub(super) fn servers(&self) -> Vec<String> {
+        let ports = (HTTP_PORT..).take(self.nodes.len());
+        ports.map(|port| format!("http://{}:{port}", address(self.index))).collect()
     }
 
     /// Starts its nodes, in a further life. Its store has to be there.
@@ -94,7 +102,10 @@ impl Region {
             command.args(["--name", &name, "--listen", &format!("{ip}:{}", PORT + offset)]);
             command.args(["--http", &format!("{ip}:{}", HTTP_PORT + offset)]);
             command.arg("--certificates").arg(self.folder.join("authority").join(&name));
-            command.args(["--source", &url(lake), "--dataset", &self.store.dataset()]);
+            if !settings.copies(self.index) {
+                command.args(["--source", &url(lake)]);
+            }
+            command.args(["--dataset", &self.store.dataset()]);
             command.args(["--from", &FIRST_LEDGER.to_string(), "--grid", &grid]);
             command.arg("--data-dir").arg(self.folder.join(format!("{name}-state")));
             for other in (0..offset).chain(offset + 1..u16::try_from(settings.nodes).unwrap_or(u16::MAX)) {
@@ -105,6 +116,12 @@ impl Region {
             *running = Some(Running::start_with_log(network.within(self.index, &command), &log)?);
         }
         Ok(())
+    }
+
+    /// Sends a signal to all of its nodes and its store.
+    pub(super) fn signal_all(&self, signal: Signal) {
+        self.signal(signal);
+        self.store.signal(signal);
     }
 
     /// Sends a signal to all of its nodes.
@@ -124,15 +141,55 @@ impl Region {
         self.store.kill()
     }
 
+    /// Folders of its store and of what its nodes keep.
+    fn disks(&self) -> Vec<PathBuf> {
+        let states = (0..self.nodes.len()).map(|node| format!("{}-state", node_name(self.index, node)));
+        states.chain([STORE.to_owned()]).map(|name| self.folder.join(name)).collect()
+    }
+
     /// Removes what its store and its nodes keep. Nothing of it may run.
     ///
     /// # Errors
     ///
     /// The file system refuses.
     pub(super) fn empty(&self) -> Result<(), ExperimentError> {
-        self.store.empty()?;
-        (0..self.nodes.len())
-            .try_for_each(|node| remove(&self.folder.join(format!("{}-state", node_name(self.index, node)))))
+        self.disks().iter().try_for_each(|disk| remove(disk))
+    }
+
+    /// Copies all of its disks, in place of an earlier copy. Nothing of it may run.
+    ///
+    /// # Errors
+    ///
+    /// The file system refuses.
+    pub(super) fn copy_disks(&self) -> Result<(), ExperimentError> {
+        let copy = self.folder.join(OLD_DISKS);
+        remove(&copy)?;
+        fs::create_dir_all(&copy).map_err(ExperimentError::io("create", &copy))?;
+        self.disks().iter().try_for_each(|disk| copy_into(disk, &copy))
+    }
+
+    /// Puts the copy of its disks in their place. Nothing of it may run.
+    ///
+    /// # Errors
+    ///
+    /// The file system refuses.
+    pub(super) fn put_old_disks(&self) -> Result<(), ExperimentError> {
+        self.empty()?;
+        let names = self.disks().into_iter().filter_map(|disk| disk.file_name().map(ToOwned::to_owned));
+        names
+            .into_iter()
+            .try_for_each(|name| copy_into(&self.folder.join(OLD_DISKS).join(name), &self.folder))
+    }
+
+    /// Sets its store aside, to begin anew. Nothing of it may run.
+    ///
+    /// # Errors
+    ///
+    /// The file system refuses.
+    pub(super) fn set_store_aside(&self) -> Result<(), ExperimentError> {
+        let (store, aside) = (self.folder.join(STORE), self.folder.join("store-aside"));
+        remove(&aside)?;
+        fs::rename(&store, &aside).map_err(ExperimentError::io("rename", &store))
     }
 
     /// Tells its nodes to stop, and says how those ended that did so by themselves before or badly.
@@ -157,11 +214,42 @@ impl Region {
         self.nodes.iter().flatten().next().map(Running::output).unwrap_or_default()
     }
 
-    /// Whether it says that it has traffic; `false` if it does not answer.
+    /// Whether one of its nodes says that it has traffic.
     pub(super) fn has_traffic(&self, network: &Network) -> bool {
-        let stream = network.connect(self.index, HTTP_PORT, ANSWERS_WITHIN);
-        let host = address(self.index);
-        stream.ok().and_then(|stream| status(stream, "GET", "/healthz/traffic", &host, "")) == Some(200)
+        let asks = |port| {
+            let stream = network.connect(self.index, port, ANSWERS_WITHIN).ok()?;
+            status(stream, "GET", "/healthz/traffic", &address(self.index), "")
+        };
+        (HTTP_PORT..).take(self.nodes.len()).any(|port| asks(port) == Some(200))
+    }
+
+    /// What a node of it answers, the first that does, as JSON: `/readyz` or `/v1/regions`.
+    pub(super) fn ask(&self, network: &Network, path: &str) -> Option<Value> {
+        let asks = |port| {
+            let stream = network.connect(self.index, port, ANSWERS_WITHIN).ok()?;
+            serde_json::from_slice(&body(stream, path, &address(self.index))?).ok()
+        };
+        (HTTP_PORT..).take(self.nodes.len()).find_map(asks)
+    }
+
+    /// A command of an operator to its cluster.
+    pub(super) fn command(&self, settings: &RegionsSettings, network: &Network, words: &[&str]) -> Command {
+        let mut command = settings.workload.orrery.command(words);
+        command.args(["--cluster", &format!("{}:{PORT}", address(self.index))]);
+        command.arg("--certificates").arg(self.folder.join("authority").join(node_name(self.index, 0)));
+        network.within(self.index, &command)
+    }
+}
+
+/// A copy of a folder with all that is in it, in another one; nothing, if it is not there.
+fn copy_into(folder: &Path, place: &Path) -> Result<(), ExperimentError> {
+    if !folder.exists() {
+        return Ok(());
+    }
+    let status = Command::new("cp").arg("-a").arg(folder).arg(place).status();
+    match status.map_err(ExperimentError::io("copy", folder))? {
+        status if status.success() => Ok(()),
+        status => Err(ExperimentError::io("copy", folder)(std::io::Error::other(status.to_string()))),
     }
 }
 
@@ -180,11 +268,12 @@ fn configuration(settings: &RegionsSettings, index: usize) -> String {
         let addresses: Vec<_> = nodes.map(|node| format!("\"{}:{}\"", address(peer), PORT + node)).collect();
         let authority = settings.workload.folder.join(name_of(peer)).join("authority/ca.pem");
         text.push_str(&format!(
-            "\n[[region.peers]]\nname = \"{}\"\naddresses = [{}]\nauthority = \"{}\"\nmode = \"{}\"\n",
+            "\n[[region.peers]]\nname = \"{}\"\naddresses = [{}]\nauthority = \"{}\"\nmode = \"{}\"\nmib_per_second = {}\n",
             name_of(peer),
             addresses.join(", "),
             authority.display(),
-            settings.mode
+            settings.mode_of(index),
+            settings.mib_per_second
         ));
     }
     text

@@ -1,9 +1,13 @@
 //! What became of regions to which faults were done.
 
+use std::fmt::Write as _;
+
 use serde::Serialize;
 
 use super::RegionsSettings;
 use super::plan::Fault;
+use super::region::name_of;
+use super::results::FaultResult;
 use crate::cluster::Spread;
 use crate::judges::dataset::Comparison;
 
@@ -14,7 +18,7 @@ const OUTAGE_P99_MAX: f64 = 10.0;
 const CAUGHT_UP_P99_MAX: f64 = 15.0;
 
 /// One fault and what came of it.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct RoundReport {
     /// From 1.
     pub number: usize,
@@ -32,8 +36,65 @@ pub struct RoundReport {
     pub outage_seconds: f64,
     /// Seconds from its return until it served all but two ledgers; `None` if it did not.
     pub caught_up_seconds: Option<f64>,
+    /// Seconds from its return until every region said that all are equal; `None` if one did not.
+    pub equal_seconds: Option<f64>,
+    /// Ledgers that it alone had durable when it was lost, if it was.
+    pub only_there_ledgers: Option<u32>,
+    /// The longest time for which a region was seen not to have heard another one, in seconds.
+    pub unheard_seconds: f64,
+    /// The same from some seconds after its return on: what copies keep waiting.
+    pub unheard_after_seconds: f64,
+    /// Seconds until a difference was found, the region parked, and a person told.
+    pub found_seconds: Option<f64>,
+    /// Seconds that a planned failover took, from the command to its end.
+    pub switched_seconds: Option<f64>,
+    /// Whether it was paused in the middle of a write, where that can be seen.
+    pub was_writing: Option<bool>,
     /// The machine's load average then.
     pub load_average: Option<f64>,
+}
+
+impl RoundReport {
+    /// One line for whoever watches.
+    pub(super) fn line(&self) -> String {
+        let mut line = format!(
+            "{}: {} {}{} at ledger {}, away {:.1} s: a new ledger after {:.1} s",
+            self.number,
+            self.fault.name(),
+            name_of(self.region.saturating_sub(1)),
+            if self.had_traffic { ", which had traffic," } else { "" },
+            self.ledger,
+            self.away_seconds,
+            self.outage_seconds,
+        );
+        let since = |time: Option<f64>| {
+            time.map_or("never".to_owned(), |time| format!("{time:.1} s after its return"))
+        };
+        let _ = write!(
+            line,
+            ", caught up {}, all equal {}",
+            since(self.caught_up_seconds),
+            since(self.equal_seconds)
+        );
+        let _ = write!(
+            line,
+            ", unheard for {:.1} s, then {:.1} s",
+            self.unheard_seconds, self.unheard_after_seconds
+        );
+        if let Some(ledgers) = self.only_there_ledgers {
+            let _ = write!(line, ", {ledgers} ledgers were durable there alone");
+        }
+        for (what, time) in [("found", self.found_seconds), ("switched", self.switched_seconds)] {
+            if let Some(time) = time {
+                let _ = write!(line, ", {what} after {time:.1} s");
+            }
+        }
+        if self.was_writing == Some(true) {
+            line.push_str(", in the middle of a write");
+        }
+        let _ = write!(line, "; load {:.0}", self.load_average.unwrap_or_default());
+        line
+    }
 }
 
 /// How a region's dataset differs.
@@ -62,6 +123,8 @@ pub struct RegionsReport {
     pub events: usize,
     /// Every fault.
     pub rounds: Vec<RoundReport>,
+    /// What came of each kind of fault.
+    pub faults: Vec<FaultResult>,
     /// Of the outages of all rounds.
     pub outage_seconds: Spread,
     /// Of those where the region had traffic.
@@ -76,6 +139,8 @@ pub struct RegionsReport {
     pub comparisons: Vec<RegionComparison>,
     /// Events lost or repeated, regions that did not come back, and other things that should not be.
     pub problems: Vec<String>,
+    /// Packets that were dropped on purpose: what shows that regions were cut off.
+    pub dropped_packets: u64,
     #[serde(skip)]
     pub(super) latencies: Vec<f64>,
 }
@@ -107,6 +172,7 @@ impl RegionsReport {
         let failovers = rounds.iter().filter(|round| round.had_traffic);
         self.failover_seconds = Spread::of(failovers.map(|round| round.outage_seconds));
         self.caught_up_seconds = Spread::of(rounds.iter().filter_map(|round| round.caught_up_seconds));
+        self.faults = super::results::of(rounds);
         self.load_average = Spread::of(rounds.iter().filter_map(|round| round.load_average));
         self.latency_seconds = Spread::of(self.latencies.iter().copied());
     }
@@ -123,12 +189,9 @@ mod tests {
                 number: 1,
                 fault: Fault::Kill,
                 region: 1,
-                had_traffic: true,
-                ledger: 9,
-                away_seconds: 5.0,
                 outage_seconds: outage,
                 caught_up_seconds: Some(caught_up),
-                load_average: None,
+                ..RoundReport::default()
             };
             let region =
                 RegionComparison { region: "region-1".to_owned(), comparison: Comparison::default() };

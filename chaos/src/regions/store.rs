@@ -1,29 +1,36 @@
 //! Where a region's dataset is: a folder, or a real S3 server of its own that is killed with the region.
 
-use std::io::{Read, Write};
-use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use nix::sys::signal::Signal;
+
+use super::http::{body, status};
 use crate::experiment::ExperimentError;
 use crate::network::{Network, address};
 use crate::process::Running;
 use crate::workload::url;
 
-/// Ports of the first region's server. Others have others, though each is alone in its namespace: sockets in the file system are
-/// called after them, by which one server would find the data of another.
-const S3_PORT: u16 = 8333;
-const FILER_PORT: u16 = 8888;
+/// Ports of the first region's server, of experiments that run beside each other. Each region has others, though each is alone
+/// in its namespace: sockets in the file system are called after them, by which one server would find the data of another.
+const S3_PORT: u16 = 10_000;
+const FILER_PORT: u16 = S3_PORT + REGIONS;
+const MASTER_PORT: u16 = FILER_PORT + REGIONS;
+const VOLUME_PORT: u16 = MASTER_PORT + REGIONS;
+const ADMIN_PORT: u16 = VOLUME_PORT + REGIONS;
+
+/// Regions with ports of their own, ports for one experiment, and experiments that have their own: each port is used 10,000
+/// higher too.
+const REGIONS: u16 = 8;
+const PORTS: u16 = 5 * REGIONS;
+const EXPERIMENTS: u32 = 1000;
 
 /// Who may write.
 const KEYS: [(&str, &str); 2] = [("AWS_ACCESS_KEY_ID", "key"), ("AWS_SECRET_ACCESS_KEY", "secret")];
 
 /// How long an answer may take.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(2);
-
-/// Longest answer that is read.
-const ANSWER_BYTES_MAX: u64 = 4096;
 
 /// What kind of store each region has.
 #[derive(Clone, Debug)]
@@ -62,7 +69,8 @@ impl RegionStore {
     }
 
     fn port(&self, first: u16) -> u16 {
-        first + u16::try_from(self.region).unwrap_or(u16::MAX)
+        let experiment = u16::try_from(std::process::id() % EXPERIMENTS).unwrap_or_default();
+        first + experiment * PORTS + u16::try_from(self.region).unwrap_or_default() % REGIONS
     }
 
     /// The folder of the dataset, where it is one.
@@ -97,7 +105,12 @@ impl RegionStore {
         command.arg(format!("-ip={ip}")).arg(format!("-ip.bind={ip}"));
         command
             .arg(format!("-s3.port={}", self.port(S3_PORT)))
-            .arg(format!("-filer.port={}", self.port(FILER_PORT)));
+            .arg(format!("-filer.port={}", self.port(FILER_PORT)))
+            .arg(format!("-master.port={}", self.port(MASTER_PORT)))
+            .arg(format!("-volume.port={}", self.port(VOLUME_PORT)))
+            .arg(format!("-admin.port={}", self.port(ADMIN_PORT)));
+        // Numbers of objects that are not given twice when the server is killed.
+        command.env("WEED_MASTER_SEQUENCER_TYPE", "snowflake");
         command.arg(format!("-dir={}", self.folder.display())).envs(KEYS);
         self.running = Some(Running::start_with_log(network.within(self.region, &command), &self.log)?);
         Ok(())
@@ -129,25 +142,39 @@ impl RegionStore {
         self.running.take().map_or(Ok(()), |running| running.kill().map(drop))
     }
 
-    /// Removes all that it keeps. It must not run.
+    /// Sends it a signal, if it runs.
+    pub(super) fn signal(&self, signal: Signal) {
+        self.running.iter().for_each(|running| running.signal(signal));
+    }
+
+    /// An object of the dataset, if it is there. It has to run.
+    pub(super) fn read(&self, network: &Network, name: &str) -> Option<Vec<u8>> {
+        if let Some(files) = self.files() {
+            return std::fs::read(files.join(name)).ok();
+        }
+        let stream = network.connect(self.region, self.port(FILER_PORT), ANSWERS_WITHIN).ok()?;
+        body(stream, &format!("/buckets/region/set/{name}"), &address(self.region))
+    }
+
+    /// Puts other bytes in the place of an object, as a hand or a disk might. It has to run.
     ///
     /// # Errors
     ///
-    /// The file system refuses.
-    pub(super) fn empty(&self) -> Result<(), ExperimentError> {
-        crate::workload::remove(&self.folder)
+    /// It does not take them.
+    pub(super) fn replace(&self, network: &Network, name: &str, bytes: &str) -> Result<(), ExperimentError> {
+        if let Some(files) = self.files() {
+            let path = files.join(name);
+            crate::workload::remove_file(&path)?;
+            return std::fs::write(&path, bytes).map_err(ExperimentError::io("write", &path));
+        }
+        let stream = network.connect(self.region, self.port(FILER_PORT), ANSWERS_WITHIN);
+        let path = format!("/buckets/region/set/{name}");
+        let put = stream.ok().and_then(|stream| status(stream, "PUT", &path, &address(self.region), bytes));
+        match put {
+            Some(200 | 201) => Ok(()),
+            put => Err(ExperimentError::io("replace", Path::new(&path))(std::io::Error::other(format!(
+                "the store answers {put:?}"
+            )))),
+        }
     }
-}
-
-/// The status of an answer.
-pub(super) fn status(mut stream: TcpStream, method: &str, path: &str, host: &str, body: &str) -> Option<u16> {
-    stream.set_read_timeout(Some(ANSWERS_WITHIN)).ok()?;
-    let length = body.len();
-    let request = format!(
-        "{method} {path} HTTP/1.1\r\nHost: {host}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
-    );
-    stream.write_all(request.as_bytes()).ok()?;
-    let mut answer = Vec::new();
-    stream.take(ANSWER_BYTES_MAX).read_to_end(&mut answer).ok()?;
-    String::from_utf8_lossy(&answer).split(' ').nth(1)?.parse().ok()
 }

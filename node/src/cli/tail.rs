@@ -12,7 +12,8 @@ pub(crate) struct TailArgs {
     /// PEM file of certificates that servers are trusted by, beside those of the system: a private authority's.
     #[arg(long, value_name = "FILE")]
     pub(crate) ca: Option<std::path::PathBuf>,
-    /// Begin at `latest`, at `oldest`, or behind what was seen: 53312000, or an event in it as 53312000:17. Latest if not given.
+    /// Begin at `latest`, at `oldest` or `genesis`, or behind what was seen: 53312000, or an event in it as 53312000:17. Latest
+    /// if not given.
     #[arg(long, value_name = "CURSOR")]
     pub(crate) from: Option<String>,
     /// End behind this ledger, with 0.
@@ -27,7 +28,7 @@ pub(crate) struct TailArgs {
     /// Only these assets: native or CODE:ISSUER.
     #[arg(long = "asset", value_name = "ASSET", value_delimiter = ',')]
     pub(crate) assets: Vec<String>,
-    /// Only what leaves or reaches one of these: G..., C..., B... or L...
+    /// Only what leaves or reaches one of these: G..., C..., B..., L..., or M... where a token names one.
     #[arg(long = "account", value_name = "ADDRESS", value_delimiter = ',')]
     pub(crate) accounts: Vec<String>,
     /// Only events of these contracts.

@@ -50,6 +50,8 @@ pub(crate) struct Condition {
     /// Tasks that parked here.
     pub(crate) parked_tasks: Vec<TaskId>,
     pub(crate) is_draining: bool,
+    /// Why it serves no readers now, if so.
+    pub(crate) unready: Option<String>,
 }
 
 /// Finds the nodes of a task.
@@ -194,10 +196,10 @@ impl Assignee {
 }
 
 fn report(states: Option<BTreeMap<TaskId, NodeState>>, condition: Condition) -> Report {
-    let Condition { parked, parked_tasks, is_draining } = condition;
+    let Condition { parked, parked_tasks, is_draining, unready } = condition;
     let tasks = states.unwrap_or_default().into_iter();
     let tasks = tasks.map(|(id, state)| TaskReport { id, state: state.as_str().to_owned() }).collect();
-    Report { tasks, parked, refuses: false, parked_tasks, is_draining }
+    Report { tasks, parked, refuses: false, parked_tasks, is_draining, unready }
 }
 
 #[cfg(test)]

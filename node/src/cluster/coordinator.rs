@@ -24,7 +24,7 @@ use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio::sync::watch;
 
 use super::concerns::{Concern, Said};
-use super::hearing::Hearing;
+use super::hearing::{Hearing, Readers};
 use super::message::{Ask, Assignment, Report, Told};
 use super::newer::Newer;
 use super::peers::Peers;
@@ -65,6 +65,8 @@ pub(crate) struct CoordinatorSettings {
     pub(crate) regions: watch::Receiver<Option<RegionView>>,
     /// Where it notes what a person should know while it is the active one.
     pub(crate) concerns: watch::Sender<Vec<String>>,
+    /// And which nodes serve readers, as they said last.
+    pub(crate) readers: watch::Sender<Option<Readers>>,
     /// Where it notes the newest ledger, for whoever asks for the lag.
     pub(crate) metrics: Arc<PipelineMetrics>,
     pub(crate) clock: Arc<dyn Clock>,
@@ -135,6 +137,7 @@ impl CoordinatorState {
             if self.active.take().is_some() {
                 tracing::info!("another coordinator is active, this one stands by");
                 self.settings.concern(&[]);
+                self.settings.readers.send_replace(None);
             }
             return Ok(());
         };
@@ -161,6 +164,7 @@ impl CoordinatorState {
         }
         let plan = active.decide(&self.settings, members.iter());
         active.tell(&self.settings, plan).await;
+        self.settings.readers.send_replace(Some(active.hearing.readers()));
         let newer = active.elsewhere.values().max().copied();
         match newer.filter(|newer| self.newer.heard(epoch, *newer, self.settings.clock.now())) {
             Some(newer) => {

@@ -20,6 +20,15 @@ const SETTLES_WITHIN: Duration = Duration::from_secs(1);
 /// the membership has it.
 const SILENT_ROUNDS_MAX: u32 = 15;
 
+/// Whether a cluster serves readers: any node that does is enough.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Readers {
+    /// Nodes that do.
+    pub(crate) ready: usize,
+    /// Nodes that do not, and why.
+    pub(crate) unready: Vec<String>,
+}
+
 /// Of one term of a coordinator.
 #[derive(Debug)]
 pub(crate) struct Hearing {
@@ -64,6 +73,18 @@ impl Hearing {
     /// Nodes that say that they may do nothing at all, and why.
     pub(crate) fn parked(&self) -> impl Iterator<Item = (&NodeName, &str)> {
         self.heard.iter().filter_map(|(name, (report, _))| Some((name, report.parked.as_deref()?)))
+    }
+
+    /// Which nodes that answer serve readers, and why the others do not.
+    pub(crate) fn readers(&self) -> Readers {
+        let mut readers = Readers::default();
+        for (name, (report, _)) in self.heard.iter().filter(|(name, _)| self.answers(name)) {
+            match &report.unready {
+                None => readers.ready += 1,
+                Some(why) => readers.unready.push(format!("{name} is not ready: {why}")),
+            }
+        }
+        readers
     }
 
     /// Whether more nodes refuse what this coordinator says than do it. A tie says nothing: each side thinks the other wrong.
@@ -139,6 +160,7 @@ mod tests {
             refuses: false,
             parked_tasks: Vec::new(),
             is_draining: false,
+            unready: None,
         }
     }
 
@@ -219,5 +241,18 @@ mod tests {
         assert!(hearing.answers(&a));
         hearing.keep(&BTreeSet::new());
         assert_eq!(hearing.of(&a), None);
+    }
+
+    #[test]
+    fn a_cluster_serves_readers_as_long_as_one_node_that_answers_does() {
+        let mut hearing = Hearing::new(MonotonicTime::ORIGIN, false);
+        let name = |name: &str| -> NodeName { name.parse().unwrap() };
+        hearing.note(name("a"), Report { unready: Some("draining".to_owned()), ..nothing() });
+        let unready = vec!["a is not ready: draining".to_owned()];
+        assert_eq!(hearing.readers(), Readers { ready: 0, unready: unready.clone() });
+        hearing.note(name("b"), nothing());
+        assert_eq!(hearing.readers(), Readers { ready: 1, unready: unready.clone() });
+        (0..SILENT_ROUNDS_MAX).for_each(|_| hearing.note_silence(&name("b")));
+        assert_eq!(hearing.readers(), Readers { ready: 0, unready });
     }
 }

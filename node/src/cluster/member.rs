@@ -39,6 +39,7 @@ use super::assignee::Assignee;
 use super::completion::Completion;
 use super::coordinator::{Coordinator, CoordinatorSettings};
 use super::flight::{self, Peer};
+use super::hearing::Readers;
 use super::inspection::{self, Inspection};
 use super::message::{Ask, Told};
 use super::orders::Orders;
@@ -82,6 +83,7 @@ pub(crate) struct ClusterNode {
     coordination: watch::Sender<Coordination>,
     /// What this node wants a person to know while it coordinates.
     concerns: watch::Sender<Vec<String>>,
+    readers: watch::Sender<Option<Readers>>,
     /// What crosses to and from other nodes.
     meter: Arc<ExchangeMeter>,
     membership: Membership,
@@ -177,6 +179,7 @@ impl ClusterNode {
             clock: clock.clone(),
             coordination: watch::Sender::default(),
             concerns: watch::Sender::default(),
+            readers: watch::Sender::default(),
             meter: Arc::default(),
             membership,
             links,
@@ -344,6 +347,7 @@ impl ClusterNode {
             derives,
             regions: self.regions_told.subscribe(),
             concerns: self.concerns.clone(),
+            readers: self.readers.clone(),
             metrics: pipeline.metrics.clone(),
             clock: self.clock.clone(),
         };
@@ -368,6 +372,7 @@ impl ClusterNode {
             metrics: pipeline.metrics.clone(),
             readiness: readiness.clone(),
             concerns: self.concerns.subscribe(),
+            readers: self.readers.subscribe(),
             peers: self.peers.clone(),
             desk: self.desk.clone(),
             view: self.regions_told.clone(),
@@ -395,7 +400,10 @@ impl ClusterNode {
             false => roles.contains(Role::Sink),
         };
         let mut reached = pin!(self.completion.reached(self.clock.as_ref()));
-        self.links.want(addresses(&members.borrow_and_update()));
+        let mut coordination = self.coordination.subscribe();
+        let mut concerns = self.concerns.subscribe();
+        self.met(&members.borrow_and_update());
+        self.contested();
         loop {
             tokio::select! {
                 Some(Question { ask, reply }) = questions.recv() => {
@@ -405,7 +413,9 @@ impl ClusterNode {
                     }.boxed());
                 }
                 Some(()) = answers.next() => {}
-                Ok(()) = members.changed() => self.links.want(addresses(&members.borrow_and_update())),
+                Ok(()) = members.changed() => self.met(&members.borrow_and_update()),
+                Ok(()) = coordination.changed() => self.contested(),
+                Ok(()) = concerns.changed() => self.contested(),
                 () = &mut reached, if follows(&self.peers.members()) => return Ok(Served::Complete),
                 ended = self.membership.ended() => return Err(match ended {
                     Err(error) if error.is_of_name() => Failure::Configuration(error.to_string()),

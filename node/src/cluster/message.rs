@@ -94,6 +94,9 @@ pub(crate) struct Report {
     pub(crate) parked_tasks: Vec<TaskId>,
     /// It is about to leave.
     pub(crate) is_draining: bool,
+    /// Why it serves no readers now, if so.
+    #[serde(default)]
+    pub(crate) unready: Option<String>,
 }
 
 /// How one task is.

@@ -24,6 +24,7 @@ mod member;
 
 pub(crate) use assignee::Assignee;
 pub(crate) use flight::{channel, region_channel};
+pub(crate) use hearing::Readers;
 pub(crate) use member::{ClusterNode, Served};
 pub(crate) use message::Ask;
 pub(crate) use peers::Peers;

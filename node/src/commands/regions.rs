@@ -43,7 +43,7 @@ fn lines(seen: &Value) -> Vec<String> {
         let words = |key: &str| row[key].as_str().unwrap_or("-").replace('_', " ");
         columns.add([
             if is_own { format!("{} (this)", words("region")) } else { words("region") },
-            if row["traffic"] == true { "yes" } else { "-" }.to_owned(),
+            traffic(row),
             words("state"),
             row["tip"].as_u64().map_or_else(|| "-".to_owned(), |tip| tip.to_string()),
             own(lag(row)),
@@ -62,6 +62,15 @@ fn lines(seen: &Value) -> Vec<String> {
         columns.across(format!("decided: {to}{how}, by {by} (decision {generation})"));
     }
     columns.lines()
+}
+
+/// Whether it has traffic, and how much of it if others have some too.
+fn traffic(row: &Value) -> String {
+    match (row["traffic"] == true, row["share"].as_f64()) {
+        (false, _) => "-".to_owned(),
+        (true, Some(share)) if share > 0.0 && share < 1.0 => format!("{:.0} %", share * 100.0),
+        (true, _) => "yes".to_owned(),
+    }
 }
 
 /// What the other one lacks of this region's ledgers: `3 (15 s)`.
@@ -111,5 +120,6 @@ mod tests {
         ];
         assert_eq!(lines(&seen), expect);
         assert_eq!(lag(&json!({ "lag_ledgers": 4 })), "4 ahead");
+        assert_eq!(traffic(&json!({ "traffic": true, "share": 0.25 })), "25 %");
     }
 }

@@ -20,6 +20,9 @@ use crate::{interrupt, runner, threads};
 /// Variable with the token: arguments can be read by everybody on the machine.
 const TOKEN: &str = "ORRERY_TOKEN";
 
+/// Who takes longer to take a connection, before anything is asked, is cut off: there may be another server.
+const CONNECTS_WITHIN: Duration = Duration::from_secs(3);
+
 /// Between attempts to connect.
 const BACKOFF_FIRST: Duration = Duration::from_millis(200);
 const BACKOFF_CAP: Duration = Duration::from_secs(10);
@@ -28,7 +31,8 @@ const BACKOFF_CAP: Duration = Duration::from_secs(10);
 /// about to. With what follows, a reader of a server that is cut off silently goes on at another one within ten seconds.
 const STILL_FOR: Duration = Duration::from_secs(5);
 
-/// Prints events until Ctrl-C, or until `--to`. Says where it was when it ends.
+/// Prints events until Ctrl-C, or until `--to`. Says where it was when it ends, unless nobody reads it: of what was written
+/// last, only the reader knows how much it took.
 pub(crate) fn run(args: &TailArgs, console: &Console) -> Result<(), Failure> {
     let mut tail = Tail::new(args, console)?;
     let runtime = threads::runtime()?;
@@ -36,10 +40,10 @@ pub(crate) fn run(args: &TailArgs, console: &Console) -> Result<(), Failure> {
     let ended = runtime.block_on(async {
         tokio::select! {
             ended = tail.follow() => ended,
-            () = interrupted => Ok(()),
+            () = interrupted => Err(Failure::Interrupted),
         }
     });
-    if args.to.is_none()
+    if !matches!(ended, Ok(()) | Err(Failure::OutputClosed))
         && let Some(cursor) = tail.core.cursor()
     {
         console.progress(format_args!("seen up to {cursor}; go on with --from {cursor}"));
@@ -82,6 +86,7 @@ impl<'a> Tail<'a> {
         let servers = args.urls.iter().map(|url| Server::new(url).map_err(Failure::Usage));
         let servers: Vec<Server> = servers.collect::<Result<_, _>>()?;
         let client = reqwest::Client::builder().http1_only().redirect(reqwest::redirect::Policy::none());
+        let client = client.connect_timeout(CONNECTS_WITHIN);
         let client = authorities(args.ca.as_deref())?
             .into_iter()
             .fold(client, reqwest::ClientBuilder::add_root_certificate);

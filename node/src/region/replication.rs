@@ -15,18 +15,22 @@ use std::time::Duration;
 use futures::future::join_all;
 use orrery_actors::dataset::{DatasetSettings, Replica, Store, TableKind};
 use orrery_actors::metrics::PipelineMetrics;
-use orrery_actors::region::RegionView;
-use orrery_actors::region::replication::{Alarm, PeerRegion, Replicator, ReplicatorSettings, Standing};
+use orrery_actors::region::replication::{
+    Alarm, PeerRegion, Replicator, ReplicatorSettings, Standing, Verdict,
+};
 use orrery_actors::region::report::{DurableLedger, Heard, RegionName, RegionReport, TableReport};
+use orrery_actors::region::{PeerState, RegionView};
 use orrery_supervisor::cluster::certificates::Credentials;
 use orrery_supervisor::cluster::lease::{Coordination, Epoch};
-use orrery_supervisor::{ChildSpec, Clock, ExitError, Restart, RestartIntensity, Strategy, SupervisorSpec};
+use orrery_supervisor::{
+    ChildSpec, Clock, ExitError, MonotonicTime, Restart, RestartIntensity, Strategy, SupervisorSpec,
+};
 use tokio::sync::{Mutex, mpsc, watch};
 
 use super::link::PeerLink;
 use super::settings::RegionSettings;
 use super::traffic::{TrafficDesk, reported};
-use crate::cluster::{Ask, Peers};
+use crate::cluster::{Ask, Peers, Readers};
 use crate::readiness::Readiness;
 
 /// Between two looks at our own tables for the report.
@@ -37,6 +41,9 @@ const ALARMS_MAX: usize = 16;
 
 /// A node that does not answer sooner is told with the next alarm.
 const PARK_WITHIN: Duration = Duration::from_secs(2);
+
+/// A region whose slot differs waits so long for others to say which one they have.
+const DECIDES_WITHIN: Duration = Duration::from_secs(10);
 
 /// What replicators and reporter are made from.
 #[derive(Clone)]
@@ -51,6 +58,8 @@ pub(crate) struct Replication {
     pub(crate) readiness: Arc<Readiness>,
     /// What the coordinator wants a person to know.
     pub(crate) concerns: watch::Receiver<Vec<String>>,
+    /// Which nodes of the region serve readers.
+    pub(crate) readers: watch::Receiver<Option<Readers>>,
     pub(crate) peers: Peers,
     /// Where traffic belongs.
     pub(crate) desk: TrafficDesk,
@@ -151,6 +160,7 @@ impl Reporter {
         let mut replicas = TableKind::ALL.map(|kind| Replica::new(dataset, kind, dataset_settings));
         let mut looks = tokio::time::interval(REPORT_EVERY);
         looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut pending = BTreeMap::new();
         loop {
             tokio::select! {
                 _ = looks.tick() => {
@@ -159,9 +169,30 @@ impl Reporter {
                             tracing::debug!(%error, "our own dataset cannot be looked at for the report");
                         }
                     }
-                    view.send_replace(Some(self.view(epoch, &replicas)));
+                    let seen = self.view(epoch, &replicas);
+                    self.judge(&mut pending, &seen.peers).await;
+                    view.send_replace(Some(seen));
                 }
-                Some(alarm) = alarmed.recv() => self.park(alarm).await,
+                Some(alarm) = alarmed.recv() => {
+                    let raised = self.replication.clock.now();
+                    pending.entry(alarm.region.clone()).or_insert((alarm, raised));
+                }
+            }
+        }
+    }
+
+    /// Parks this region for differences in which most others are not known to be on its side.
+    async fn judge(&self, pending: &mut BTreeMap<RegionName, (Alarm, MonotonicTime)>, peers: &[PeerState]) {
+        let now = self.replication.clock.now();
+        for (region, (alarm, raised)) in std::mem::take(pending) {
+            match alarm.verdict(peers) {
+                Verdict::GoOn => {
+                    tracing::error!(%region, "most regions have what this one has, which goes on: {region} is to be mended");
+                }
+                Verdict::Wait if now.since(raised) < DECIDES_WITHIN => {
+                    pending.insert(region, (alarm, raised));
+                }
+                Verdict::Wait | Verdict::Park => self.park(alarm).await,
             }
         }
     }
@@ -184,10 +215,7 @@ impl Reporter {
 
     fn report(&self, epoch: Epoch, replicas: &[Replica], heard: Vec<Heard>) -> RegionReport {
         let Replication { settings, readiness, metrics, concerns, desk, .. } = &self.replication;
-        let (ready, answer) = readiness.answer();
-        let details = answer["reasons"].as_array().into_iter().flatten();
-        let mut reasons: Vec<_> =
-            details.filter_map(|reason| reason["detail"].as_str().map(str::to_owned)).collect();
+        let (ready, mut reasons) = self.ready();
         reasons.extend(concerns.borrow().iter().cloned());
         let told = readiness.regions.traffic();
         let (decision, traffic) = reported(settings, desk.now.borrow().as_ref(), told.as_ref());
@@ -204,6 +232,17 @@ impl Reporter {
             traffic,
             heard,
         }
+    }
+
+    /// Whether a node of the region serves readers, and why others do not. Before the coordinator has heard them, this one.
+    fn ready(&self) -> (bool, Vec<String>) {
+        let Replication { readiness, readers, .. } = &self.replication;
+        if let Some(readers) = &*readers.borrow() {
+            return (readers.ready > 0, readers.unready.clone());
+        }
+        let (is_ready, answer) = readiness.answer();
+        let details = answer["reasons"].as_array().into_iter().flatten();
+        (is_ready, details.filter_map(|reason| reason["detail"].as_str().map(str::to_owned)).collect())
     }
 
     /// Has every node of the region park its pipeline, and say why.
@@ -240,5 +279,6 @@ fn table_report(replica: &Replica) -> Option<TableReport> {
         next_ledger: tip.next_ledger.0,
         total_digest: tip.total_digest,
         epoch: tip.epoch,
+        epochs: table.told_epochs(),
     })
 }

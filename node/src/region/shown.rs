@@ -19,7 +19,8 @@ impl Regions {
             let peer = view.peers.iter().find(|peer| peer.region == region.region);
             let is_own = traffic.is_some_and(|traffic| traffic.region == region.region);
             let report = if is_own { view.own.as_ref() } else { peer.and_then(|peer| peer.report.as_ref()) };
-            row(region, is_own, peer, report)
+            let share = traffic.map_or(0.0, |traffic| traffic.share(&region.region));
+            row(region, share, is_own, peer, report)
         });
         json!({
             "region": traffic.map(|traffic| &traffic.region),
@@ -27,6 +28,7 @@ impl Regions {
             "traffic_since_seconds": traffic.map(|traffic| traffic.since_seconds),
             "decision": traffic.and_then(|traffic| traffic.decision.as_ref()),
             "concerns": traffic.map(|traffic| traffic.concerns.clone()).unwrap_or_default(),
+            "only_here_ledgers": view.only_here_ledgers(),
             "told_seconds_ago": told.at.map(|at| now.since(at).as_secs()),
             "regions": rows.collect::<Vec<_>>(),
         })
@@ -35,6 +37,7 @@ impl Regions {
 
 fn row(
     region: &RegionTraffic,
+    share: f64,
     is_own: bool,
     peer: Option<&PeerState>,
     report: Option<&RegionReport>,
@@ -46,6 +49,7 @@ fn row(
         "traffic": region.has,
         "priority": region.priority,
         "weight": region.weight,
+        "share": share,
         "state": region.state.as_str(),
         "why": region.why,
         "ready": report.map(|report| report.ready),

@@ -6,6 +6,7 @@ use orrery_actors::region::report::RegionReport;
 use orrery_actors::region::traffic::TrafficView;
 use orrery_actors::region::{PeerState, RegionView, ReplicationState};
 use orrery_supervisor::MonotonicTime;
+use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use crate::telemetry;
@@ -63,6 +64,17 @@ impl Regions {
             (false, false) => Some(format!("traffic belongs to {}", others.join(" and "))),
             (false, true) => Some("no region has traffic yet: this one listens to the others".to_owned()),
         }
+    }
+
+    /// The answer of a node that has traffic, with its region's weight and its share among those that have traffic too.
+    pub(crate) fn with_share(&self, mut answer: Value) -> Value {
+        if let Some(traffic) = self.traffic() {
+            let own = traffic.regions.iter().find(|region| region.region == traffic.region);
+            answer["region"] = json!(traffic.region);
+            answer["weight"] = json!(own.and_then(|region| region.weight));
+            answer["share"] = json!(traffic.share(&traffic.region));
+        }
+        answer
     }
 
     /// What is known, and whenever it changes.

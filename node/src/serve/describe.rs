@@ -15,6 +15,8 @@ pub(crate) struct About {
     pub(crate) is_also_unwell: bool,
     /// Whether good answers may have a tag that a client may give back.
     pub(crate) is_tagged: bool,
+    /// Whether the good answer is a WebSocket.
+    pub(crate) is_socket: bool,
 }
 
 /// A parameter; one whose name is in the path's template is in the path, the others are in the query.
@@ -24,12 +26,19 @@ pub(crate) struct Parameter {
     pub(crate) description: &'static str,
     pub(crate) schema: Value,
     pub(crate) is_required: bool,
+    pub(crate) is_header: bool,
 }
 
 impl Parameter {
     /// One that may be left out.
     pub(crate) fn new(name: &'static str, description: &'static str, schema: Value) -> Self {
-        Self { name, description, schema, is_required: false }
+        Self { name, description, schema, is_required: false, is_header: false }
+    }
+
+    /// The same, as a header.
+    #[must_use]
+    pub(crate) fn header(self) -> Self {
+        Self { is_header: true, ..self }
     }
 
     /// The same, which may not.
@@ -58,6 +67,13 @@ impl Endpoint {
     #[must_use]
     pub(crate) fn also_unwell(mut self) -> Self {
         self.about.is_also_unwell = true;
+        self
+    }
+
+    /// The same, which becomes a WebSocket.
+    #[must_use]
+    pub(crate) fn upgrades(mut self) -> Self {
+        self.about.is_socket = true;
         self
     }
 

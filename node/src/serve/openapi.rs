@@ -86,6 +86,15 @@ fn operation(endpoint: &Endpoint) -> Value {
         responses["200"]["headers"] = json!({ "ETag": tag });
         responses["304"] = json!({ "description": "The client has it already" });
     }
+    if endpoint.about.is_socket {
+        let content = responses["default"]["content"].clone();
+        responses["101"] =
+            json!({ "description": "The connection is a WebSocket now: /asyncapi.json describes it" });
+        responses["426"] = json!({ "description": "The request asks for no WebSocket", "content": content });
+        if let Some(responses) = responses.as_object_mut() {
+            responses.remove("200");
+        }
+    }
     // Whoever may read without a token is a matter of configuration.
     let security = match endpoint.access {
         Access::Open => json!([]),
@@ -104,7 +113,7 @@ fn operation(endpoint: &Endpoint) -> Value {
 fn parameter(parameter: &Parameter, is_in_path: bool) -> Value {
     let mut described = json!({
         "name": parameter.name,
-        "in": if is_in_path { "path" } else { "query" },
+        "in": if is_in_path { "path" } else if parameter.is_header { "header" } else { "query" },
         "description": parameter.description,
         "required": parameter.is_required || is_in_path,
         "schema": parameter.schema,

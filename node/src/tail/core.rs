@@ -107,8 +107,15 @@ impl Core {
         let next = match message {
             Message::Subscribed { cursor } => {
                 self.is_subscribed = true;
+                let last =
+                    self.begin.to.filter(|last| self.cursor.is_none() && cursor > Cursor::behind(*last));
                 self.advance(cursor);
-                Next::Subscribed
+                match last {
+                    Some(LedgerSequence(last)) => Next::End(End::Usage(format!(
+                        "--to {last}: reading begins behind {cursor}, where it is past: give an earlier --from"
+                    ))),
+                    None => Next::Subscribed,
+                }
             }
             Message::Events { cursor, events } => {
                 let seen = self.cursor;
@@ -269,5 +276,8 @@ mod tests {
         let mut by_heartbeat = core("5", Some(8));
         let beat = json!({ "type": "heartbeat", "tip": "8", "lag_ms": 1 });
         assert_eq!(hear(&mut by_heartbeat, &[subscribed("5"), beat]).1, complete);
+        assert_eq!(hear(&mut core("8", Some(8)), &[subscribed("8")]).1, complete);
+        let past = hear(&mut core("latest", Some(8)), &[subscribed("8:1")]).1;
+        assert!(matches!(&past[..], [Next::End(End::Usage(why))] if why.contains("behind 8:1")), "{past:?}");
     }
 }

@@ -239,7 +239,7 @@ class Stub:
     async def run(self):
         self.ended = asyncio.Event()
         async with websockets.asyncio.server.serve(
-            self.feed, "127.0.0.1", 0, process_request=self.request, select_subprotocol=lambda _, offered: "orrery.v1" if "orrery.v1" in offered else None
+            self.feed, "127.0.0.1", 0, process_request=self.request, select_subprotocol=lambda _, offered: "orrery.feed" if "orrery.feed" in offered else None
         ) as server:
             self.server = server
             self.port = server.sockets[0].getsockname()[1]

@@ -67,6 +67,19 @@ fn the_page_does_what_it_should_with_whatever_a_node_answers() {
 }
 
 #[test]
+fn the_page_follows_a_node_that_asks_for_a_token() {
+    let Some(browser) = Browser::find() else { return };
+    let home = Home::new();
+    let made = home.run(&["token", "page", "--role", "viewer", "--output", "json"]).expect(0, "").json();
+    let tokens = format!("[{}]", made["configuration"]);
+    let settings = [("ORRERY_HTTP__TOKENS", &*tokens), ("ORRERY_HTTP__ANONYMOUS", "nobody")];
+    let more = ["--from", "2", "--grid", "2:4"];
+    let mut node = home.follow("synthetic:?rate=2&density=sparse", &home.url("dataset"), &more, &settings);
+    let (url, token) = (format!("http://{}/", node.http()), made["token"].as_str().unwrap());
+    browser.pass("signed_in.py", &[("ORRERY_URL", OsStr::new(&url)), ("ORRERY_TOKEN", OsStr::new(token))]);
+}
+
+#[test]
 fn the_page_shows_a_node_as_it_is_while_its_actors_are_killed() {
     let Some(browser) = Browser::find() else { return };
     let home = Home::new();

@@ -246,7 +246,8 @@ fn the_python_example_sees_every_event_once() {
     check_example("python3", &|served| {
         let place = served.home.path("place.txt").display().to_string();
         let (url, to) = (format!("{NOBODY},http://{}", served.address), format!("to={}", served.last));
-        vec![example("python/follow.py"), url, place, "--from".to_owned(), "oldest".to_owned(), to]
+        let all = "kind=transfer,mint,burn,clawback,fee".to_owned();
+        vec![example("python/follow.py"), url, place, "--from".to_owned(), "oldest".to_owned(), all, to]
     });
 }
 

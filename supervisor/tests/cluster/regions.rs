@@ -121,3 +121,27 @@ fn an_authority_of_a_region_that_cannot_be_one_is_named() {
     check(us.node("us-1").join("node.key"), "give 1 to 4 certificates");
     check(eu.authority.folder().join("ca.pem"), "it is this cluster's own");
 }
+
+/// The peer makes its authority anew: its file holds the old one and the new one for a while.
+#[test]
+fn a_region_s_new_authority_is_believed_when_files_are_read_again() {
+    let (eu, us, new) = (Cluster::new("eu"), Cluster::new("us"), Cluster::new("us"));
+    let file = us.authority.folder().join("ca.pem");
+    let server = knows(&eu, "eu-1", &[("us", &us)]);
+    let of_new = knows(&new, "us-1", &[("eu", &eu)]);
+    beside(&server, Limits::default(), async |address, mut proven| {
+        let dialled = dial_region(&address, &of_new, "eu", WITHIN).await;
+        refused(dialled, &mut proven, "a node of an authority that is not known").await;
+        assert!(!server.reload().unwrap());
+        let both = [&file, &new.authority.folder().join("ca.pem")].map(|path| std::fs::read(path).unwrap());
+        std::fs::write(&file, both.concat()).unwrap();
+        assert!(server.reload().unwrap());
+        for credentials in [&of_new, &knows(&us, "us-2", &[("eu", &eu)])] {
+            dial_region(&address, credentials, "eu", WITHIN).await.unwrap();
+            assert_eq!(proven.recv().await.unwrap().region.as_deref(), Some("us"));
+        }
+        std::fs::write(&file, "no certificate").unwrap();
+        server.reload().unwrap_err();
+        dial_region(&address, &of_new, "eu", WITHIN).await.unwrap();
+    });
+}

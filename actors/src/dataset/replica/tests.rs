@@ -108,3 +108,31 @@ async fn a_file_that_is_there_with_other_bytes_halts_and_both_are_kept() {
     assert_eq!(part.as_deref(), Some(&b"ow"[..]));
     assert!(read_object(&dataset, KIND, "_delta_log/0.json", 0..1).await.is_err());
 }
+
+/// What one region has announced, another one announces; who has gone past it, or has another of its number, says so.
+#[tokio::test]
+async fn an_epoch_is_taken_over_while_its_first_slot_is_not_written() {
+    let announced = |from_ledger: u32| AnnouncedEpoch {
+        epoch: 2,
+        from_ledger,
+        schema_version: KIND.schema_version(),
+        processor_version: DatasetSettings::default().processor_version,
+        ledgers_per_slot: None,
+    };
+    let place = tempfile::tempdir().unwrap();
+    made(place.path(), 3).await;
+    let mut replica = Replica::new(&store(place.path()), KIND, &settings());
+    assert!(!replica.take_epoch(&[announced(20)]).await.unwrap(), "there is no table yet");
+    replica.look().await.unwrap();
+    let next = replica.tip().unwrap().next_ledger.0;
+    let too_late = replica.take_epoch(&[announced(next)]).await.unwrap_err();
+    assert!(matches!(too_late, DatasetError::Epoch { .. }), "{too_late}");
+    assert!(replica.take_epoch(&[announced(next + 4)]).await.unwrap());
+    assert!(!replica.take_epoch(&[announced(next + 4)]).await.unwrap());
+    assert_eq!(replica.table().unwrap().told_epochs(), [announced(next + 4)]);
+    let another = replica.take_epoch(&[announced(next + 8)]).await.unwrap_err();
+    assert!(another.to_string().contains("another of this number"), "{another}");
+    // One that does not come next is of no use here.
+    let later = AnnouncedEpoch { epoch: 4, ..announced(next + 40) };
+    assert!(!replica.take_epoch(&[later]).await.unwrap());
+}

@@ -8,6 +8,8 @@
 //! | announcement of an epoch | the log, once it has come there; before, its form | the log, the other dataset |
 //! | evidence | its name | the other dataset |
 //! | object of the self-test | what it may hold | that |
+//! | decision about traffic | its form, with the number of its name | the other dataset |
+//! | lease | its form | nothing: the next coordinator takes another one |
 //!
 //! `verify` decodes rows and holds tables against each other; this holds bytes against hashes, and reads files that a compaction
 //! replaced too. Whatever is taken from elsewhere counts by its hash alone, so that nobody need be trusted.
@@ -18,6 +20,7 @@
 
 mod log;
 mod mend;
+mod own;
 mod slots;
 mod follow;
 mod stored;
@@ -179,6 +182,7 @@ pub async fn scrub(
     }
     scrub.evidence().await?;
     scrub.self_test().await?;
+    scrub.own().await?;
     scrub.foreign();
     scrub.report.findings.sort_by(|a, b| a.path.cmp(&b.path));
     Ok(scrub.report)

@@ -5,15 +5,17 @@
 //! Temporary files are in `_orrery/parts` and locked while they are written. A killed process leaves some behind; nobody
 //! reads them, and the next start removes those that nobody has locked.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File, Permissions};
 use std::io::{self, Read, Write};
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use orrery_schemas::Hash32;
+use orrery_supervisor::seeded_bug;
 use sha2::{Digest, Sha256};
 use tempfile::NamedTempFile;
 
@@ -28,11 +30,45 @@ const SWEPT_MAX: u32 = 5;
 
 pub(super) struct LocalFolder {
     root: PathBuf,
+    disk: Arc<dyn Disk>,
+    /// Folders whose names this process has written through: a few.
+    durable: Mutex<BTreeSet<PathBuf>>,
+}
+
+/// What makes written bytes and names outlive a loss of power. The machine's own, or a simulated one that loses what was not
+/// written through.
+pub trait Disk: Send + Sync {
+    /// Writes the content of a file through.
+    ///
+    /// # Errors
+    ///
+    /// The disk fails; what the file holds after a loss of power is then unknown, also if a later attempt succeeds.
+    fn sync_file(&self, file: &File) -> io::Result<()>;
+
+    /// Writes the names in a folder through.
+    ///
+    /// # Errors
+    ///
+    /// As of [`Self::sync_file`].
+    fn sync_folder(&self, folder: &Path) -> io::Result<()>;
+}
+
+/// The machine's.
+pub(super) struct MachineDisk;
+
+impl Disk for MachineDisk {
+    fn sync_file(&self, file: &File) -> io::Result<()> {
+        file.sync_all()
+    }
+
+    fn sync_folder(&self, folder: &Path) -> io::Result<()> {
+        File::open(folder)?.sync_all()
+    }
 }
 
 impl LocalFolder {
-    pub(super) fn new(root: PathBuf) -> Self {
-        Self { root }
+    pub(super) fn new(root: PathBuf, disk: Arc<dyn Disk>) -> Self {
+        Self { root, disk, durable: Mutex::default() }
     }
 
     pub(super) fn root(&self) -> &Path {
@@ -55,9 +91,9 @@ impl LocalFolder {
         let name = self.name(&path);
         blocking("write", name, move || {
             let target = this.root.join(&path);
-            make_folders(folder(&target))?;
+            this.make_folders(folder(&target))?;
             this.part(&bytes)?.persist(&target).map_err(|error| error.error)?;
-            sync_folder(folder(&target))
+            this.sync_folder(folder(&target))
         })
         .await
     }
@@ -181,7 +217,7 @@ impl LocalFolder {
                 return Ok(Replaced::Changed);
             }
             part.persist(&target).map_err(|error| error.error)?;
-            sync_folder(folder(&target)).map(|()| Replaced::Done)
+            this.sync_folder(folder(&target)).map(|()| Replaced::Done)
         })
         .await
     }
@@ -213,16 +249,16 @@ impl LocalFolder {
     /// it through.
     fn link(&self, path: &str, bytes: &[u8]) -> io::Result<Put> {
         let target = self.root.join(path);
-        make_folders(folder(&target))?;
+        self.make_folders(folder(&target))?;
         let mut swept = 0;
         loop {
             let part = self.part(bytes)?;
             return match fs::hard_link(part.path(), &target) {
-                Ok(()) => sync_folder(folder(&target)).map(|()| Put::Created),
+                Ok(()) => seeded_bug!(B15, Ok(()), self.sync_folder(folder(&target))).map(|()| Put::Created),
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                     // Whoever wrote it may have been killed before it was durable.
-                    File::open(&target)?.sync_all()?;
-                    sync_folder(folder(&target)).map(|()| Put::Exists)
+                    self.sync_file(&File::open(&target)?)?;
+                    seeded_bug!(B15, Ok(()), self.sync_folder(folder(&target))).map(|()| Put::Exists)
                 }
                 Err(error) if error.kind() == io::ErrorKind::NotFound && swept < SWEPT_MAX => {
                     swept += 1;
@@ -236,35 +272,53 @@ impl LocalFolder {
     /// A temporary file with this content, durable but for its name.
     fn part(&self, bytes: &[u8]) -> io::Result<NamedTempFile> {
         let folder = self.root.join(PARTS);
-        make_folders(&folder)?;
+        self.make_folders(&folder)?;
         let permissions: Permissions = std::os::unix::fs::PermissionsExt::from_mode(0o666);
         let mut part =
             tempfile::Builder::new().suffix(".part").permissions(permissions).tempfile_in(&folder)?;
         // A file system without locks has no sweep either.
         let _ = part.as_file().try_lock();
         part.write_all(bytes)?;
-        part.as_file().sync_all()?;
+        self.sync_file(part.as_file())?;
         Ok(part)
     }
-}
 
-/// Creates a folder and those above it, each durable before what it holds.
-fn make_folders(folder: &Path) -> io::Result<()> {
-    if folder.is_dir() {
-        return Ok(());
+    fn sync_file(&self, file: &File) -> io::Result<()> {
+        seeded_bug!(B14, self.disk.sync_file(file).or(Ok(())), self.disk.sync_file(file))
     }
-    let parent = folder.parent().filter(|parent| !parent.as_os_str().is_empty());
-    if let Some(parent) = parent {
-        make_folders(parent)?;
-    }
-    match fs::create_dir(folder) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
-        _ => sync_folder(parent.unwrap_or(Path::new("."))),
-    }
-}
 
-fn sync_folder(folder: &Path) -> io::Result<()> {
-    File::open(folder)?.sync_all()
+    fn sync_folder(&self, folder: &Path) -> io::Result<()> {
+        self.disk.sync_folder(folder)
+    }
+
+    /// Creates a folder and those above it, each durable before what it holds. That it is there does not say that it is
+    /// durable: whoever created it may have failed or been killed before it was.
+    fn make_folders(&self, folder: &Path) -> io::Result<()> {
+        let is_ours = folder.starts_with(&self.root);
+        let was_there = folder.is_dir();
+        if was_there && (!is_ours || self.durable(|folders| folders.contains(folder))) {
+            return Ok(());
+        }
+        let parent = folder.parent().filter(|parent| !parent.as_os_str().is_empty());
+        if let Some(parent) = parent {
+            self.make_folders(parent)?;
+        }
+        match fs::create_dir(folder) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+            _ => {}
+        }
+        match self.sync_folder(parent.unwrap_or(Path::new("."))) {
+            // Somebody with other rights has made the dataset's folder, and has seen to it.
+            Err(error) if was_there && error.kind() == io::ErrorKind::PermissionDenied => {}
+            synced => synced?,
+        }
+        self.durable(|folders| folders.insert(folder.to_owned()));
+        Ok(())
+    }
+
+    fn durable<T>(&self, work: impl FnOnce(&mut BTreeSet<PathBuf>) -> T) -> T {
+        work(&mut self.durable.lock().unwrap_or_else(PoisonError::into_inner))
+    }
 }
 
 fn folder(path: &Path) -> &Path {
@@ -308,7 +362,7 @@ mod tests {
     #[tokio::test]
     async fn first_bytes_stay_and_no_temporary_file_does() {
         let home = tempfile::tempdir().unwrap();
-        let local = Arc::new(LocalFolder::new(home.path().join("a/b")));
+        let local = Arc::new(LocalFolder::new(home.path().join("a/b"), Arc::new(MachineDisk)));
         let create = |bytes: &'static str| local.create("x/y.json".to_owned(), Bytes::from(bytes));
         assert_eq!(create("one").await.unwrap(), Put::Created);
         assert_eq!(create("two").await.unwrap(), Put::Exists);
@@ -319,7 +373,7 @@ mod tests {
     #[tokio::test]
     async fn a_sweep_removes_what_was_left_and_spares_what_is_written() {
         let home = tempfile::tempdir().unwrap();
-        let local = Arc::new(LocalFolder::new(home.path().to_owned()));
+        let local = Arc::new(LocalFolder::new(home.path().to_owned(), Arc::new(MachineDisk)));
         let parts = home.path().join(PARTS);
         fs::create_dir_all(&parts).unwrap();
         fs::write(parts.join("left.part"), "half").unwrap();
@@ -332,7 +386,7 @@ mod tests {
     #[tokio::test]
     async fn a_damaged_file_is_replaced_only_while_it_is_the_one_that_was_judged() {
         let home = tempfile::tempdir().unwrap();
-        let local = Arc::new(LocalFolder::new(home.path().to_owned()));
+        let local = Arc::new(LocalFolder::new(home.path().to_owned(), Arc::new(MachineDisk)));
         fs::create_dir(home.path().join("x")).unwrap();
         let path = home.path().join("x/y");
         let hash = |bytes: &[u8]| Hash32(Sha256::digest(bytes).into());
@@ -352,7 +406,7 @@ mod tests {
     #[tokio::test]
     async fn a_file_above_the_limit_is_not_read() {
         let home = tempfile::tempdir().unwrap();
-        let local = Arc::new(LocalFolder::new(home.path().to_owned()));
+        let local = Arc::new(LocalFolder::new(home.path().to_owned(), Arc::new(MachineDisk)));
         fs::write(home.path().join("big"), [0; 11]).unwrap();
         let read = local.read("big".to_owned(), 10).await;
         assert!(matches!(read, Err(Failure::Final(StoreError::TooLarge { bytes: 11, bytes_max: 10, .. }))));
@@ -363,7 +417,7 @@ mod tests {
     async fn a_folder_that_cannot_be_made_is_an_error_that_names_it() {
         let home = tempfile::tempdir().unwrap();
         fs::write(home.path().join("file"), "").unwrap();
-        let local = Arc::new(LocalFolder::new(home.path().join("file")));
+        let local = Arc::new(LocalFolder::new(home.path().join("file"), Arc::new(MachineDisk)));
         let error = local.create("x".to_owned(), Bytes::new()).await.unwrap_err();
         assert!(matches!(error, StoreError::Refused { .. }), "{error}");
         let file = home.path().join("file");

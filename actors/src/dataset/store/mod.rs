@@ -10,6 +10,7 @@ mod self_test;
 
 use std::fmt;
 use std::ops::Range;
+use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -20,9 +21,11 @@ use orrery_schemas::Hash32;
 use super::DatasetError;
 use super::error::StoreError;
 use super::url::DatasetUrl;
-use local::LocalFolder;
+use crate::metrics::store as metrics;
+use local::{LocalFolder, MachineDisk};
 use remote::Objects;
 
+pub use local::Disk;
 pub use retry::Retry;
 pub(super) use self_test::CONTENTS as SELF_TEST_CONTENTS;
 
@@ -101,8 +104,8 @@ impl Store {
         };
         match url {
             DatasetUrl::File(path) => {
-                let backend = Backend::Local(Arc::new(LocalFolder::new(path.clone())));
-                Ok(Self { backend, base: String::new(), retry, place: url.place().map(Into::into) })
+                let store = Self::on_disk(path, Arc::new(MachineDisk), retry);
+                Ok(Self { place: url.place().map(Into::into), ..store })
             }
             DatasetUrl::Memory => Ok(Self::over(Arc::new(InMemory::new()), "", retry)),
             DatasetUrl::S3(bucket) => {
@@ -116,6 +119,12 @@ impl Store {
                 Ok(Self { place: url.place().map(Into::into), ..store })
             }
         }
+    }
+
+    /// A folder on a disk that is at hand.
+    pub fn on_disk(folder: &Path, disk: Arc<dyn Disk>, retry: Retry) -> Self {
+        let backend = Backend::Local(Arc::new(LocalFolder::new(folder.to_owned(), disk)));
+        Self { backend, base: String::new(), retry, place: None }
     }
 
     /// A folder of an object store that is at hand; `prefix` is empty for the whole store.
@@ -151,10 +160,17 @@ impl Store {
     /// [`StoreError`] if nothing was written, or it is not durable: it is safe to put the same bytes again, later.
     pub async fn put_create(&self, path: &str, bytes: Bytes) -> Result<Put, StoreError> {
         let full = format!("{}{path}", self.base);
-        match &self.backend {
+        metrics::requested("create");
+        let put = match &self.backend {
             Backend::Local(folder) => folder.create(full, bytes).await,
             Backend::Objects(objects) => objects.create(&full, bytes).await,
+        };
+        match &put {
+            Ok(Put::Unknown) => metrics::failed("create"),
+            Ok(Put::Created | Put::Exists) => {}
+            Err(error) => metrics::gave_up("create", error),
         }
+        put
     }
 
     /// Writes `bytes` under `path`, in place of whatever is there: for what can be rebuilt, never for slots or rows.
@@ -330,6 +346,19 @@ impl Store {
             if let Some(done) = attempts.outcome(attempt).await? {
                 return Ok(done);
             }
+        }
+    }
+
+    #[cfg(feature = "seeded-bugs")]
+    pub(super) async fn remove_slot(&self, path: &str) -> Result<(), StoreError> {
+        let full = format!("{}{path}", self.base);
+        let removed = match &self.backend {
+            Backend::Local(folder) => folder.remove(full).await,
+            Backend::Objects(objects) => objects.remove(&full).await,
+        };
+        match removed {
+            Err(Failure::Final(error)) => Err(error),
+            _ => Ok(()),
         }
     }
 

@@ -277,6 +277,9 @@ impl fmt::Display for Objects {
 fn failure(action: &'static str, path: &str, error: Error) -> Failure {
     let fix = match &error {
         Error::NotFound { .. } => "create the bucket, or correct its name",
+        Error::PermissionDenied { .. } | Error::Unauthenticated { .. } if passes(&error.to_string()) => {
+            return Failure::Passing(error.to_string());
+        }
         Error::PermissionDenied { .. } | Error::Unauthenticated { .. } => {
             "give an account that may read and write here in the environment (AWS_ACCESS_KEY_ID and \
              AWS_SECRET_ACCESS_KEY, or GOOGLE_APPLICATION_CREDENTIALS)"
@@ -288,4 +291,29 @@ fn failure(action: &'static str, path: &str, error: Error) -> Failure {
         _ => return Failure::Passing(error.to_string()),
     };
     Failure::Final(StoreError::Refused { action, path: path.to_owned(), reason: error.to_string(), fix })
+}
+
+/// Refusals that end when credentials are renewed or a clock is set: a node must not give up because of them.
+fn passes(refusal: &str) -> bool {
+    ["ExpiredToken", "TokenRefreshRequired", "RequestTimeTooSkewed", "RequestExpired"]
+        .iter()
+        .any(|code| refusal.contains(code))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_account_that_may_not_is_refused_and_one_that_has_expired_is_asked_again() {
+        let check = |code: &str, is_passing: bool| {
+            let source = format!("status code: 403 Forbidden: <Error><Code>{code}</Code></Error>").into();
+            let error = Error::PermissionDenied { path: "x".to_owned(), source };
+            assert_eq!(matches!(failure("write", "x", error), Failure::Passing(_)), is_passing, "{code}");
+        };
+        check("AccessDenied", false);
+        check("SignatureDoesNotMatch", false);
+        check("ExpiredToken", true);
+        check("RequestTimeTooSkewed", true);
+    }
 }

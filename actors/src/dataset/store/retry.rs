@@ -7,12 +7,14 @@ use orrery_supervisor::{Backoff, BackoffError, SeededRandom};
 
 use super::Failure;
 use crate::dataset::error::StoreError;
+use crate::metrics::store as metrics;
 
 /// A budget of attempts with jittered pauses between them.
 #[derive(Clone, Debug)]
 pub struct Retry {
     attempts_max: u32,
-    backoff: Backoff,
+    /// `None`: at once.
+    backoff: Option<Backoff>,
     random: Arc<Mutex<SeededRandom>>,
 }
 
@@ -28,14 +30,21 @@ impl Attempts<'_> {
     /// What an attempt gave; `None`, after a pause, if there should be another one.
     pub(super) async fn outcome<T>(&mut self, attempt: Result<T, Failure>) -> Result<Option<T>, StoreError> {
         self.made += 1;
+        metrics::requested(self.action);
         let reason = match attempt {
             Ok(value) => return Ok(Some(value)),
-            Err(Failure::Final(error)) => return Err(error),
+            Err(Failure::Final(error)) => {
+                metrics::gave_up(self.action, &error);
+                return Err(error);
+            }
             Err(Failure::Passing(reason)) => reason,
         };
+        metrics::failed(self.action);
         let (action, path, attempts) = (self.action, self.path.clone(), self.made);
         if attempts >= self.retry.attempts_max {
-            return Err(StoreError::Unavailable { action, path, reason, attempts });
+            let error = StoreError::Unavailable { action, path, reason, attempts };
+            metrics::gave_up(action, &error);
+            return Err(error);
         }
         tracing::debug!(action, path, attempts, reason, "store request failed, retrying");
         self.retry.pause(attempts).await;
@@ -64,9 +73,15 @@ impl Retry {
     pub fn with(attempts_max: u32, backoff: Backoff, seed: u64) -> Self {
         Self {
             attempts_max: attempts_max.max(1),
-            backoff,
+            backoff: Some(backoff),
             random: Arc::new(Mutex::new(SeededRandom::new(seed))),
         }
+    }
+
+    /// Attempts without pauses between them: for a simulated store, whose requests themselves take simulated time.
+    pub fn at_once(attempts_max: u32) -> Self {
+        let random = Arc::new(Mutex::new(SeededRandom::new(0)));
+        Self { attempts_max: attempts_max.max(1), backoff: None, random }
     }
 
     pub(super) fn attempts_max(&self) -> u32 {
@@ -74,8 +89,8 @@ impl Retry {
     }
 
     pub(super) async fn pause(&self, attempt: u32) {
-        let delay = self.backoff.delay(attempt, &mut || self.random());
-        if !delay.is_zero() {
+        let delay = self.backoff.map(|backoff| backoff.delay(attempt, &mut || self.random()));
+        if let Some(delay) = delay.filter(|delay| !delay.is_zero()) {
             tokio::time::sleep(delay).await;
         }
     }

@@ -202,12 +202,13 @@ impl ReplicationCore {
     }
 
     fn round(&mut self, ours: Option<TableEnd>, theirs: Option<TableEnd>, copies: bool) -> Vec<Action> {
-        let is_back = |known: &Option<TableEnd>, new: &Option<TableEnd>| {
+        let is_another = |known: &Option<TableEnd>, new: &Option<TableEnd>| {
             let slot = |end: &Option<TableEnd>| end.as_ref().map(|end| end.slot);
-            slot(new) < slot(known)
+            let hash = |end: &Option<TableEnd>| end.as_ref().map(|end| end.sha256);
+            slot(new) < slot(known) || slot(new) == slot(known) && hash(new) != hash(known)
         };
-        if is_back(&self.ours, &ours) || is_back(&self.theirs, &theirs) {
-            // One of both was restored or emptied: what was known does not hold for what comes.
+        if is_another(&self.ours, &ours) || is_another(&self.theirs, &theirs) {
+            // One of both was restored, emptied or changed: what was known does not hold for what comes.
             (self.phase, self.equal) = (Phase::Equal, None);
             self.incoming.clear();
         }

@@ -10,7 +10,7 @@
 //!
 //! A table's log is a hash chain, so that equal slots are equal before, too. The newest slot that both have is compared; if it
 //! differs, the first one that does is found by halving, and both are looked at: the same rows compacted elsewhere are another
-//! layout, anything else is for a person. What is copied is a slot with its file, in order, each checked by its hash.
+//! layout, anything else is for a person, and parks whoever has not most regions on its side. What is copied is a slot with its file, in order, each checked by its hash.
 
 mod message;
 mod core;
@@ -18,7 +18,9 @@ mod layout;
 mod peer;
 mod standing;
 mod replicator;
+mod majority;
 
+pub use majority::Verdict;
 pub use peer::{PeerError, PeerRegion};
 pub use replicator::{Alarm, Replicator, ReplicatorSettings};
 pub use standing::Standing;

@@ -23,6 +23,7 @@ fn report() -> RegionReport {
             next_ledger: 18,
             total_digest: RowDigest::default(),
             epoch: 1,
+            epochs: Vec::new(),
         }],
         decision: Some(Decision {
             generation: 2,

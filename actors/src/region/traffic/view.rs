@@ -23,6 +23,17 @@ pub struct TrafficView {
     pub concerns: Vec<String>,
 }
 
+impl TrafficView {
+    /// The share of traffic that belongs to a region, from 0 to 1: of those that have traffic each has as much as its weight.
+    pub fn share(&self, region: &RegionName) -> f64 {
+        let weight = |region: &RegionTraffic| f64::from(region.weight.unwrap_or(1).max(1));
+        let serving =
+            || self.regions.iter().filter(|region| region.has && region.state != TrafficState::Unheard);
+        let all: f64 = serving().map(weight).sum();
+        serving().find(|it| it.region == *region).map_or(0.0, |it| weight(it) / all)
+    }
+}
+
 /// How one region is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RegionTraffic {
@@ -77,5 +88,44 @@ impl TrafficState {
 impl fmt::Display for TrafficState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn regions_that_have_traffic_share_it_by_their_weights() {
+        let region = |name: &str, weight, has, state| RegionTraffic {
+            region: name.parse().unwrap(),
+            priority: Some(1),
+            weight,
+            has,
+            state,
+            why: String::new(),
+        };
+        let check = |regions: &[(&str, Option<u32>, bool, TrafficState)], expect: &[f64]| {
+            let regions: Vec<_> = regions.iter().map(|it| region(it.0, it.1, it.2, it.3)).collect();
+            let names: Vec<_> = regions.iter().map(|region| region.region.clone()).collect();
+            let view = TrafficView {
+                region: names[0].clone(),
+                has: true,
+                since_seconds: 0,
+                decision: None,
+                regions,
+                concerns: Vec::new(),
+            };
+            assert_eq!(names.iter().map(|name| view.share(name)).collect::<Vec<_>>(), expect);
+        };
+        let stable = TrafficState::Stable;
+        check(&[("eu", Some(100), true, stable), ("us", Some(300), true, stable)], &[0.25, 0.75]);
+        check(&[("eu", Some(100), true, stable), ("us", Some(300), false, stable)], &[1.0, 0.0]);
+        check(
+            &[("eu", Some(100), true, stable), ("us", Some(300), true, TrafficState::Unheard)],
+            &[1.0, 0.0],
+        );
+        check(&[("eu", Some(100), false, stable), ("us", None, false, stable)], &[0.0, 0.0]);
+        check(&[("eu", None, true, stable), ("us", Some(0), true, stable)], &[0.5, 0.5]);
     }
 }

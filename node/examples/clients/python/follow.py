@@ -6,8 +6,9 @@
 Of several servers, also of several regions, it reads at the first that is in traffic, and goes on at another one when that one
 fails, sends its readers elsewhere or has not what comes next: a cursor is the same everywhere.
 
-Prints one event a line as JSON. Needs nothing but Python. An event that was printed and whose place was not written yet is
-left out the next time if its cursor is not above what was printed: see `is_new`.
+Prints one event a line as JSON. Needs nothing but Python. The place is written once a message was printed: who is killed in
+between prints that message again the next time, so that no event is lost. Whoever stores events keeps the place with them, in one
+transaction, or leaves out what it has by `event_id`.
 """
 
 import http.client
@@ -106,7 +107,7 @@ def main(servers, path, *rest):
         del rest[at : at + 2]
     # Ends behind this ledger, where one is given: to=53312000.
     last = next((int(pair[3:]) for pair in rest if pair.startswith("to=")), None)
-    query = urlencode([pair.split("=", 1) for pair in rest if not pair.startswith("to=")])
+    query = urlencode([tuple(pair.split("=", 1)) for pair in rest if not pair.startswith("to=")])
     seen = None
     if os.path.exists(path):
         with open(path) as file:

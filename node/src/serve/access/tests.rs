@@ -54,7 +54,7 @@ async fn a_role_suffices_for_what_it_includes() {
             let bearer = format!("Bearer {token}");
             let found = status(&keeper, needed, ELSEWHERE, &[("authorization", &bearer)]).await;
             assert_eq!(found, expect, "{has} where {needed} is needed");
-            let protocols = format!("orrery.v1, bearer.{token}");
+            let protocols = format!("orrery.feed, bearer.{token}");
             let found = status(&keeper, needed, ELSEWHERE, &[("sec-websocket-protocol", &protocols)]).await;
             assert_eq!(found, expect, "{has} over a socket");
         }

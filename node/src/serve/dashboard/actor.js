@@ -1,6 +1,6 @@
 // One actor in full: what it does, what ended its lives, and where to look further.
 
-import { byId, command, el, write } from "./dom.js";
+import { WHERE, byId, command, el, write } from "./dom.js";
 import { bytes, clock, count, duration, rate } from "./format.js";
 import { find } from "./tree.js";
 
@@ -88,6 +88,7 @@ export class ActorView {
       ...(isNode ? [] : this.restarts(actor)),
       el("h3", {}, "Look further"),
       el("p", { class: "commands" }, (isNode ? ["orrery tree", "orrery logs --follow"] : [`orrery inspect ${actor.path}`, "orrery restarts --last 50", "orrery logs --follow"]).map(command)),
+      el("p", { class: "quiet" }, WHERE),
     );
   }
 

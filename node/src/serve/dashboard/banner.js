@@ -1,6 +1,6 @@
 // The verdict, at the top of the page, in its title and aloud.
 
-import { byId, command, el, write } from "./dom.js";
+import { WHERE, byId, command, el, write } from "./dom.js";
 
 const TITLES = { ok: "Orrery", busy: "Orrery", unknown: "Orrery", warn: "Attention: Orrery", bad: "Trouble: Orrery" };
 const MARKS = { ok: "OK", busy: "Busy", unknown: "Wait", warn: "Attention", bad: "Trouble" };
@@ -63,6 +63,7 @@ export class Banner {
       detail ? el("p", { class: "problem-detail" }, detail) : null,
       el("p", { class: "problem-act" }, el("strong", {}, "What to do: "), act, " ", inspect),
       commands.length ? el("p", { class: "commands" }, commands.map(command)) : null,
+      commands.length ? el("p", { class: "quiet" }, WHERE) : null,
     );
   }
 }

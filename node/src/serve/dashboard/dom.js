@@ -35,6 +35,9 @@ export function write(element, text) {
   if (element.textContent !== value) element.textContent = value;
 }
 
+/** Where commands are typed. */
+export const WHERE = "Commands ask the node whose orrery-data is in the folder, or that of --data-dir.";
+
 /** A command that a reader types elsewhere, with a button that copies it where the browser may. */
 export function command(text) {
   const code = el("code", {}, text);

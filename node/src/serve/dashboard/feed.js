@@ -82,7 +82,7 @@ export class Feed {
     this.drop();
     if (this.phase !== "waiting") this.turn("connecting", "");
     // A browser sends no headers with a WebSocket; a protocol beside the real one carries the token.
-    const protocols = this.access.token ? ["orrery.v1", `bearer.${this.access.token}`] : [];
+    const protocols = this.access.token ? ["orrery.feed", `bearer.${this.access.token}`] : [];
     let socket;
     try {
       socket = new WebSocket(this.url, protocols);

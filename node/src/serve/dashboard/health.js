@@ -229,7 +229,7 @@ function ofFeed({ feed, now, server }) {
       level: "warn",
       what: `The live feed is not connected for ${duration((now - feed.since) / 1000)}`,
       act: "The node answers, its feed does not: something between may not pass WebSockets on. The page tries again by itself and goes on at its cursor.",
-      commands: ["orrery tail"],
+      commands: [`orrery tail --url ${location.origin}`],
       detail: feed.detail,
     },
   ];

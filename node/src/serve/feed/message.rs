@@ -138,8 +138,10 @@ impl Ask {
                 };
                 let filter = match object.remove("filter") {
                     None | Some(Value::Null) => EventFilter::default(),
-                    Some(filter) => serde_json::from_value(filter)
-                        .map_err(|error| refuse(Refusal::new("bad_filter", error.to_string())))?,
+                    Some(filter) => serde_json::from_value(filter.clone()).map_err(|error| {
+                        let key = key_at_fault(&filter).map(|key| format!("{key}: ")).unwrap_or_default();
+                        refuse(Refusal::new("bad_filter", format!("{key}{error}")))
+                    })?,
                 };
                 Self::Subscribe { id: id.clone(), from, filter }
             }
@@ -154,6 +156,15 @@ impl Ask {
             None => Ok(ask),
         }
     }
+}
+
+/// The key of a filter that is refused also when it stands alone, where the error does not begin with it.
+fn key_at_fault(filter: &Value) -> Option<&String> {
+    let is_refused = |key: &String, value: &Value| {
+        let refused = serde_json::from_value::<EventFilter>(json!({ key: value })).err()?;
+        (!refused.to_string().starts_with(key.as_str())).then_some(())
+    };
+    filter.as_object()?.iter().find(|(key, value)| is_refused(key, value).is_some()).map(|(key, _)| key)
 }
 
 /// That a subscription begins, and where.

@@ -23,12 +23,14 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use hyper_util::rt::TokioIo;
 use orrery_actors::feed::{Format, Hub};
+use serde_json::json;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::access::{Access, Principal, Role};
 use super::problem::Problem;
 use super::request::Request;
+use super::rest;
 use super::router::{Answer, Endpoint};
 use crate::wall_clock;
 use connection::{Connection, ConnectionSettings};
@@ -84,13 +86,17 @@ impl Feed {
                 Access::Of(Role::Viewer),
                 "The live feed as a WebSocket",
                 move |request| std::future::ready(socket.connect(&request)),
-            ),
+            )
+            .takes(vec![rest::frames()])
+            .upgrades(),
             Endpoint::get(
                 "/v1/feed.sse",
                 Access::Of(Role::Viewer),
                 "The live feed as server-sent events",
                 move |request| std::future::ready(events.stream(&request)),
-            ),
+            )
+            .takes(rest::subscription())
+            .gives("text/event-stream", json!({ "type": "string" })),
         ]
     }
 

@@ -28,7 +28,7 @@ use super::router::Endpoint;
 use crate::readiness::Readiness;
 use limits::{EXPORTS_MAX, PAGES_MAX};
 
-pub(super) use schemas::schemas;
+pub(super) use schemas::{frames, schemas, subscription};
 
 /// What handlers share.
 pub(super) struct Rest {

@@ -102,11 +102,29 @@ pub(super) fn filters(taken: Option<&str>) -> Vec<Parameter> {
         Parameter::new("kind", "Kinds of events", some(kinds)),
         Parameter::new("op_type", "Types of operations", some(op_types)),
         Parameter::new("asset", "Assets as SEP-11: native or CODE:ISSUER", some(text())),
-        Parameter::new("account", "Addresses, on either side", some(text())),
+        Parameter::new("account", "Addresses, on either side, as they stand in the row", some(text())),
         Parameter::new("contract", "Contracts", some(text())),
         Parameter::new("min_amount", "Least amount, in the token's smallest unit", amount()),
     ];
     all.into_iter().filter(|parameter| Some(parameter.name) != taken).collect()
+}
+
+/// Form of what the feed says.
+pub(crate) fn frames() -> Parameter {
+    let formats = words(["json", "arrow"].into_iter());
+    Parameter::new("format", "Frames of text, or of events as Arrow IPC streams; json if left out", formats)
+}
+
+/// Of the feed as server-sent events.
+pub(crate) fn subscription() -> Vec<Parameter> {
+    let from = json!({ "anyOf": [words(["latest", "oldest", "genesis"].into_iter()), cursor()] });
+    let seen = "The id of the last event that was seen, instead of `from`: browsers send it by themselves";
+    let mut all = vec![
+        Parameter::new("from", "Behind what to begin; latest if left out", from),
+        Parameter::new("Last-Event-ID", seen, cursor()).header(),
+    ];
+    all.extend(filters(None));
+    all
 }
 
 /// Of pages.
@@ -115,7 +133,7 @@ pub(super) fn paging() -> Vec<Parameter> {
     vec![
         Parameter::new(
             "from",
-            "Behind what to begin; left out: at the oldest, or descending at the newest",
+            "Behind what to begin; left out: at the oldest, or descending at the newest. Beyond the tip there is nothing yet",
             cursor(),
         ),
         Parameter::new(
@@ -147,8 +165,8 @@ pub(super) fn assets_limit() -> Parameter {
 pub(super) fn export() -> Vec<Parameter> {
     let formats = words(Format::ALL.iter().map(|format| format.as_str()));
     vec![
-        Parameter::new("from", "First ledger", sequence()).required(),
-        Parameter::new("to", "Last ledger", sequence()).required(),
+        Parameter::new("from", "First ledger, which is in the file", sequence()).required(),
+        Parameter::new("to", "Last ledger, which is in the file", sequence()).required(),
         Parameter::new("format", "Form of the file; jsonl if left out", formats),
     ]
 }

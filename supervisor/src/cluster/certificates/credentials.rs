@@ -89,8 +89,6 @@ struct Inner {
     warnings: Vec<String>,
     /// Where they were read, and when it is; none of `--insecure-loopback`.
     source: Option<(PathBuf, Arc<dyn TimeProvider>)>,
-    /// Whose nodes are let in as peer regions.
-    regions: Arc<[RegionAuthority]>,
     current: RwLock<Arc<Current>>,
 }
 
@@ -103,7 +101,9 @@ struct Current {
     named: ClientConfig,
     /// For servers whose name is read from their certificate.
     unnamed: ClientConfig,
-    /// For nodes of peer regions, in the order of their authorities.
+    /// Whose nodes are let in as peer regions.
+    authorities: Arc<[RegionAuthority]>,
+    /// For nodes of these, in their order.
     regions: Vec<ClientConfig>,
 }
 
@@ -239,6 +239,7 @@ impl Credentials {
         };
         let regions = parts.regions.iter().map(of_region).collect::<Result<_, _>>()?;
         let current = Current {
+            authorities: parts.regions,
             regions,
             certificate: parts.certificate.0,
             validity: Validity { from: contents.from, until: contents.until },
@@ -255,13 +256,12 @@ impl Credentials {
             is_insecure: parts.source.is_none(),
             warnings: parts.warnings,
             source: parts.source.map(|source| (source, time)),
-            regions: parts.regions,
             current: RwLock::new(Arc::new(current)),
         })))
     }
 
-    /// Reads the files again. If they hold another certificate for the same node, new connections are opened and accepted
-    /// with it; those that stand go on. It gives whether that is so.
+    /// Reads the files again. If they hold another certificate for the same node, or other authorities of peer regions, new
+    /// connections are opened and accepted with these; those that stand go on. It gives whether that is so.
     ///
     /// # Errors
     ///
@@ -269,11 +269,14 @@ impl Credentials {
     pub fn reload(&self) -> Result<bool, CertificateError> {
         let Some((folder, time)) = &self.0.source else { return Ok(false) };
         let (path, authority_path) = (folder.join(files::CERTIFICATE), folder.join(files::AUTHORITY));
-        let is_same = certificate(&path)? == self.current().certificate;
+        let current = self.current();
+        let regions =
+            current.authorities.iter().map(RegionAuthority::reload).collect::<Result<Arc<[_]>, _>>()?;
+        let is_same = certificate(&path)? == current.certificate && regions == current.authorities;
         if is_same && certificate(&authority_path)? == self.0.authority {
             return Ok(false);
         }
-        let new = Self::load_all(folder, Arc::clone(time), Arc::clone(&self.0.regions))?;
+        let new = Self::load_all(folder, Arc::clone(time), regions)?;
         let (old, new) = (&self.0, &new.0);
         let changed = [
             (&path, "name", old.name != new.name || old.purpose != new.purpose),
@@ -354,8 +357,9 @@ impl Credentials {
 
     /// As [`Self::client_config`] over Flight, for any node of a peer region; `None` if it has no authority of its own.
     pub(crate) fn region_config(&self, region: &str) -> Option<Arc<ClientConfig>> {
-        let place = self.0.regions.iter().position(|authority| **authority.region() == *region)?;
-        let mut config = self.current().regions.get(place)?.clone();
+        let current = self.current();
+        let place = current.authorities.iter().position(|authority| **authority.region() == *region)?;
+        let mut config = current.regions.get(place)?.clone();
         config.alpn_protocols = vec![Protocol::Flight.alpn().to_vec()];
         Some(Arc::new(config))
     }
@@ -364,7 +368,8 @@ impl Credentials {
     pub(crate) fn region_of(&self, der: &CertificateDer<'_>) -> Result<Option<Arc<str>>, String> {
         let provider = aws_lc_rs::default_provider();
         let time = self.0.source.as_ref().and_then(|(_, time)| time.current_time());
-        let (Some(now), false) = (time, self.0.regions.is_empty()) else { return Ok(None) };
+        let current = self.current();
+        let (Some(now), false) = (time, current.authorities.is_empty()) else { return Ok(None) };
         let own = |purpose| {
             is_signed(
                 &der.clone().into_owned(),
@@ -377,7 +382,7 @@ impl Credentials {
         };
         match own(Purpose::Node) || own(Purpose::Operator) {
             true => Ok(None),
-            false => regions::whose(der, &self.0.regions, &provider, now),
+            false => regions::whose(der, &current.authorities, &provider, now),
         }
     }
 }

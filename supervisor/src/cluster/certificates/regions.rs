@@ -19,7 +19,7 @@ const AUTHORITIES_MAX: usize = 4;
 const FIX: &str = "copy ca.pem of that region's cluster";
 
 /// The authority of a peer region's certificates.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RegionAuthority {
     region: Arc<str>,
     path: PathBuf,
@@ -50,6 +50,11 @@ impl RegionAuthority {
             contents::of_authority(certificate).map_err(unreadable)?;
         }
         Ok(Self { region: region.into(), path: path.to_owned(), certificates })
+    }
+
+    /// What its file holds now.
+    pub(super) fn reload(&self) -> Result<Self, CertificateError> {
+        Self::load(&self.region, &self.path)
     }
 
     /// The region.

@@ -249,7 +249,8 @@ impl LeaseCore {
             self.newest = Some(lease.clone());
             self.note_holder();
         }
-        if self.active.is_some_and(|epoch| epoch < lease.epoch) {
+        let deposed = |epoch: Epoch| crate::seeded_bug!(B21, epoch.next() < lease.epoch, epoch < lease.epoch);
+        if self.active.is_some_and(deposed) {
             self.stand_down(StandDownReason::Deposed, actions);
         }
         if lease.holder == self.me && self.active.is_none() {

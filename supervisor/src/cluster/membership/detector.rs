@@ -28,7 +28,7 @@ const PROOF: u32 = 2;
 
 /// What is thought of a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Standing {
+pub enum Standing {
     /// Heard of, but not yet known to be alive.
     Unproven,
     /// In the cluster.
@@ -50,7 +50,7 @@ struct Heard {
 
 /// What this node has heard of the others. One owner looks at the gossip again and again and tells it.
 #[derive(Debug)]
-pub(super) struct Detector {
+pub struct Detector {
     timings: Timings,
     last_look: Option<MonotonicTime>,
     listened: Duration,
@@ -58,16 +58,13 @@ pub(super) struct Detector {
 }
 
 impl Detector {
-    pub(super) const fn new(timings: Timings) -> Self {
+    /// Nobody is known yet.
+    pub const fn new(timings: Timings) -> Self {
         Self { timings, last_look: None, listened: Duration::ZERO, nodes: BTreeMap::new() }
     }
 
     /// Takes what gossip knows now: every node with its heartbeat. Who is no longer listed is forgotten.
-    pub(super) fn look(
-        &mut self,
-        now: MonotonicTime,
-        heartbeats: impl IntoIterator<Item = (NodeIdentity, u64)>,
-    ) {
+    pub fn look(&mut self, now: MonotonicTime, heartbeats: impl IntoIterator<Item = (NodeIdentity, u64)>) {
         let gap = self.last_look.map_or(Duration::ZERO, |last| now.since(last));
         self.last_look = Some(now);
         self.listened += gap.min(self.timings.gap_max);
@@ -84,7 +81,8 @@ impl Detector {
         }
     }
 
-    pub(super) fn standing(&self, identity: &NodeIdentity) -> Standing {
+    /// What is thought of a node.
+    pub fn standing(&self, identity: &NodeIdentity) -> Standing {
         self.nodes.get(identity).map_or(Standing::Unproven, |heard| heard.standing)
     }
 }

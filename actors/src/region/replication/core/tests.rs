@@ -366,6 +366,20 @@ fn a_slot_that_was_equal_and_is_changed_is_found() {
 }
 
 #[test]
+fn the_newest_slot_of_a_peer_that_is_behind_is_found_when_it_is_changed() {
+    let mut world = World::new(Log::of(5), Log::of(5), false);
+    world.round();
+    world.ours = Log::of(9);
+    world.round();
+    world.settle();
+    assert_eq!(world.state(), ReplicationState::Equal);
+    world.theirs = Log::new((1..=5).map(|slot| if slot < 5 { APPEND } else { Made::OtherRows }));
+    world.round();
+    world.settle();
+    assert_eq!((world.parked[0].0, world.state()), (5, ReplicationState::Different));
+}
+
+#[test]
 fn no_more_is_under_way_than_its_limits_say() {
     let mut world = World::new(Log::of(0), Log::of(300), true);
     world.round();

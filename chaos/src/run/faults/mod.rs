@@ -1,0 +1,12 @@
+//! Faults that are done to one node.
+
+pub(super) mod client;
+pub(super) mod clock;
+pub(super) mod disk;
+pub(super) mod hostile;
+pub(super) mod limits;
+pub(super) mod process;
+pub(super) mod shim;
+pub(super) mod store;
+pub(super) mod stored;
+pub(super) mod upstream;

@@ -1,0 +1,94 @@
+//! Removes what runs have left that were killed themselves: everything that a run makes bears its process's number.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::network::{NAMESPACES, PREFIX};
+
+/// Where groups of processes may be.
+const GROUPS: [&str; 4] =
+    ["/sys/fs/cgroup", "/sys/fs/cgroup/cpu", "/sys/fs/cgroup/memory", "/sys/fs/cgroup/freezer"];
+
+/// Removes it, and says what: namespaces, mounts, groups and folders of processes that are no more.
+///
+/// # Errors
+///
+/// A folder of ours cannot be removed.
+pub fn collect() -> io::Result<Vec<String>> {
+    let mut removed = Vec::new();
+    for name in names(Path::new(NAMESPACES)).into_iter().filter(|name| is_left(name)) {
+        if Command::new("ip")
+            .args(["netns", "del", &name])
+            .output()
+            .is_ok_and(|output| output.status.success())
+        {
+            removed.push(format!("network namespace {name}"));
+        }
+    }
+    let folders = std::env::temp_dir();
+    for mount in mounts().into_iter().filter(|mount| is_below_left(mount, &folders)) {
+        if Command::new("umount").arg(&mount).output().is_ok_and(|output| output.status.success()) {
+            removed.push(format!("mount {}", mount.display()));
+        }
+    }
+    for parent in GROUPS.map(Path::new) {
+        for name in names(parent).into_iter().filter(|name| is_left(name)) {
+            let group = parent.join(name);
+            if fs::remove_dir(&group).is_ok() {
+                removed.push(format!("group {}", group.display()));
+            }
+        }
+    }
+    for name in names(&folders).into_iter().filter(|name| is_left(name)) {
+        let folder = folders.join(name);
+        fs::remove_dir_all(&folder)?;
+        removed.push(format!("folder {}", folder.display()));
+    }
+    Ok(removed)
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let listed = fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok);
+    listed.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
+}
+
+/// Whether a name is of a run whose process is no more.
+fn is_left(name: &str) -> bool {
+    let process = name.strip_prefix(PREFIX).map(|rest| rest.split('-').next().unwrap_or_default());
+    let process = process.filter(|id| !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_digit()));
+    process.is_some_and(|id| !Path::new("/proc").join(id).exists())
+}
+
+fn is_below_left(mount: &Path, folders: &Path) -> bool {
+    let below = mount.strip_prefix(folders).ok().and_then(|below| below.components().next());
+    below.is_some_and(|name| is_left(&name.as_os_str().to_string_lossy()))
+}
+
+/// What is mounted, the newest first.
+fn mounts() -> Vec<PathBuf> {
+    let text = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
+    let places = text.lines().filter_map(|line| line.split(' ').nth(1));
+    let mut mounts: Vec<PathBuf> = places.map(PathBuf::from).collect();
+    mounts.reverse();
+    mounts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_bears_the_number_of_a_process_that_is_no_more_is_left() {
+        let own = format!("{PREFIX}{}-run", std::process::id());
+        let check = |name: &str, expect: bool| assert_eq!(is_left(name), expect, "{name}");
+        check(&own, false);
+        check(&format!("{PREFIX}4194305-run"), true);
+        check(&format!("{PREFIX}4194305"), true);
+        check(&format!("{PREFIX}x-1"), false);
+        check("other-4194305", false);
+        assert!(is_below_left(&Path::new("/t").join(format!("{PREFIX}4194305-a/disk")), Path::new("/t")));
+        assert!(!is_below_left(Path::new("/u/x"), Path::new("/t")));
+    }
+}

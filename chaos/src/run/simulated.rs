@@ -1,0 +1,44 @@
+//! Faults that are done in simulation: seeds of one of its protocols, in whose traces the fault is looked for.
+
+use crate::experiment::ExperimentError;
+use crate::sim::{Protocol, Simulation};
+
+use super::experiments::Findings;
+use super::profile::Profile;
+
+/// A protocol, and the words of a trace that show the fault.
+#[derive(Clone, Copy, Debug)]
+pub struct Simulated {
+    /// What is simulated.
+    pub protocol: Protocol,
+    /// The fault was done where a trace has them.
+    pub words: &'static str,
+}
+
+impl Simulated {
+    /// Simulates as many seeds as a profile wants, from `seed` on.
+    ///
+    /// # Errors
+    ///
+    /// The simulation cannot be made.
+    pub(super) fn run(self, seed: u64, profile: Profile) -> Result<Findings, ExperimentError> {
+        let failed = |error: &dyn std::fmt::Display| ExperimentError::Undisturbed {
+            step: "the simulation".to_owned(),
+            problem: error.to_string(),
+            output: String::new(),
+        };
+        let simulation = Simulation::new().map_err(|error| failed(&error))?;
+        let (mut done, mut with, mut problems) = (0, 0, Vec::new());
+        let seeds = profile.seeds();
+        for seed in seed..seed.saturating_add(seeds) {
+            let run = simulation.run(seed, self.protocol, true).map_err(|error| failed(&error))?;
+            let lines = run.trace.iter().filter(|line| line.contains(self.words)).count();
+            done += lines;
+            with += u32::from(lines > 0);
+            let name = self.protocol.as_str();
+            problems.extend(run.findings.iter().map(|finding| format!("seed {seed} of {name}: {finding}")));
+        }
+        let witness = format!("`{}` {done} times in the traces of {with} of {seeds} seeds", self.words);
+        Ok(Findings { witness: (done > 0).then_some(witness), problems })
+    }
+}
