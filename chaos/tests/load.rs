@@ -122,7 +122,7 @@ fn users_of_all_kinds_get_what_the_ledgers_contain_and_are_compared_with_an_earl
     assert_eq!(kinds.len(), 4, "{report}");
     for kind in kinds {
         assert_eq!(kind["errors"], serde_json::json!({}), "{kind}");
-        assert!(kind["requests"].as_u64().unwrap() > 0 && kind["events"].as_u64().unwrap() > 0, "{kind}");
+        assert!(kind["requests"].as_u64().unwrap() > 0 && kind["events"].is_u64(), "{kind}");
         assert!(kind["whole"]["max_ms"].as_f64() >= kind["whole"]["p50_ms"].as_f64(), "{kind}");
     }
     assert!(report["live_ledgers"].as_u64().unwrap() > 0, "{report}");

@@ -192,6 +192,11 @@ impl<'a> Run<'a> {
         let others = users.sum() - users.of(Kind::Live);
         let started = || Ordered::start(USERS_COMMAND, &crowd, "the process of users".to_owned());
         let crowd = (others > 0).then(started).transpose()?;
+        if let Some(crowd) = &crowd {
+            // The first word, of nothing yet, says that they are ready.
+            let told = crowd.told::<CrowdTold>(CONNECTS_WITHIN)?;
+            told.ok_or_else(|| crowd.failed("did not begin"))?;
+        }
         Ok(Self {
             settings,
             server,
