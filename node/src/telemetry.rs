@@ -28,8 +28,8 @@ use crate::exit::Failure;
 use crate::logs::Keeper;
 use crate::wall_clock;
 use contract::{
-    BUILD_INFO, EQUAL_SLOT, ESCALATIONS, HEALTHY, HTTP_SECONDS, MISSING_ROLES, PARKED, REGION_METRICS, RESTARTS, STARTED,
-    ONLY_HERE, SHARE, TRAFFIC,
+    BUILD_INFO, EQUAL_SLOT, ESCALATIONS, HEALTHY, HTTP_SECONDS, MISSING_ROLES, ONLY_HERE, PARKED,
+    REGION_METRICS, RESTARTS, SHARE, STARTED, TRAFFIC,
 };
 
 /// Ractor opens one span for the life of each actor: as parents of everything they would never end. The cluster's own

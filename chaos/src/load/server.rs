@@ -99,9 +99,8 @@ impl Server {
             server.address = served_at(&server.output())?;
             Some(())
         })?;
-        server.wait(|server| {
-            server.status()?.get("tip")?.as_u64().filter(|tip| *tip >= u64::from(ledger))
-        })?;
+        server
+            .wait(|server| server.status()?.get("tip")?.as_u64().filter(|tip| *tip >= u64::from(ledger)))?;
         Ok(server)
     }
 

@@ -300,9 +300,8 @@ impl ProfileReport {
         }
         for one in self.compared.iter().filter(|one| one.has_regressed) {
             let Compared { name, before, now, worse_percent, .. } = one;
-            problems.push(format!(
-                "{name}: {now:.1}, {before:.1} in the baseline: {worse_percent:.0} % worse"
-            ));
+            problems
+                .push(format!("{name}: {now:.1}, {before:.1} in the baseline: {worse_percent:.0} % worse"));
         }
         problems
     }

@@ -240,7 +240,9 @@ mod tests {
         check("errors=0.5%", Figure::Errors, None, 0.5);
         check("memory=2GiB", Figure::Memory, None, 2_147_483_648.0);
         check("cpu=80%", Figure::Cpu, None, 80.0);
-        for text in ["p95", "p95=10", "p94=1s", "x.p95=1s", "flight.rate=5", "errors=1", "p95=-1s", "cpu=NaN%"] {
+        for text in
+            ["p95", "p95=10", "p94=1s", "x.p95=1s", "flight.rate=5", "errors=1", "p95=-1s", "cpu=NaN%"]
+        {
             assert!(Limit::parse(text).unwrap_err().starts_with("give KIND.p99=30s"), "{text}");
         }
     }

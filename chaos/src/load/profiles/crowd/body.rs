@@ -56,8 +56,7 @@ impl Head {
         let first = lines.next().unwrap_or_default();
         let status = first.strip_prefix("HTTP/1.1 ").and_then(|rest| rest.get(..3)?.parse().ok());
         let status = status.ok_or_else(|| format!("no answer of HTTP/1.1: {first}"))?;
-        let mut head =
-            Self { status, retry_after_seconds: None, closes: false, framing: Framing::ToTheEnd };
+        let mut head = Self { status, retry_after_seconds: None, closes: false, framing: Framing::ToTheEnd };
         for (name, value) in lines.filter_map(|line| line.split_once(':')) {
             let value = value.trim();
             match name.to_ascii_lowercase().as_str() {
@@ -197,7 +196,12 @@ mod tests {
         check("HTTP/1.1 204 No Content\r\ncontent-length: 0\r\n\r\n", 204, "", true);
         check("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhello", 200, "hello", false);
         let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
-        check(&format!("{chunked}5\r\nhello\r\nA;x=1\r\n, 12345678\r\n0\r\n\r\n"), 200, "hello, 12345678", true);
+        check(
+            &format!("{chunked}5\r\nhello\r\nA;x=1\r\n, 12345678\r\n0\r\n\r\n"),
+            200,
+            "hello, 12345678",
+            true,
+        );
         check(&format!("{chunked}5\r\nhello\r\n"), 200, "hello", false);
         check("HTTP/1.1 200 OK\r\n\r\nall", 200, "all", false);
     }

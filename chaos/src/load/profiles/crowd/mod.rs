@@ -110,13 +110,7 @@ pub(crate) fn serve(settings: &str) -> Result<(), ExperimentError> {
         .spawn(move || pass_on(&orders))
         .map_err(failed("listen to orders of"))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let world = World {
-        settings,
-        contents,
-        clock: SystemClock::new(),
-        present,
-        tallies: RefCell::default(),
-    };
+    let world = World { settings, contents, clock: SystemClock::new(), present, tallies: RefCell::default() };
     runtime.map_err(failed("start"))?.block_on(world.runs()).map_err(failed("tell of"))
 }
 

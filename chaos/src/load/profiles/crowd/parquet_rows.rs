@@ -115,9 +115,8 @@ mod tests {
     #[test]
     fn rows_are_found_behind_the_schema() {
         // Version 2; a schema of two structs, of a name each; 300 rows.
-        let metadata = [
-            0x15, 4, 0x19, 0x2c, 0x48, 1, b'a', 0, 0x15, 2, 0x38, 2, b'b', b'c', 0, 0x16, 0xd8, 0x04, 0,
-        ];
+        let metadata =
+            [0x15, 4, 0x19, 0x2c, 0x48, 1, b'a', 0, 0x15, 2, 0x38, 2, b'b', b'c', 0, 0x16, 0xd8, 0x04, 0];
         let mut file = b"PAR1 pages".to_vec();
         file.extend(metadata);
         file.extend((metadata.len() as u32).to_le_bytes());
