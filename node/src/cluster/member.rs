@@ -466,14 +466,6 @@ fn orders(settings: &ClusterSettings, pipeline: &SupervisedPipeline) -> (Arc<Sam
     (datasets, orders)
 }
 
-/// Those who are to be linked with, this node included.
-fn addresses(members: &Members) -> BTreeMap<NodeName, String> {
-    let address = |member: &orrery_supervisor::cluster::membership::Member| {
-        (member.identity.name.clone(), member.profile.address.to_string())
-    };
-    members.others().map(address).collect()
-}
-
 fn with_port(address: SocketAddr, port: u16) -> SocketAddr {
     match address.port() {
         0 => SocketAddr::new(address.ip(), port),
