@@ -2,7 +2,6 @@
 
 mod answers;
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
