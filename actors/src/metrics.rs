@@ -2,7 +2,7 @@
 //! [`PipelineMetrics`], which also keep the counts for whoever shows progress, and functions of the modules below.
 
 mod contract;
-mod shared;
+mod outside_pipelines;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -15,7 +15,7 @@ use orrery_supervisor::MonotonicTime;
 
 pub use contract::METRICS;
 use contract::*;
-pub(crate) use shared::{exchange, feed, source, store};
+pub(crate) use outside_pipelines::{exchange, feed, source, store};
 
 use crate::envelope::EventBatch;
 

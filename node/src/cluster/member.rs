@@ -2,7 +2,6 @@
 
 mod answers;
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
@@ -464,14 +463,6 @@ fn orders(settings: &ClusterSettings, pipeline: &SupervisedPipeline) -> (Arc<Sam
     let compared = settings.touches_dataset().then(|| datasets.clone());
     let orders = Orders::new(pipeline.network.passphrase(), compared);
     (datasets, orders)
-}
-
-/// Those who are to be linked with, this node included.
-fn addresses(members: &Members) -> BTreeMap<NodeName, String> {
-    let address = |member: &orrery_supervisor::cluster::membership::Member| {
-        (member.identity.name.clone(), member.profile.address.to_string())
-    };
-    members.others().map(address).collect()
 }
 
 fn with_port(address: SocketAddr, port: u16) -> SocketAddr {

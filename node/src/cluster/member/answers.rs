@@ -1,8 +1,11 @@
 //! What a node answers to what others ask.
 
+use std::collections::BTreeMap;
+
 use orrery_schemas::LedgerSequence;
+use orrery_supervisor::cluster::NodeName;
 use orrery_supervisor::cluster::control::Refusal;
-use orrery_supervisor::cluster::membership::Members;
+use orrery_supervisor::cluster::membership::{Member, Members};
 use serde_json::{Value, json};
 
 use super::ClusterNode;
@@ -21,7 +24,7 @@ impl ClusterNode {
     /// Others are there than before.
     pub(super) fn met(&self, members: &Members) {
         observed::set_members(members);
-        self.links.want(super::addresses(members));
+        self.links.want(addresses(members));
     }
 
     /// The lease changed hands, or there is something else to tell a person.
@@ -132,4 +135,10 @@ fn condition(control: &Control<'_>, is_draining: bool) -> Condition {
 fn load(tasks: usize, tasks_max: u32) -> f32 {
     let tasks = f32::from(u16::try_from(tasks).unwrap_or(u16::MAX));
     tasks / f32::from(u16::try_from(tasks_max).unwrap_or(u16::MAX)).max(1.0)
+}
+
+/// Those who are to be linked with, this node included.
+fn addresses(members: &Members) -> BTreeMap<NodeName, String> {
+    let address = |member: &Member| (member.identity.name.clone(), member.profile.address.to_string());
+    members.others().map(address).collect()
 }
