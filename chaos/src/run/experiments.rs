@@ -148,7 +148,7 @@ fn run_regions(faults: &[regions::Fault], place: Place<'_>) -> Result<Findings, 
         readers: regions,
         history: 16,
         line: None,
-        mib_per_second: 32,
+        mib_per_second: 0,
         victim: None,
         seed: place.seed,
     };
