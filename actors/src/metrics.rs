@@ -1,122 +1,26 @@
-//! What a pipeline counts. Each metric is declared here once, with its name, kind and help; call sites use the methods of
-//! [`PipelineMetrics`], which also keep the counts for whoever shows progress.
-//!
-//! Labels are `pipeline` and, for sinks, `output`; never an account, a contract or a hash.
+//! What the data path counts: each metric is declared once, in `contract.rs`. Call sites use the methods of
+//! [`PipelineMetrics`], which also keep the counts for whoever shows progress, and functions of the modules below.
+
+mod contract;
+mod shared;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
+use arrow::array::AsArray;
 use metrics::{counter, gauge, histogram};
 use orrery_schemas::{CloseTime, LedgerSequence};
 use orrery_supervisor::MonotonicTime;
 
-/// Kind of a metric, as Prometheus knows it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MetricKind {
-    /// Only grows.
-    Counter,
-    /// Moves either way.
-    Gauge,
-    /// A distribution.
-    Histogram,
-}
+pub use contract::METRICS;
+use contract::*;
+pub(crate) use shared::{exchange, feed, source, store};
 
-/// The declaration of a metric.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Metric {
-    /// `orrery_<stage>_<noun>_<unit>[_total]`.
-    pub name: &'static str,
-    /// What it is.
-    pub kind: MetricKind,
-    /// What it says.
-    pub help: &'static str,
-}
-
-/// Every metric of the data path.
-pub const METRICS: [Metric; 25] = [
-    declare(RECEIVED_LEDGERS, MetricKind::Counter, "Ledgers that the fetcher sent to the processor."),
-    declare(RECEIVED_BYTES, MetricKind::Counter, "Bytes of objects and answers that held those ledgers."),
-    declare(FETCH_WATERMARK, MetricKind::Gauge, "Last ledger that the fetcher sent to the processor."),
-    declare(SOURCE_OUTAGE, MetricKind::Gauge, "1 while no source gives the ledger that is due."),
-    declare(CHANGED_OBJECTS, MetricKind::Counter, "Objects whose bytes changed after they were processed."),
-    declare(
-        PROCESSED_LEDGERS,
-        MetricKind::Counter,
-        "Ledgers that the processor proved and sent to the sinks.",
-    ),
-    declare(SENT_EVENTS, MetricKind::Counter, "Events that the processor sent to the sinks."),
-    declare(IN_FLIGHT, MetricKind::Gauge, "Batches that the fetcher sent and the processor has not sent on."),
-    declare(PROCESS_WATERMARK, MetricKind::Gauge, "Last ledger that the processor sent to the sinks."),
-    declare(REFUSED_LEDGERS, MetricKind::Counter, "Ledgers that failed a proof or could not be processed."),
-    declare(CHECKPOINT, MetricKind::Gauge, "Last ledger that is durable in the output."),
-    declare(
-        CHECKPOINT_CLOSED_AT,
-        MetricKind::Gauge,
-        "Close time of that ledger, in seconds since 1970 (UTC).",
-    ),
-    declare(
-        LOST_CHECKPOINTS,
-        MetricKind::Counter,
-        "Openings of an output that has fewer ledgers than were durable in it before (CKPT-1).",
-    ),
-    declare(SINK_OUTAGE, MetricKind::Gauge, "1 while the output cannot be read or written."),
-    declare(COMMITS, MetricKind::Counter, "Commits to the output."),
-    declare(COMMIT_SECONDS, MetricKind::Histogram, "Time that a commit took."),
-    declare(
-        exchange::STREAMS,
-        MetricKind::Gauge,
-        "Streams that are open to stages on other nodes, or from them.",
-    ),
-    declare(exchange::SENT_BYTES, MetricKind::Counter, "Bytes of batches sent to other nodes."),
-    declare(exchange::RECEIVED_BYTES, MetricKind::Counter, "Bytes of batches received from other nodes."),
-    declare(
-        exchange::IN_FLIGHT_BYTES,
-        MetricKind::Gauge,
-        "Bytes of batches on their way between this node and others.",
-    ),
-    declare(feed::CONNECTIONS, MetricKind::Gauge, "Readers that are connected to the feed."),
-    declare(feed::SUBSCRIPTIONS, MetricKind::Gauge, "Subscriptions of these."),
-    declare(
-        feed::EVICTED,
-        MetricKind::Counter,
-        "Readers of the feed that were closed because they were too slow.",
-    ),
-    declare(
-        feed::CONTRADICTIONS,
-        MetricKind::Counter,
-        "Ledgers that came to the feed with another hash than one that it has (SRC-2).",
-    ),
-    declare(
-        feed::RELAYED,
-        MetricKind::Counter,
-        "Live ledgers that other nodes gave to this node's feed before they were durable.",
-    ),
-];
-
-const RECEIVED_LEDGERS: &str = "orrery_source_received_ledgers_total";
-const RECEIVED_BYTES: &str = "orrery_source_received_bytes_total";
-const FETCH_WATERMARK: &str = "orrery_source_watermark_ledger";
-const SOURCE_OUTAGE: &str = "orrery_source_outage";
-const CHANGED_OBJECTS: &str = "orrery_source_changed_objects_total";
-const PROCESSED_LEDGERS: &str = "orrery_processor_sent_ledgers_total";
-const SENT_EVENTS: &str = "orrery_processor_sent_events_total";
-const IN_FLIGHT: &str = "orrery_processor_in_flight_batches";
-const PROCESS_WATERMARK: &str = "orrery_processor_watermark_ledger";
-const REFUSED_LEDGERS: &str = "orrery_processor_refused_ledgers_total";
-const CHECKPOINT: &str = "orrery_sink_checkpoint_ledger";
-const CHECKPOINT_CLOSED_AT: &str = "orrery_sink_checkpoint_closed_at_seconds";
-const LOST_CHECKPOINTS: &str = "orrery_sink_lost_checkpoints_total";
-const SINK_OUTAGE: &str = "orrery_sink_outage";
-const COMMITS: &str = "orrery_sink_commits_total";
-const COMMIT_SECONDS: &str = "orrery_sink_commit_seconds";
+use crate::envelope::EventBatch;
 
 /// Name of the output of ledgers; the other is that of events.
 const LEDGERS_OUTPUT: &str = "ledgers";
-
-const fn declare(name: &'static str, kind: MetricKind, help: &'static str) -> Metric {
-    Metric { name, kind, help }
-}
 
 /// The counts of one pipeline, over all its incarnations. Its actors write; status lines and tests read.
 ///
@@ -145,6 +49,53 @@ pub struct PipelineMetrics {
     in_flight_bytes: AtomicU64,
     /// Since when sources and outputs are away.
     away: Mutex<BTreeMap<Peer, MonotonicTime>>,
+}
+
+/// Kinds of events, as they are stored.
+const EVENT_KINDS: [&str; 5] = ["transfer", "mint", "burn", "clawback", "fee"];
+
+/// What is moved: the network's own asset, one that an account issued, a token of a contract that is no asset's.
+const ASSET_CLASSES: [&str; 3] = ["native", "issued", "contract"];
+
+/// What is in a batch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Content {
+    /// Events of each of [`EVENT_KINDS`].
+    kinds: [u64; 5],
+    /// Events of each of [`ASSET_CLASSES`].
+    classes: [u64; 3],
+    /// Transactions that succeeded.
+    successful: u64,
+    /// And those that failed.
+    failed: u64,
+}
+
+impl Content {
+    /// Of a batch.
+    pub fn of(batch: &EventBatch) -> Self {
+        let mut content = Self::default();
+        for ledger in &batch.ledgers {
+            content.successful += u64::from(ledger.successful_tx_count);
+            content.failed += u64::from(ledger.failed_tx_count);
+        }
+        let kinds = batch.rows.column_by_name("kind").and_then(|column| column.as_any_dictionary_opt());
+        if let Some(kinds) = kinds
+            && let Some(words) = kinds.values().as_string_opt::<i32>()
+        {
+            let known = |word: Option<&str>| EVENT_KINDS.iter().position(|kind| Some(*kind) == word);
+            let places: Vec<_> = words.iter().map(known).collect();
+            for key in kinds.normalized_keys() {
+                if let Some(Some(at)) = places.get(key) {
+                    content.kinds[*at] += 1;
+                }
+            }
+        }
+        let text = |name: &str| batch.rows.column_by_name(name)?.as_string_opt::<i32>();
+        for asset in text("asset").into_iter().flatten() {
+            content.classes[asset.map_or(2, |asset| usize::from(asset != "native"))] += 1;
+        }
+        content
+    }
 }
 
 /// What a pipeline cannot do without.
@@ -197,7 +148,9 @@ pub struct PipelineCounts {
 impl PipelineMetrics {
     /// Of a pipeline with this name.
     pub fn new(pipeline: impl Into<Arc<str>>) -> Self {
-        Self::below(pipeline.into(), None)
+        let pipeline = pipeline.into();
+        begin(&pipeline);
+        Self::below(pipeline, None)
     }
 
     fn below(pipeline: Arc<str>, whole: Option<Arc<Self>>) -> Self {
@@ -241,6 +194,7 @@ impl PipelineMetrics {
     /// The newest ledger that is wanted and is there.
     pub fn newest(&self, ledger: LedgerSequence) {
         self.newest.store(ledger.0.into(), Ordering::Relaxed);
+        gauge!(NEWEST, "pipeline" => self.pipeline.clone()).set(f64::from(ledger.0));
     }
 
     /// `peer` is away since `since`, or since it was away before: a restart of the pipeline does not begin it anew.
@@ -356,6 +310,40 @@ impl PipelineMetrics {
         gauge!(IN_FLIGHT, "pipeline" => self.pipeline.clone()).set(batches as f64);
     }
 
+    /// What the events and transactions are that the processor sent.
+    pub fn sent_what(&self, what: &Content) {
+        if let Some(whole) = &self.whole {
+            return whole.sent_what(what);
+        }
+        let pipeline = || self.pipeline.to_string();
+        for (kind, events) in EVENT_KINDS.into_iter().zip(what.kinds) {
+            counter!(EVENTS_BY_KIND, "pipeline" => pipeline(), "kind" => kind).increment(events);
+        }
+        for (class, events) in ASSET_CLASSES.into_iter().zip(what.classes) {
+            counter!(EVENTS_BY_ASSET, "pipeline" => pipeline(), "class" => class).increment(events);
+        }
+        for (outcome, count) in [("successful", what.successful), ("failed", what.failed)] {
+            counter!(TRANSACTIONS, "pipeline" => pipeline(), "outcome" => outcome).increment(count);
+        }
+    }
+
+    /// Whether a batch is done and waits for a credit of some sink.
+    pub fn waits_for_credits(&self, waits: bool) {
+        match &self.whole {
+            // The last task that says so counts: each is held up by the same store.
+            Some(whole) => whole.waits_for_credits(waits),
+            None => gauge!(STALLED, "pipeline" => self.pipeline.clone()).set(f64::from(u8::from(waits))),
+        }
+    }
+
+    /// A ledger failed for good, and is kept as evidence.
+    pub fn quarantined(&self) {
+        match &self.whole {
+            Some(whole) => whole.quarantined(),
+            None => counter!(QUARANTINED_LEDGERS, "pipeline" => self.pipeline.clone()).increment(1),
+        }
+    }
+
     /// A ledger failed.
     pub fn refused(&self) {
         self.refused.fetch_add(1, Ordering::Relaxed);
@@ -422,65 +410,29 @@ impl PipelineMetrics {
     }
 }
 
+/// What has not happened yet is 0 and not absent: the first time it happens is an increase.
+fn begin(pipeline: &Arc<str>) {
+    for name in [CHANGED_OBJECTS, REFUSED_LEDGERS, QUARANTINED_LEDGERS, LOST_CHECKPOINTS] {
+        counter!(name, "pipeline" => pipeline.clone()).increment(0);
+    }
+    for name in [SOURCE_OUTAGE, STALLED] {
+        gauge!(name, "pipeline" => pipeline.clone()).set(0.0);
+    }
+    let pipeline = || pipeline.to_string();
+    for kind in EVENT_KINDS {
+        counter!(EVENTS_BY_KIND, "pipeline" => pipeline(), "kind" => kind).increment(0);
+    }
+    for class in ASSET_CLASSES {
+        counter!(EVENTS_BY_ASSET, "pipeline" => pipeline(), "class" => class).increment(0);
+    }
+}
+
 impl Drop for PipelineMetrics {
     /// What a task has in flight ends with it.
     fn drop(&mut self) {
         if self.whole.is_some() {
             self.in_flight(0, 0);
         }
-    }
-}
-
-/// What the feed counts, told now and then.
-pub(crate) mod feed {
-    use std::sync::atomic::Ordering;
-
-    use super::{counter, gauge};
-    use crate::feed::HubCounts;
-
-    pub(super) const CONNECTIONS: &str = "orrery_feed_connections";
-    pub(super) const SUBSCRIPTIONS: &str = "orrery_feed_subscriptions";
-    pub(super) const EVICTED: &str = "orrery_feed_evicted_total";
-    pub(super) const CONTRADICTIONS: &str = "orrery_feed_contradictions_total";
-    pub(super) const RELAYED: &str = "orrery_feed_relayed_ledgers_total";
-
-    /// Tells the counts of now.
-    pub(crate) fn tell(counts: &HubCounts) {
-        gauge!(CONNECTIONS).set(counts.connections.load(Ordering::Relaxed) as f64);
-        gauge!(SUBSCRIPTIONS).set(counts.subscriptions.load(Ordering::Relaxed) as f64);
-        counter!(EVICTED).absolute(counts.evicted.load(Ordering::Relaxed));
-        counter!(CONTRADICTIONS).absolute(counts.contradictions.load(Ordering::Relaxed));
-        counter!(RELAYED).absolute(counts.relayed.load(Ordering::Relaxed));
-    }
-}
-
-/// What the streams between nodes count, which are of no one pipeline.
-pub(crate) mod exchange {
-    use super::{counter, gauge};
-
-    pub(super) const STREAMS: &str = "orrery_exchange_open_streams";
-    pub(super) const SENT_BYTES: &str = "orrery_exchange_sent_bytes_total";
-    pub(super) const RECEIVED_BYTES: &str = "orrery_exchange_received_bytes_total";
-    pub(super) const IN_FLIGHT_BYTES: &str = "orrery_exchange_in_flight_bytes";
-
-    /// So many streams are open.
-    pub(crate) fn streams(count: usize) {
-        gauge!(STREAMS).set(count as f64);
-    }
-
-    /// A batch was sent.
-    pub(crate) fn sent(bytes: usize) {
-        counter!(SENT_BYTES).increment(bytes as u64);
-    }
-
-    /// A batch came.
-    pub(crate) fn received(bytes: usize) {
-        counter!(RECEIVED_BYTES).increment(bytes as u64);
-    }
-
-    /// So many bytes are on their way.
-    pub(crate) fn in_flight(bytes: usize) {
-        gauge!(IN_FLIGHT_BYTES).set(bytes as f64);
     }
 }
 
@@ -539,6 +491,7 @@ mod tests {
 
     #[test]
     fn names_follow_the_form_and_are_told_apart() {
+        use orrery_supervisor::MetricKind;
         let mut names: Vec<_> = METRICS.iter().map(|metric| metric.name).collect();
         for metric in METRICS {
             let name = metric.name;

@@ -91,8 +91,9 @@ enum Command {
     Regions(RegionsArgs),
     /// Connect thousands of readers to the feed: what they cost, how late ledgers reach them, and that none is missed
     ///
-    /// Exits 1 if a reader that reads misses a ledger, has one twice or is sent away, or if a limit that was given does not
-    /// hold.
+    /// With --profile, users of all kinds instead: Arrow Flight, the feed, exports, look-ups. Exits 1 if a reader that reads
+    /// misses a ledger, has one twice or is sent away, if an answer is not what the ledgers contain, or if a limit or target
+    /// does not hold.
     Load(LoadArgs),
     /// Simulate the protocols with faulty stores, networks, clocks and disks, and check every invariant
     ///
@@ -103,6 +104,8 @@ enum Command {
     Check(CheckArgs),
     #[command(name = crate::load::CLIENTS_COMMAND, hide = true)]
     LoadClients(ClientsArgs),
+    #[command(name = crate::load::profiles::USERS_COMMAND, hide = true)]
+    LoadUsers(ClientsArgs),
 }
 
 #[derive(Debug, Args)]
@@ -224,6 +227,7 @@ pub fn run(cli: &Cli) -> ExitCode {
         Command::Sim(args) => sim::run_sim(args),
         Command::Check(args) => sim::run_check(args),
         Command::LoadClients(args) => load::run_clients(args),
+        Command::LoadUsers(args) => load::run_users(args),
     };
     match survived {
         Ok(true) => ExitCode::SUCCESS,

@@ -181,6 +181,33 @@ fn regions_that_are_killed_emptied_and_cut_off_lose_and_repeat_nothing() {
     assert!(report["events"].as_u64().unwrap() > 200, "{report}");
 }
 
+/// Needs root and network namespaces. One region is made to differ, must be found and is mended; two sides that do not hear each
+/// other both go on; and traffic is moved by plan.
+#[test]
+fn regions_that_differ_are_parted_or_change_traffic_lose_and_repeat_nothing() {
+    let faults = ["differ", "split", "failover"];
+    let times = ["--rounds", "3", "--seed", "6", "--outage", "4s", "--slot-ledgers", "4"];
+    let home = tempfile::tempdir().unwrap();
+    let file = home.path().join("results.jsonl");
+    let results = ["--results", file.to_str().unwrap()];
+    let arguments = [&["regions", "--fault", "differ,split,failover"][..], &times, &results].concat();
+    let Some(report) = reported(&arguments, &[0, 1]) else { return without_namespaces() };
+    assert_eq!(report["problems"], serde_json::json!([]), "{report}");
+    let rounds = report["rounds"].as_array().unwrap();
+    let done: Vec<_> = rounds.iter().map(|round| &round["fault"]).collect();
+    assert_eq!(done, faults, "{report}");
+    assert!(rounds.iter().all(|round| round["equal_seconds"].is_number()), "{report}");
+    assert!(rounds[0]["found_seconds"].is_number() && rounds[2]["switched_seconds"].is_number(), "{report}");
+    let regions = report["comparisons"].as_array().unwrap();
+    assert!(regions.iter().all(|region| differences(&region["comparison"]) == 0), "{report}");
+    let lines = fs::read_to_string(&file).unwrap();
+    let lines: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let of: Vec<_> =
+        lines.iter().map(|line| (line["fault"].as_str().unwrap(), line["ledgers_lost"].as_u64())).collect();
+    assert_eq!(of, [("split", Some(0)), ("differ", Some(0)), ("failover", Some(0))]);
+    assert!(lines.iter().all(|line| line["command"].as_str().unwrap().contains("regions --fault differ")));
+}
+
 /// Needs root and network namespaces.
 #[test]
 fn a_node_that_is_cut_off_silently_loses_and_repeats_nothing() {

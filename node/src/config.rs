@@ -219,6 +219,8 @@ pub(crate) struct TelemetryConfig {
     pub(crate) log_format: String,
     /// An OpenTelemetry collector that takes OTLP over HTTP, as `http://127.0.0.1:4318`; empty sends no traces.
     pub(crate) otlp: String,
+    /// A server that takes profiles as Pyroscope does, as `http://127.0.0.1:4040`; empty sends none.
+    pub(crate) profiles: String,
 }
 
 impl Default for NodeConfig {
@@ -327,7 +329,12 @@ impl Default for RegionPeerConfig {
 
 impl Default for TelemetryConfig {
     fn default() -> Self {
-        Self { log: "info".to_owned(), log_format: "text".to_owned(), otlp: String::new() }
+        Self {
+            log: "info".to_owned(),
+            log_format: "text".to_owned(),
+            otlp: String::new(),
+            profiles: String::new(),
+        }
     }
 }
 

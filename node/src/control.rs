@@ -25,12 +25,13 @@ use tokio::sync::Mutex;
 use crate::audit::chain::Note;
 use crate::exit::Failure;
 use crate::parked::{Parked, Reasons};
+use crate::profile::{Form, Profile, SECONDS_MAX};
 use crate::readiness::Refused;
 use crate::runner::Node;
 use crate::{logs, quarantine, status};
 
-/// A client that says nothing for so long is left.
-const CLIENT_WITHIN: Duration = Duration::from_secs(10);
+/// A client that says nothing for so long is left. Longer than the longest profile that one may ask for.
+const CLIENT_WITHIN: Duration = Duration::from_secs(SECONDS_MAX + 10);
 
 /// Clients at a time; more wait to be accepted. Fewer would let a few that hang keep a person out, more serve nobody.
 const CLIENTS_MAX: usize = 8;
@@ -75,6 +76,11 @@ pub(crate) enum Request {
         /// At most so many.
         last: usize,
     },
+    /// A profile of the process, as a picture.
+    Profile {
+        /// For so long.
+        seconds: u64,
+    },
     /// See [`quarantine::Request`].
     Quarantine {
         /// What of it.
@@ -92,7 +98,9 @@ impl Request {
     /// What it changes, if it changes something: the action, and to what.
     fn change(&self) -> Option<(&'static str, String)> {
         match self {
-            Self::Tree | Self::Status | Self::Logs { .. } | Self::Restarts { .. } => None,
+            Self::Tree | Self::Status | Self::Logs { .. } | Self::Restarts { .. } | Self::Profile { .. } => {
+                None
+            }
             Self::Park { pipeline } => Some(("park", pipeline.clone())),
             Self::Resume { pipeline } => Some(("resume", pipeline.clone())),
             Self::Quarantine { request } => request
@@ -251,6 +259,11 @@ impl<'a> Control<'a> {
             Request::Restarts { last } => {
                 let latest = self.node.state.restarts.latest(last).map_err(|error| error.to_string())?;
                 Ok(json!(latest))
+            }
+            Request::Profile { seconds } => {
+                let profile = Profile::take(seconds).await?;
+                let picture = String::from_utf8_lossy(&profile.written(Form::Flame)).into_owned();
+                Ok(json!({ "samples": profile.samples(), "svg": picture }))
             }
             Request::Quarantine { request } => {
                 let _change = self.change.lock().await;

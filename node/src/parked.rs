@@ -86,6 +86,9 @@ impl Parked {
         let parked = self.clone();
         Arc::new(move |report: &RestartReport| {
             parked.see(report);
+            if report.outcome == Outcome::Escalated {
+                telemetry::count_escalation(&report.supervisor);
+            }
             if report.outcome != Outcome::Restarted {
                 return;
             }

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use orrery_actors::checkpoint::Writes;
+use orrery_actors::dataset::DatasetUrl;
 use orrery_actors::feed::{Hub, HubLimits};
 use orrery_actors::metrics::{Outages, PipelineMetrics};
 use orrery_supervisor::{Clock, MonotonicTime, SystemClock};
@@ -20,7 +21,9 @@ use crate::parked::Reasons;
 use crate::reach::Reach;
 use crate::region::Regions;
 use crate::serve::HashedToken;
+use crate::service_manager::ServiceManager;
 use crate::settings::Settings;
+use crate::telemetry::observed;
 
 /// A coordinator that was refused speaks again much sooner.
 const REFUSED_FOR: Duration = Duration::from_secs(10);
@@ -62,9 +65,12 @@ pub(crate) struct Readiness {
     pub(crate) regions: Regions,
     /// What is parked, and why.
     pub(crate) parked: watch::Sender<Reasons>,
+    /// Who started the process, told of its phases.
+    pub(crate) service_manager: ServiceManager,
     /// What coordinators said.
     orders: Mutex<Orders>,
     phase: Mutex<Phase>,
+    volumes: Vec<(&'static str, PathBuf)>,
     /// Of the node's state, since it was opened.
     writes: OnceLock<Writes>,
 }
@@ -123,8 +129,10 @@ impl Readiness {
             renewed: watch::Sender::new([].into()),
             out_of_traffic: settings.data_dir.join(OUT_OF_TRAFFIC),
             parked: watch::Sender::default(),
+            service_manager: ServiceManager::of_this_process(),
             orders: Mutex::default(),
             phase: Mutex::new(Phase::Starting),
+            volumes: volumes(settings),
             writes: OnceLock::new(),
         })
     }
@@ -137,6 +145,7 @@ impl Readiness {
     /// The node goes on to another phase.
     pub(crate) fn enter(&self, phase: Phase) {
         *self.phase.lock().unwrap_or_else(PoisonError::into_inner) = phase;
+        self.service_manager.entered(phase);
         // Only now: who looks whether the node is ready, before it sends readers here again, sees that it is not.
         if phase == Phase::Stopping {
             self.feed.close();
@@ -231,6 +240,22 @@ impl Readiness {
         (is_ready, answer)
     }
 
+    /// Tells the same to whoever counts.
+    pub(crate) fn tell(&self) {
+        let reasons = self.reasons();
+        let names = reasons.iter().filter_map(|reason| reason["reason"].as_str());
+        observed::set_readiness(
+            names.collect::<Vec<_>>().as_slice(),
+            self.traffic().0,
+            self.warnings().len(),
+        );
+    }
+
+    /// Disks that the node needs.
+    pub(crate) fn volumes(&self) -> Vec<(&'static str, PathBuf)> {
+        self.volumes.clone()
+    }
+
     fn reasons(&self) -> Vec<Value> {
         let seen = Seen {
             phase: *self.phase.lock().unwrap_or_else(PoisonError::into_inner),
@@ -242,6 +267,16 @@ impl Readiness {
         };
         reasons(&seen, &self.pipeline, self.unready_after)
     }
+}
+
+/// Where the node's state is, and the dataset, if that is on a disk.
+fn volumes(settings: &Settings) -> Vec<(&'static str, PathBuf)> {
+    let state = [("state", settings.data_dir.clone())];
+    let dataset = match &settings.dataset {
+        DatasetUrl::File(path) => Some(("dataset", path.clone())),
+        _ => None,
+    };
+    state.into_iter().chain(dataset).collect()
 }
 
 /// Why a node is not ready; empty if it is.

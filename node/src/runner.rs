@@ -30,6 +30,7 @@ use crate::parked::Parked;
 use crate::readiness::{Phase, Readiness};
 use crate::region::RegionSettings;
 use crate::settings::Settings;
+use crate::telemetry::observed;
 
 /// How a run ended that did nothing wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -233,6 +234,7 @@ impl Node {
             reason = parked.wait(), if self.goal != Goal::Follow => Why::Over(Err(self.parked(reason))),
             () = parked.ended() => Why::Over(Ok(Ended::Complete)),
             () = watch => Why::Told,
+            () = observed::follow(handle) => Why::Told,
             () = self.readiness.reach.answer(|question| self.tell(question, control).boxed()) => Why::Told,
         }
     }

@@ -1,5 +1,10 @@
 //! What a node tells about itself: logs on standard error, spans to a collector, metrics to whoever asks.
 
+pub(crate) mod contract;
+pub(crate) mod observed;
+pub(crate) mod process;
+pub(crate) mod requests;
+
 use std::io::IsTerminal;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -10,19 +15,22 @@ use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use orrery_actors::dataset::TableKind;
-use orrery_actors::metrics::{METRICS, MetricKind};
 use orrery_actors::region::{RegionView, ReplicationState};
-use orrery_supervisor::cluster::certificates::EXPIRY;
 use orrery_supervisor::cluster::role::Role;
 use tracing_subscriber::filter::{FilterExt, ParseError, filter_fn};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, fmt};
 
-use crate::collector::{LOST_SPANS, Losses, Watched};
+use crate::collector::{Losses, Watched};
 use crate::config::TelemetryConfig;
 use crate::exit::Failure;
 use crate::logs::Keeper;
+use crate::wall_clock;
+use contract::{
+    BUILD_INFO, EQUAL_SLOT, ESCALATIONS, HEALTHY, HTTP_SECONDS, MISSING_ROLES, ONLY_HERE, PARKED,
+    REGION_METRICS, RESTARTS, SHARE, STARTED, TRAFFIC,
+};
 
 /// Ractor opens one span for the life of each actor: as parents of everything they would never end. The cluster's own
 /// debug lines print whole messages; what becomes of links is logged by those who keep them.
@@ -34,45 +42,8 @@ const TRACED: &str = "info";
 /// Upper bounds of the time that a commit takes, in seconds: a local disk, a near store, a far one, an outage.
 const COMMIT_SECONDS: [f64; 10] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0];
 
-/// Restarts by supervisors: the node counts them, since actors do not know.
-const RESTARTS: &str = "orrery_supervisor_restarts_total";
-
-/// Pipelines that are parked.
-const PARKED: &str = "orrery_pipeline_parked";
-
-/// Roles that the coordinator misses.
-const MISSING_ROLES: &str = "orrery_coordinator_missing_roles";
-
-/// Who has traffic, and which regions may have it.
-const TRAFFIC: &str = "orrery_region_traffic";
-const HEALTHY: &str = "orrery_region_healthy";
-const SHARE: &str = "orrery_region_traffic_share";
-
-/// What this region has that no other one has, and how far its tables are known to be equal.
-const ONLY_HERE: &str = "orrery_region_only_here_ledgers";
-const EQUAL_SLOT: &str = "orrery_region_equal_slot";
-
-/// How peer regions stand; the name, and what it is.
-const REGION_METRICS: [(&str, &str); 6] = [
-    (
-        "orrery_region_lag_ledgers",
-        "Ledgers that a peer region has durable and this one has not; negative if it is behind.",
-    ),
-    (
-        "orrery_region_lag_seconds",
-        "Close time of a peer region's newest durable ledger less that of this region's.",
-    ),
-    ("orrery_region_heard_seconds", "Seconds since a peer region was heard; none before it was."),
-    ("orrery_region_equal", "1 while all that this region and a peer region both have is equal."),
-    (
-        "orrery_region_copied_bytes",
-        "Bytes of slots and files copied from a peer region, since its replicator began.",
-    ),
-    (
-        "orrery_region_differences",
-        "Slots that were found to differ from a peer region's, since its replicator began.",
-    ),
-];
+/// Upper bounds of the time that an answer over HTTP takes, in seconds: from memory, from a disk, from a far store.
+const REQUEST_SECONDS: [f64; 11] = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
 
 /// What runs as long as the process does.
 pub(crate) struct Telemetry {
@@ -135,7 +106,9 @@ impl Telemetry {
             .with(spans.map(|spans| spans.with_filter(traced)))
             .try_init()
             .map_err(|error| Failure::Bug(format!("install the log: {error}")))?;
-        Ok(Self { metrics: install_metrics()?, traces, losses })
+        let metrics = install_metrics()?;
+        metrics::gauge!("orrery_telemetry_traces").set(f64::from(u8::from(traces.is_some())));
+        Ok(Self { metrics, traces, losses })
     }
 
     /// All metrics in the text form of Prometheus.
@@ -178,63 +151,31 @@ fn exporter(
 fn install_metrics() -> Result<PrometheusHandle, Failure> {
     let builder = PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Suffix("commit_seconds".to_owned()), &COMMIT_SECONDS)
+        .and_then(|builder| {
+            builder.set_buckets_for_metric(Matcher::Full(HTTP_SECONDS.to_owned()), &REQUEST_SECONDS)
+        })
         .map_err(|error| Failure::Bug(format!("set the buckets of a metric: {error}")))?;
     let handle =
         builder.install_recorder().map_err(|error| Failure::Bug(format!("install metrics: {error}")))?;
-    for metric in METRICS {
-        match metric.kind {
-            MetricKind::Counter => metrics::describe_counter!(metric.name, metric.help),
-            MetricKind::Gauge => metrics::describe_gauge!(metric.name, metric.help),
-            MetricKind::Histogram => metrics::describe_histogram!(metric.name, metric.help),
-        }
-    }
-    metrics::describe_counter!(RESTARTS, "Restarts of actors, by supervisor, child and why.");
-    metrics::describe_counter!(
-        LOST_SPANS,
-        "Spans that are lost because the collector of telemetry.otlp takes none."
-    );
-    metrics::describe_gauge!(PARKED, "1 while a pipeline is parked and waits for a person.");
-    metrics::describe_gauge!(
-        MISSING_ROLES,
-        "1 while ledgers wait because no node that is ready has this role, as the active coordinator sees it."
-    );
-    metrics::describe_gauge!(
-        EXPIRY,
-        "When the certificate of this node of a cluster runs out, in seconds since 1970 (UTC)."
-    );
-    metrics::describe_gauge!(
-        TRAFFIC,
-        "1 while a region has traffic, as this region sees it; two may, for a while."
-    );
-    metrics::describe_gauge!(
-        HEALTHY,
-        "1 while a region is heard, ready and not behind, as this region sees it."
-    );
-    metrics::describe_gauge!(
-        SHARE,
-        "Share of traffic that belongs to a region by its weight, of those that have traffic: what DNS is to give it."
-    );
-    metrics::describe_gauge!(
-        ONLY_HERE,
-        "Ledgers durable in this region and in no other one that was heard: in no copy, if this region were lost now."
-    );
-    metrics::describe_gauge!(
-        EQUAL_SLOT,
-        "Newest slot of a table that is known to be equal in a peer region."
-    );
-    for (name, help) in REGION_METRICS {
-        metrics::describe_gauge!(name, help);
-    }
-    metrics::describe_gauge!("orrery_build_info", "1, with the version as a label.");
-    metrics::gauge!("orrery_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
+    contract::all().iter().for_each(orrery_supervisor::Metric::describe);
+    metrics::gauge!(STARTED).set((wall_clock::milliseconds() / 1000) as f64);
+    metrics::gauge!(BUILD_INFO, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
     Ok(handle)
 }
 
 /// A supervisor restarted a child.
 pub(crate) fn count_restart(supervisor: &str, child: &str, kind: &'static str) {
-    let labels =
-        [("supervisor", supervisor.to_owned()), ("child", child.to_owned()), ("kind", kind.to_owned())];
+    let labels = [
+        ("supervisor", observed::path(supervisor)),
+        ("child", observed::path(child)),
+        ("kind", kind.to_owned()),
+    ];
     metrics::counter!(RESTARTS, &labels).increment(1);
+}
+
+/// A supervisor gave up on a child, and its own decides.
+pub(crate) fn count_escalation(supervisor: &str) {
+    metrics::counter!(ESCALATIONS, "supervisor" => observed::path(supervisor)).increment(1);
 }
 
 /// Ledgers wait for these roles, and for no others.
@@ -273,9 +214,9 @@ pub(crate) fn set_regions(view: &RegionView) {
                 metrics::gauge!(EQUAL_SLOT, &labels).set(*slot as f64);
             }
         }
-        for ((name, _), value) in REGION_METRICS.into_iter().zip(values) {
+        for (metric, value) in REGION_METRICS.into_iter().zip(values) {
             if let Some(value) = value {
-                metrics::gauge!(name, "region" => peer.region.to_string()).set(value);
+                metrics::gauge!(metric.name, "region" => peer.region.to_string()).set(value);
             }
         }
     }

@@ -32,6 +32,7 @@ mod handle;
 mod clock;
 mod random;
 mod seldom;
+mod metric;
 mod seeded_bug;
 #[cfg(feature = "seeded-bugs")]
 pub mod seeded_bugs;
@@ -45,6 +46,7 @@ pub use child_spec::{
 pub use clock::{Clock, ManualClock, MonotonicTime, SystemClock};
 pub use exit::{ErrorClass, ExitError, ExitReason, StartError};
 pub use handle::SupervisorHandle;
+pub use metric::{Metric, MetricKind, Shown};
 pub use probe::{Handle, Probe};
 pub use random::SeededRandom;
 pub use report::{Observer, Outcome, RestartReport};

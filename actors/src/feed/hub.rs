@@ -8,6 +8,7 @@ use orrery_schemas::{EventFilter, LedgerSequence};
 use orrery_supervisor::seeded_bug;
 use tokio::sync::{Semaphore, watch};
 
+use super::awaited::Awaited;
 use super::frame_store::FrameStore;
 use super::frames::{Format, Frame, FrameError};
 use super::history::{History, HistoryError, Page};
@@ -75,6 +76,8 @@ pub struct HubCounts {
     pub contradictions: AtomicU64,
     /// Ledgers that other nodes gave.
     pub relayed: AtomicU64,
+    /// Frames of events that readers were sent.
+    pub frames: AtomicU64,
 }
 
 /// The shared part of a node's feed.
@@ -88,6 +91,7 @@ pub struct Hub {
     pages: Pages,
     loads: Semaphore,
     frames: FrameStore,
+    awaited: Awaited,
     /// Counts.
     pub counts: HubCounts,
 }
@@ -104,6 +108,7 @@ impl Hub {
             pages: Pages::new(limits.page_bytes),
             loads: Semaphore::new(limits.loads.max(1)),
             frames: FrameStore::new(limits.frame_bytes),
+            awaited: Awaited::default(),
             counts: HubCounts::default(),
         }
     }
@@ -128,7 +133,10 @@ impl Hub {
         for ledger in FeedLedger::split(batch) {
             let (link, bytes) = (ledger.link(), ledger.bytes);
             match ring.offer(link, bytes, Arc::new(ledger)) {
-                Offered::Appended | Offered::Begun => moved = true,
+                Offered::Appended | Offered::Begun => {
+                    moved = true;
+                    self.awaited.begin(link.ledger, &batch.trace);
+                }
                 Offered::Known | Offered::Behind => {}
                 Offered::Contradiction { ledger, here, offered } => {
                     self.counts.contradictions.fetch_add(1, Ordering::Relaxed);
@@ -163,7 +171,7 @@ impl Hub {
         loop {
             ticks.tick().await;
             self.look_again().await;
-            metrics::feed::tell(&self.counts);
+            metrics::feed::tell(&self.counts, &self.tips_now());
         }
     }
 
@@ -187,6 +195,11 @@ impl Hub {
                 }
             }
         }
+    }
+
+    /// A reader was sent all that it wants of a ledger.
+    pub fn delivered(&self, ledger: LedgerSequence) {
+        self.awaited.end(ledger);
     }
 
     /// How far the feed reaches, and when that changes for somebody who waits.

@@ -15,6 +15,7 @@ mod pages;
 mod frames;
 mod messages;
 mod frame_store;
+mod awaited;
 mod hub;
 mod outlet;
 

@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use orrery_schemas::LedgerSequence;
 
+use tracing::info_span;
+
 use crate::ledger::integrity::{self, Integrity, Violation};
 use crate::ledger::{Network, ParsedLedger};
 use crate::processor::ttp::{self, DeltaMismatch, LedgerEvents, Mode, ModeDifference, ProcessError};
@@ -81,12 +83,14 @@ pub(super) fn work(settings: &PipelineSettings, raw: &RawLedger) -> ProcessedLed
     let mut integrity = None;
     let mut mismatches = Vec::new();
     let mut difference = None;
-    let events =
-        ParsedLedger::read(&settings.network, &raw.xdr).map_err(ProcessError::from).and_then(|parsed| {
+    let events = info_span!("decode")
+        .in_scope(|| ParsedLedger::read(&settings.network, &raw.xdr))
+        .map_err(ProcessError::from)
+        .and_then(|parsed| {
             if settings.proof >= Proof::Hashes {
-                integrity = Some(integrity::check(&parsed));
+                integrity = Some(info_span!("prove").in_scope(|| integrity::check(&parsed)));
             }
-            let events = ttp::derive(&parsed, settings.mode)?;
+            let events = info_span!("derive").in_scope(|| ttp::derive(&parsed, settings.mode))?;
             // Where no hash binds the events of a call, their deltas stand in.
             let unbound = integrity.as_ref().is_some_and(Integrity::has_unbound_calls);
             if settings.proof >= Proof::Everything || unbound {

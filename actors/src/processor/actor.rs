@@ -12,7 +12,7 @@ use super::core::{Action, Core, Event, ProcessorLimits};
 use crate::envelope::{
     Demand, EventBatch, LedgerBatch, PoisonLedger, ProcessorMessage, SinkMessage, SourceMessage, Worked,
 };
-use crate::metrics::PipelineMetrics;
+use crate::metrics::{Content, PipelineMetrics};
 
 /// Turns ledgers into events: pure and blocking, called by several threads at once.
 pub type Work = Arc<dyn Fn(&LedgerBatch) -> Worked<EventBatch> + Send + Sync>;
@@ -122,6 +122,7 @@ impl Actor for Processor {
         actions.into_iter().try_for_each(|action| state.perform(action, &myself))?;
         let bytes = state.in_flight.iter().map(|batch| batch.bytes).sum();
         state.settings.metrics.in_flight(state.core.in_flight(), bytes);
+        state.settings.metrics.waits_for_credits(state.core.waits_for_credits());
         Ok(())
     }
 }
@@ -162,6 +163,7 @@ impl ProcessorState {
                 if let Some(range) = batch.range() {
                     let events = batch.rows.num_rows() as u64;
                     self.settings.metrics.sent(batch.ledgers.len() as u64, events, *range.end());
+                    self.settings.metrics.sent_what(&Content::of(&batch));
                     while self.in_flight.front().is_some_and(|batch| batch.last <= *range.end()) {
                         self.in_flight.pop_front();
                     }
@@ -185,6 +187,7 @@ impl ProcessorState {
             }
             Action::Park { poison, attempts } => {
                 self.settings.metrics.refused();
+                self.settings.metrics.quarantined();
                 (self.settings.quarantine)(&poison, attempts)?;
                 return Err(ExitError::new(ErrorClass::Data, poison.to_string()).into());
             }

@@ -164,6 +164,11 @@ impl<J, B> Core<J, B> {
         self.queue.len() + self.in_work as usize + self.done.len()
     }
 
+    /// Whether a batch is done and due, and some sink has granted no credit for it.
+    pub(super) fn waits_for_credits(&self) -> bool {
+        self.done.peek().is_some() && self.sinks.iter().any(|sink| sink.credits.left() == 0)
+    }
+
     /// Starts where the sink that is furthest behind stands; the others pass over what they have.
     fn begin_when_all_are_ready(&mut self) -> Vec<Action<J, B>> {
         let positions: Option<Vec<_>> = self.sinks.iter().map(|sink| sink.position).collect();

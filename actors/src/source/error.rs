@@ -241,6 +241,20 @@ impl SourceErrorKind {
         }
     }
 
+    /// What went wrong, in one of few words.
+    pub(crate) fn word(&self) -> &'static str {
+        match (self, self.class()) {
+            (Self::Throttled { .. }, _) => "throttled",
+            (Self::Denied(_) | Self::Refused(_), _) => "refused",
+            (Self::MissingLedger { .. } | Self::RetentionGap { .. } | Self::NotFound, _) => "missing",
+            (Self::Incomplete { .. }, _) => "incomplete",
+            (Self::GaveUp { last, .. }, _) => last.word(),
+            (_, SourceErrorClass::Data) => "data",
+            (_, SourceErrorClass::Usage) => "usage",
+            (_, SourceErrorClass::Unavailable) => "unavailable",
+        }
+    }
+
     /// True if the same request may succeed a little later.
     pub fn is_transient(&self) -> bool {
         matches!(self, Self::Io(_) | Self::Fetch(_) | Self::Throttled { .. } | Self::Incomplete { .. })

@@ -16,6 +16,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tracing::{Instrument, Span, info_span};
 
+use crate::metrics::source as metrics;
+
 use super::fetch_plan::{Action, Fetch, FetchPlan, SlotId};
 use super::retry_budget::Attempts;
 use super::{
@@ -201,7 +203,11 @@ impl Driver {
                 }
                 store.fetch(range, bytes_max).await
             };
-            (id, fetch.instrument(span).await)
+            let fetched = fetch.instrument(span).await;
+            if let Err(error) = &fetched {
+                metrics::failed(source, error.kind.word());
+            }
+            (id, fetched)
         });
         self.running.insert(id, task);
     }

@@ -48,7 +48,7 @@ enum NamedFault {
     Refuse,
     /// One of five packets is dropped
     Lose,
-    /// The node has a line of 256 kbit a second
+    /// The node has a line of 16 kbit a second
     Narrow,
     /// Links are clogged one by one, and freed in another order
     Clog,

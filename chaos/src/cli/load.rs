@@ -1,11 +1,14 @@
 //! The command that puts a server under load: what it takes, and what it prints.
 
+mod profile;
+
 use std::io::{self, Write};
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+use self::profile::ProfileArgs;
 use super::RunError;
 use super::survival::{Common, Folder};
 use crate::experiment::ExperimentError;
@@ -31,9 +34,9 @@ pub(super) struct LoadArgs {
     /// Ledgers a second
     #[arg(long, default_value_t = 1.0, value_parser = rate)]
     rate: f64,
-    /// Of the ledgers: some 7 events each, or some 880
-    #[arg(long, value_enum, default_value_t = Density::Sparse)]
-    density: Density,
+    /// Of the ledgers: some 16 events each, some 880 as the public network has, or some 2,800 [default: sparse; pubnet for profiles]
+    #[arg(long, value_enum)]
+    density: Option<Density>,
     /// The filter of all readers, as they send it: {"kind":["mint"]}
     #[arg(long, default_value = "{}", value_name = "JSON", value_parser = filter)]
     filter: String,
@@ -54,10 +57,12 @@ pub(super) struct LoadArgs {
     #[arg(long, value_name = "PERCENT", value_parser = percent)]
     slow_adds_below: Option<u8>,
     #[command(flatten)]
+    profile: ProfileArgs,
+    #[command(flatten)]
     common: Common,
 }
 
-/// Readers of `load`, in a process of its own.
+/// Readers or users of `load`, in a process of their own.
 #[derive(Debug, Args)]
 pub(super) struct ClientsArgs {
     settings: String,
@@ -66,6 +71,7 @@ pub(super) struct ClientsArgs {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Density {
     Sparse,
+    Pubnet,
     Dense,
 }
 
@@ -73,6 +79,7 @@ impl Density {
     const fn name(self) -> &'static str {
         match self {
             Self::Sparse => "sparse",
+            Self::Pubnet => "pubnet",
             Self::Dense => "dense",
         }
     }
@@ -156,11 +163,21 @@ pub(super) fn run_clients(args: &ClientsArgs) -> Result<bool, RunError> {
     Ok(true)
 }
 
+/// The process of users.
+pub(super) fn run_users(args: &ClientsArgs) -> Result<bool, RunError> {
+    load::profiles::serve_users(&args.settings)?;
+    Ok(true)
+}
+
 /// True if every ledger arrived, and the limits hold.
 pub(super) fn run_load(args: &LoadArgs) -> Result<bool, RunError> {
+    if let Some(profile) = args.profile.profile {
+        return profile::run(args, profile);
+    }
     let LoadArgs {
         connections, processes, seconds, slow, rate, density, filter, url, hostile, common, ..
     } = args;
+    let density = density.unwrap_or(Density::Sparse);
     writeln!(io::stderr(), "seed {}", common.seed)?;
     if u32::from(*processes) > *connections {
         return Err(

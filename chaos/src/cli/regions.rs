@@ -53,6 +53,9 @@ pub(super) struct RegionsArgs {
     /// For how long a region is away: 30s, 5m [default: 4 to 12 s, drawn]
     #[arg(long, value_name = "TIME", value_parser = time)]
     outage: Option<Duration>,
+    /// Do it to this region, from 1 [default: drawn, every other time the one that has traffic]
+    #[arg(long, value_parser = clap::value_parser!(u8).range(1..=5))]
+    region: Option<u8>,
     /// Readers that are given all regions [default: one for each]
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=500))]
     readers: Option<u16>,
@@ -62,6 +65,9 @@ pub(super) struct RegionsArgs {
     /// Give each region a line of so many megabits a second [default: as fast as the machine]
     #[arg(long, value_name = "MEGABITS", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     line: Option<u32>,
+    /// Let a region copy at most so many MiB a second from each other one; 0 for no limit
+    #[arg(long, value_name = "MIB", default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=10_000))]
+    mib_per_second: u32,
     /// Append what came of each kind of fault to a file: a JSON object a line, with the command
     #[arg(long, value_name = "FILE")]
     results: Option<PathBuf>,
@@ -105,10 +111,12 @@ pub(super) fn run_regions(args: &RegionsArgs) -> Result<bool, RunError> {
         nodes: usize::from(*nodes),
         store,
         mode: mode.name().to_owned(),
+        victim: args.region.map(|region| usize::from(region.min(*regions)) - 1),
         outage: args.outage,
         readers: args.readers.map_or(usize::from(*regions), usize::from),
         history: args.history,
         line: args.line,
+        mib_per_second: args.mib_per_second,
         seed: common.seed,
     };
     let report = regions::run(&settings, &mut io::stderr())?;
@@ -143,9 +151,12 @@ impl RegionsArgs {
             ("slot-ledgers", self.slot_ledgers.to_string()),
         ];
         options.extend(self.outage.map(|outage| ("outage", format!("{}s", outage.as_secs()))));
+        options.extend(self.region.map(|region| ("region", region.to_string())));
         options.extend(self.readers.map(|readers| ("readers", readers.to_string())));
         options.extend((self.history != 16).then(|| ("history", self.history.to_string())));
         options.extend(self.line.map(|line| ("line", line.to_string())));
+        options
+            .extend((self.mib_per_second != 0).then(|| ("mib-per-second", self.mib_per_second.to_string())));
         options.extend(self.weed.as_ref().map(|weed| ("weed", weed.display().to_string())));
         self.common.reproduction("regions", &options)
     }

@@ -13,8 +13,8 @@ use super::round::{STOPS_WITHIN, Watched};
 use crate::experiment::ExperimentError;
 use crate::network::Network;
 
-/// What an operator calls a bad line.
-const KILOBITS: u32 = 256;
+/// Less than a node says to the others while all is well: with more, nothing would have to wait.
+const KILOBITS: u32 = 16;
 
 /// One of five.
 const LOST_PERCENT: u32 = 20;

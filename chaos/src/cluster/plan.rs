@@ -42,7 +42,7 @@ pub enum Fault {
     Refuse,
     /// One of five packets to any node is dropped.
     Lose,
-    /// It has a line of 256 kbit a second.
+    /// It has a line of 16 kbit a second.
     Narrow,
     /// Links to nodes are clogged one after the other, and freed in another order.
     Clog,

@@ -4,7 +4,7 @@
 //! are there.
 
 /// First bytes of a frame that are kept: all of a heartbeat, and of events everything before the list.
-pub(super) const HEAD_BYTES: usize = 128;
+pub(super) const HEAD_BYTES: usize = 288;
 
 /// Last bytes that are kept: the cursor of events.
 pub(super) const TAIL_BYTES: usize = 40;

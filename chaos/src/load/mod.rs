@@ -22,6 +22,7 @@ mod said;
 mod server;
 mod swarm;
 mod timing;
+pub mod profiles;
 
 use std::io::Write;
 use std::net::SocketAddr;
@@ -107,6 +108,7 @@ impl LoadSettings {
             trust: self.at.as_ref().and_then(|at| at.trust.clone()),
             token: None,
             readers,
+            come_and_go: false,
             slow: readers * usize::from(self.slow_percent) / 100,
             seed: self.seed.wrapping_add(number as u64),
             filter: self.filter.clone(),

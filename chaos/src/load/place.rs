@@ -27,6 +27,8 @@ pub(super) struct Place {
     last: u64,
     /// The last ledger that it has all of.
     pub(super) complete: u32,
+    /// Events that it has of the ledger that is not complete.
+    pub(super) events: u32,
 }
 
 /// What follows on what, for all readers of a run.
@@ -48,7 +50,7 @@ impl Place {
     /// Of a subscription that begins.
     pub(super) fn at(cursor: Cursor) -> Self {
         let whole = if cursor.event.is_none() { cursor.ledger.0 } else { cursor.ledger.0.saturating_sub(1) };
-        Self { last: number(cursor), complete: whole }
+        Self { last: number(cursor), complete: whole, events: 0 }
     }
 
     /// All up to a cursor was sent. Tells the ledger that is complete by that, if it was not known to be.
@@ -80,7 +82,7 @@ impl Ways {
         let is_news = reached.complete > place.complete;
         // What a heartbeat said to be complete has no more frames.
         let was_complete = cursor.ledger.0 <= place.complete;
-        *place = Place { last: to, complete: place.complete.max(reached.complete) };
+        *place = Place { last: to, complete: place.complete.max(reached.complete), ..*place };
         match self.next.get(&from) {
             _ if was_complete => return Err(Wrong::Back),
             Some((next, _)) if *next != to => return Err(Wrong::Elsewhere),

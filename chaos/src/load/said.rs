@@ -9,8 +9,8 @@ use serde_json::Value;
 /// One message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Said {
-    /// Some events of a ledger, which end behind `cursor`.
-    Events { closed_ms: i64, cursor: Cursor },
+    /// Some events of a ledger, so many, which end behind `cursor`.
+    Events { closed_ms: i64, count: u32, cursor: Cursor },
     /// All up to `sent` was sent; the server has all up to `tip`.
     Heartbeat { tip: u32, sent: Cursor, lag_ms: Option<i64> },
     /// A subscription stands here.
@@ -31,14 +31,18 @@ impl Said {
 }
 
 fn events(head: &[u8], tail: &[u8]) -> Option<Said> {
-    let rest =
-        std::str::from_utf8(head.get(..80)?).ok()?.strip_prefix(r#"{"type":"events","id":"a","ledger":"#)?;
+    // Behind the keys stands what the ledger contains, whose characters may be cut in the middle.
+    let head = head.utf8_chunks().next()?.valid();
+    let rest = head.strip_prefix(r#"{"type":"events","id":"a","ledger":"#)?;
     let (_, rest) = rest.split_once(r#","closed_at":""#)?;
-    let (closed_at, _) = rest.split_once('"')?;
+    let (closed_at, rest) = rest.split_once('"')?;
+    let (_, rest) = rest.split_once(r#","count":"#)?;
+    let (count, _) = rest.split_once(',')?;
+    let count = count.parse().ok()?;
     let closed_at: CloseTime = closed_at.parse().ok()?;
     let (_, cursor) = std::str::from_utf8(tail).ok()?.rsplit_once(r#""cursor":""#)?;
     let cursor = cursor.strip_suffix("\"}")?.parse().ok()?;
-    Some(Said::Events { closed_ms: closed_at.unix_seconds().saturating_mul(1000), cursor })
+    Some(Said::Events { closed_ms: closed_at.unix_seconds().saturating_mul(1000), count, cursor })
 }
 
 fn heartbeat(head: &[u8]) -> Option<Said> {
@@ -83,12 +87,13 @@ mod tests {
         };
         let events = |cursor: &str| {
             format!(
-                r#"{{"type":"events","id":"a","ledger":8,"closed_at":"2025-10-01T00:00:35Z","ledger_hash":"bb","events":[{{}}],"cursor":"{cursor}"}}"#
+                r#"{{"type":"events","id":"a","ledger":8,"closed_at":"2025-10-01T00:00:35Z","ledger_hash":"{0}","previous_ledger_hash":"{0}","count":880,"events":[{{}}],"cursor":"{cursor}"}}"#,
+                "b".repeat(64)
             )
         };
         let closed_ms = 1_759_276_835_000;
-        check(&events("8"), Said::Events { closed_ms, cursor: "8".parse().unwrap() });
-        check(&events("8:499"), Said::Events { closed_ms, cursor: "8:499".parse().unwrap() });
+        check(&events("8"), Said::Events { closed_ms, count: 880, cursor: "8".parse().unwrap() });
+        check(&events("8:499"), Said::Events { closed_ms, count: 880, cursor: "8:499".parse().unwrap() });
         check(
             r#"{"type":"heartbeat","tip":"7","lag_ms":36164076865}"#,
             Said::Heartbeat { tip: 7, sent: "7".parse().unwrap(), lag_ms: Some(36_164_076_865) },

@@ -3,8 +3,10 @@
 use std::fs;
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
+use orrery_actors::source::synthetic::LEDGERS_MAX;
 use serde_json::Value;
 
 use super::link::Maker;
@@ -71,7 +73,7 @@ impl Server {
             "--config".to_owned(),
             config.display().to_string(),
             "--source".to_owned(),
-            format!("synthetic:?seed={seed}&rate={rate}&density={density}"),
+            format!("synthetic:?seed={seed}&rate={rate}&density={density}&ledgers={LEDGERS_MAX}"),
             "--dataset".to_owned(),
             url("dataset"),
             "--data-dir".to_owned(),
@@ -81,14 +83,24 @@ impl Server {
             "--from".to_owned(),
             "genesis".to_owned(),
         ];
-        let running = Running::start(settings.orrery.command(words))?;
+        Self::begin(settings.orrery.command(words), 0)
+    }
+
+    /// Starts a node, and waits until it has a ledger that is not before `ledger`.
+    ///
+    /// # Errors
+    ///
+    /// It does not start.
+    pub(super) fn begin(command: Command, ledger: u32) -> Result<Self, ExperimentError> {
+        let running = Running::start(command)?;
         let address = ([127, 0, 0, 1], 0).into();
         let mut server = Self { address, maker: Maker::Clear, running: Some(running) };
         server.wait(|server| {
             server.address = served_at(&server.output())?;
             Some(())
         })?;
-        server.wait(|server| server.status()?.get("tip")?.as_u64())?;
+        server
+            .wait(|server| server.status()?.get("tip")?.as_u64().filter(|tip| *tip >= u64::from(ledger)))?;
         Ok(server)
     }
 

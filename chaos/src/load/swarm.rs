@@ -4,6 +4,7 @@
 mod client;
 mod judge;
 
+use std::collections::BTreeMap;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::mpsc::{Receiver, TryRecvError};
@@ -28,6 +29,9 @@ const PER_ADDRESS: usize = 250;
 /// Bytes that are read at once.
 const READ_BYTES: usize = 256 << 10;
 
+/// Whose stamps time the readers.
+const TIMERS: [Role; 2] = [Role::Stamps, Role::Closes];
+
 /// Events of sockets that are taken at once.
 const EVENTS_MAX: usize = 1024;
 
@@ -49,6 +53,9 @@ pub(super) struct SwarmSettings {
     pub(super) token: Option<String>,
     /// Readers.
     pub(super) readers: usize,
+    /// They come and go as they are told to ([`Order::Readers`]), and nobody is there before; else all connect at once.
+    #[serde(default)]
+    pub(super) come_and_go: bool,
     /// How many of them stop reading when they are told to.
     pub(super) slow: usize,
     pub(super) seed: u64,
@@ -65,6 +72,8 @@ pub(super) struct SwarmSettings {
 pub(super) enum Order {
     /// All readers ask for events from now on.
     Subscribe,
+    /// So many readers are there from now on, and ask for events when they come.
+    Readers(usize),
     /// What counts begins.
     Measure,
     /// Slow readers stop reading.
@@ -121,6 +130,10 @@ pub(super) struct SwarmReport {
     /// Readers that the server left in the middle though they were not slow.
     pub(super) lost: u64,
     pub(super) first_loss: Option<String>,
+    /// Time from a reader's first packet until it stands on the feed.
+    pub(super) opened: Histogram,
+    /// Events of ledgers, as readers were told them.
+    pub(super) events: BTreeMap<u32, u32>,
     /// Before readers became slow, and after.
     pub(super) windows: Vec<Window>,
     /// Ledgers that single readers lacked in the end.
@@ -141,6 +154,8 @@ pub(super) struct Swarm {
     events: Events,
     /// The next one to connect.
     next: usize,
+    /// The first that is not to connect now.
+    present: usize,
     /// Ledger and bytes at each order.
     marks: Vec<(u32, u64)>,
 }
@@ -171,8 +186,9 @@ impl Swarm {
             order.swap(at, other);
             roles[order[at]] = Role::Slow;
         }
-        // Those whose stamps time the others come first.
-        let clients = [Role::Stamps, Role::Closes].into_iter().chain(roles).map(Client::new).collect();
+        // Those whose stamps time the others come first, and are always there.
+        let clients: Vec<_> = TIMERS.into_iter().chain(roles).map(Client::new).collect();
+        let present = if settings.come_and_go { TIMERS.len() } else { clients.len() };
         Ok(Self {
             judge: Judge::new(settings.filter == "{}", settings.target.ip().is_loopback()),
             maker: Maker::new(settings.trust.as_ref())?,
@@ -181,6 +197,7 @@ impl Swarm {
             buffer: vec![0; READ_BYTES],
             events: Events::with_capacity(EVENTS_MAX),
             next: 0,
+            present,
             marks: Vec::new(),
             settings,
         })
@@ -200,12 +217,14 @@ impl Swarm {
         tell(&Told::Connected)?;
         loop {
             self.turn()?;
+            self.come();
             match orders.try_recv() {
                 Ok(Order::Subscribe) => {
                     self.subscribe();
                     self.until(|swarm| Ok(swarm.clients.iter().all(|client| client.phase != Phase::Asked)))?;
                     tell(&Told::Subscribed)?;
                 }
+                Ok(Order::Readers(readers)) => self.readers(readers),
                 Ok(Order::Measure) => self.mark(),
                 Ok(Order::Slow) => {
                     self.has_ledgers()?;
@@ -266,17 +285,34 @@ impl Swarm {
     /// Opens further connections. True if all are open, or refused.
     fn connect_more(&mut self) -> bool {
         let mut opening = self.clients[..self.next].iter().filter(|client| client.is_opening()).count();
-        while opening < OPENING_MAX && self.next < self.clients.len() {
+        while opening < OPENING_MAX && self.next < self.present {
             let from = self.address(self.next);
             let client = &mut self.clients[self.next];
             let known_as = (self.poll.registry(), Token(self.next));
-            if let Err(error) = client.connect(self.settings.target, from, &self.maker, known_as) {
+            if let Err(error) = client.connect(self.settings.target, from, &self.maker, known_as, now_us()) {
                 client.refused(&mut self.judge, &format!("connect to {}: {error}", self.settings.target));
             }
             self.next += 1;
             opening += 1;
         }
-        self.next == self.clients.len() && opening == 0
+        self.next == self.present && opening == 0
+    }
+
+    /// So many readers are to be there: the last ones go, and others will come.
+    fn readers(&mut self, readers: usize) {
+        self.present = self.clients.len().min(TIMERS.len() + readers);
+        for client in &mut self.clients[self.present..] {
+            client.leave(&mut self.judge);
+        }
+        self.next = self.next.min(self.present);
+    }
+
+    /// Lets those come that are to be there, if they come and go.
+    fn come(&mut self) {
+        if self.settings.come_and_go {
+            self.connect_more();
+            self.subscribe();
+        }
     }
 
     /// Where a reader connects from; anywhere, if the server is on another machine.

@@ -88,8 +88,7 @@ impl Experiment<'_> {
         self.restore(victim, watch.other)?;
         let began = self.now();
         // A node that has only just started may be no member of its cluster yet.
-        while self.says_parked(victim) {
-            self.ask_operator(victim, &["resume", "main"])?;
+        while !self.ask_operator(victim, &["resume", "main"])?.status.success() || self.says_parked(victim) {
             self.wait(Duration::from_secs(1))?;
             if self.now() - began > STUCK_AFTER {
                 self.report.problems.push(format!("differ of {}: it cannot be resumed", victim + 1));

@@ -87,6 +87,10 @@ impl Experiment<'_> {
     pub(super) fn end_fault(&mut self, watch: &mut Watch) -> Result<(), ExperimentError> {
         let victim = watch.victim;
         match watch.round.fault {
+            Fault::Empty if self.settings.copies(victim) => {
+                self.bring_up(victim)?;
+                self.begin_anew(victim)
+            }
             Fault::Kill | Fault::Empty | Fault::Old => self.bring_up(victim),
             Fault::Differ => {
                 self.bring_up(victim)?;
@@ -101,6 +105,17 @@ impl Experiment<'_> {
             }
             Fault::Failover => self.operate(victim, &["failover", "--automatic"]).map(drop),
         }
+    }
+
+    /// A region that copies its ledgers one after another tells a reader of it alone, who has later ones, that its cursor is ahead:
+    /// that reader has ended, and another one begins with the first ledger.
+    fn begin_anew(&mut self, region: usize) -> Result<(), ExperimentError> {
+        let servers = self.region(region).next().map(|region| region.servers()).unwrap_or_default();
+        let reader = self.reader(format!("of {} anew", name_of(region)), &servers)?;
+        if let Some(witness) = self.witnesses.get_mut(region) {
+            *witness = reader;
+        }
+        Ok(())
     }
 
     /// Cuts a region off from the other ones, and from no reader.

@@ -75,12 +75,16 @@ pub struct RegionsSettings {
     pub store: StoreKind,
     /// How regions replicate: `recompute`, `both`, or `copy`: the last one derives nothing, and the others recompute.
     pub mode: String,
+    /// The region that faults are done to; drawn without it.
+    pub victim: Option<usize>,
     /// For how long a region is away; drawn without it.
     pub outage: Option<Duration>,
     /// Readers of all regions.
     pub readers: usize,
     /// Ledgers that are there when regions start.
     pub history: u32,
+    /// MiB a second that a region copies from each other one at most; 0 for no limit.
+    pub mib_per_second: u32,
     /// Megabits a second of each region's line, if it is a slow one.
     pub line: Option<u32>,
     /// Seed of victims and moments.

@@ -235,9 +235,7 @@ impl Region {
     /// A command of an operator to its cluster.
     pub(super) fn command(&self, settings: &RegionsSettings, network: &Network, words: &[&str]) -> Command {
         let mut command = settings.workload.orrery.command(words);
-        for port in (PORT..).take(self.nodes.len()) {
-            command.args(["--cluster", &format!("{}:{port}", address(self.index))]);
-        }
+        command.args(["--cluster", &format!("{}:{PORT}", address(self.index))]);
         command.arg("--certificates").arg(self.folder.join("authority").join(node_name(self.index, 0)));
         network.within(self.index, &command)
     }
@@ -270,11 +268,12 @@ fn configuration(settings: &RegionsSettings, index: usize) -> String {
         let addresses: Vec<_> = nodes.map(|node| format!("\"{}:{}\"", address(peer), PORT + node)).collect();
         let authority = settings.workload.folder.join(name_of(peer)).join("authority/ca.pem");
         text.push_str(&format!(
-            "\n[[region.peers]]\nname = \"{}\"\naddresses = [{}]\nauthority = \"{}\"\nmode = \"{}\"\n",
+            "\n[[region.peers]]\nname = \"{}\"\naddresses = [{}]\nauthority = \"{}\"\nmode = \"{}\"\nmib_per_second = {}\n",
             name_of(peer),
             addresses.join(", "),
             authority.display(),
-            settings.mode_of(index)
+            settings.mode_of(index),
+            settings.mib_per_second
         ));
     }
     text

@@ -42,6 +42,8 @@ pub struct RoundReport {
     pub only_there_ledgers: Option<u32>,
     /// The longest time for which a region was seen not to have heard another one, in seconds.
     pub unheard_seconds: f64,
+    /// The same from some seconds after its return on: what copies keep waiting.
+    pub unheard_after_seconds: f64,
     /// Seconds until a difference was found, the region parked, and a person told.
     pub found_seconds: Option<f64>,
     /// Seconds that a planned failover took, from the command to its end.
@@ -74,7 +76,11 @@ impl RoundReport {
             since(self.caught_up_seconds),
             since(self.equal_seconds)
         );
-        let _ = write!(line, ", unheard for {:.1} s", self.unheard_seconds);
+        let _ = write!(
+            line,
+            ", unheard for {:.1} s, then {:.1} s",
+            self.unheard_seconds, self.unheard_after_seconds
+        );
         if let Some(ledgers) = self.only_there_ledgers {
             let _ = write!(line, ", {ledgers} ledgers were durable there alone");
         }

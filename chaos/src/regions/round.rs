@@ -20,6 +20,9 @@ const CALM: Duration = Duration::from_secs(2);
 /// Between two looks at what regions say of each other.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
+/// A region that is back is heard again within this.
+const HEARD_WITHIN: Duration = Duration::from_secs(8);
+
 /// Away for longer than this, a region is not heard: that is the fault's witness.
 const UNHEARD_AFTER: Duration = Duration::from_secs(5);
 
@@ -51,7 +54,7 @@ impl Experiment<'_> {
         let victim = match round.fault {
             // Traffic moves from where it is.
             Fault::Failover => active,
-            _ => round.victim.or(active),
+            _ => self.settings.victim.or(round.victim).or(active),
         };
         let victim = victim.unwrap_or_default();
         self.prepare(round.fault, victim)?;
@@ -128,6 +131,9 @@ impl Experiment<'_> {
         let views = self.views(Some(watch.victim).filter(|_| is_down));
         let unheard = views.iter().flatten().filter_map(|view| view.unheard_seconds).fold(0.0, f64::max);
         watch.report.unheard_seconds = watch.report.unheard_seconds.max(unheard);
+        if watch.returned.is_some_and(|returned| now > returned + HEARD_WITHIN) {
+            watch.report.unheard_after_seconds = watch.report.unheard_after_seconds.max(unheard);
+        }
         if let Some(returned) = watch.returned
             && watch.equal.is_none()
             && views.iter().all(|view| view.as_ref().is_some_and(|view| view.all_equal))

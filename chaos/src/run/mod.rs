@@ -126,7 +126,8 @@ impl Runner<'_> {
             let verdict = self.verdict_of(entry, "", Outcome::Skipped);
             return self.note(FaultVerdict { why: Some(why), ..verdict });
         }
-        for (index, way) in entry.ways.iter().enumerate() {
+        let ways = entry.ways.iter().enumerate();
+        for (index, way) in ways.filter(|(_, way)| self.settings.profile.does(way)) {
             match way {
                 Way::World(make) => {
                     for time in 0..self.settings.profile.times() {

@@ -22,7 +22,7 @@ pub enum Profile {
 }
 
 /// Faults of `smoke`: of each class some that every machine allows.
-const SMOKE: [&str; 8] = ["P5", "P8", "P9", "P11", "D10", "O1", "U1", "W4"];
+const SMOKE: [&str; 7] = ["P1", "P5", "P8", "P10", "O1", "U1", "W4"];
 
 impl Profile {
     /// Its name on the command line.
@@ -44,6 +44,11 @@ impl Profile {
             Self::RegionLoss => entry.class() == "regions",
             Self::Soak => entry.ways.iter().any(|way| matches!(way, Way::World(_))),
         }
+    }
+
+    /// Whether a fault is done in this way too: some are done in more than one, and experiments take longer than two minutes.
+    pub const fn does(self, way: &Way) -> bool {
+        !matches!((self, way), (Self::Smoke, Way::Experiment(_) | Way::Simulation(_)))
     }
 
     /// How often each fault is done to a world, each time with another seed.

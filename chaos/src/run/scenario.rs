@@ -107,12 +107,11 @@ impl Scenario<'_> {
         self.await_witness(fault)?;
         let holds = self.world.setup.holds;
         self.last(fault, holds)?;
-        // What shows itself only towards the end is a witness as well.
-        if self.witness.is_none() {
-            self.witness = fault.witness(&mut self.world);
-        }
+        // What shows itself only towards the end is a witness as well, or when all is counted.
+        self.look(fault);
         self.begin(PhaseName::Heal);
         fault.heal(&mut self.world)?;
+        self.look(fault);
         self.world.note(&format!("{id} has ended"));
         self.begin(PhaseName::Liveness);
         if is_whole {
@@ -154,15 +153,22 @@ impl Scenario<'_> {
     fn await_witness(&mut self, fault: &mut dyn Fault) -> Result<(), ExperimentError> {
         let until = self.world.now() + self.world.setup.witness_within;
         while self.witness.is_none() && self.world.now() < until {
-            self.witness = fault.witness(&mut self.world);
+            self.look(fault);
             fault.keep_on(&mut self.world, &mut self.random)?;
             self.world.pass(KEEPS_ON_EVERY)?;
         }
-        if let Some(witness) = &self.witness {
-            let text = format!("witness: {witness}");
-            self.world.note(&text);
-        }
         Ok(())
+    }
+
+    /// Asks for a witness, if there is none yet.
+    fn look(&mut self, fault: &mut dyn Fault) {
+        if self.witness.is_none() {
+            self.witness = fault.witness(&mut self.world);
+            if let Some(witness) = &self.witness {
+                let text = format!("witness: {witness}");
+                self.world.note(&text);
+            }
+        }
     }
 
     fn last(&mut self, fault: &mut dyn Fault, time: Duration) -> Result<(), ExperimentError> {

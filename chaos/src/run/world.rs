@@ -213,10 +213,10 @@ impl World {
         self.reader.as_ref()
     }
 
-    /// Process of the node itself, below whatever is around it.
+    /// Process of the node itself, below whatever is around it; what is around it, if the node is none that can be told.
     pub fn node_id(&self) -> Option<Pid> {
         let outer = self.node.as_ref()?.id()?;
-        node_below(outer, self.setup.orrery.binary())
+        node_below(outer, self.setup.orrery.binary()).or(Some(outer))
     }
 
     /// Sends a signal to the node.

@@ -1,22 +1,19 @@
 //! Processes of a simulation: futures that are polled one at a time, in an order that the seed decides, and that can be
 //! paused and dropped at any await.
 //!
-//! Work on other threads (`spawn_blocking`) is waited for before anything else happens, so that it takes no simulated time
-//! and changes no order.
+//! Work on another thread (`spawn_blocking`) is waited for before anything else happens, so that it takes no simulated time
+//! and changes no order: there is one such thread, which works in order, and behind each poll it is asked whether it is done.
 
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll, Wake, Waker};
-use std::thread::{self, Thread};
-use std::time::Duration;
+use std::sync::mpsc::sync_channel;
+use std::task::{Context, Wake, Waker};
+use std::thread::{self, ThreadId};
 
 use super::world::{Micros, World};
-
-/// Longest wait for a thread: far above what encoding takes, below patience.
-const THREAD_MAX: Duration = Duration::from_secs(120);
 
 /// A process that runs.
 struct Fiber {
@@ -27,14 +24,17 @@ struct Fiber {
 }
 
 struct Flag {
+    /// By what happens in the simulation.
     is_set: AtomicBool,
-    runner: Thread,
+    /// By work on the other thread.
+    by_thread: AtomicBool,
+    runner: ThreadId,
 }
 
 impl Wake for Flag {
     fn wake(self: Arc<Self>) {
-        self.is_set.store(true, Ordering::Release);
-        self.runner.unpark();
+        let flag = if thread::current().id() == self.runner { &self.is_set } else { &self.by_thread };
+        flag.store(true, Ordering::Release);
     }
 }
 
@@ -55,6 +55,7 @@ impl Fibers {
     pub(super) fn new(world: &World) -> std::io::Result<Self> {
         // Only its threads for blocking work are used.
         let mut runtime = tokio::runtime::Builder::new_current_thread();
+        runtime.max_blocking_threads(1);
         #[cfg(feature = "seeded-bugs")]
         {
             let bug = orrery_supervisor::seeded_bugs::active();
@@ -68,7 +69,9 @@ impl Fibers {
     pub(super) fn start(&mut self, name: &str, future: impl Future<Output = ()> + 'static) -> usize {
         let id = self.next;
         self.next += 1;
-        let woken = Arc::new(Flag { is_set: AtomicBool::new(true), runner: thread::current() });
+        let runner = thread::current().id();
+        let woken = Flag { is_set: AtomicBool::new(true), by_thread: AtomicBool::new(false), runner };
+        let woken = Arc::new(woken);
         let fiber = Fiber { name: name.to_owned(), future: Box::pin(future), woken, paused_until: 0 };
         self.world.trace(format_args!("{name} starts"));
         self.fibers.insert(id, fiber);
@@ -81,7 +84,6 @@ impl Fibers {
         if let Some(fiber) = self.fibers.remove(&id) {
             self.world.trace(format_args!("{} is killed", fiber.name));
             drop(fiber);
-            self.world.forget(id);
         }
     }
 
@@ -134,25 +136,25 @@ impl Fibers {
         let _runtime = self.runtime.enter();
         let Some(fiber) = self.fibers.get_mut(&id) else { return };
         let waker = Waker::from(Arc::clone(&fiber.woken));
-        self.world.enter(Some(id));
         loop {
             fiber.woken.is_set.store(false, Ordering::Release);
-            match fiber.future.as_mut().poll(&mut Context::from_waker(&waker)) {
-                Poll::Ready(()) => {
-                    self.world.trace(format_args!("{} ends", fiber.name));
-                    self.fibers.remove(&id);
-                    self.world.forget(id);
-                    break;
-                }
-                Poll::Pending if self.world.waits(id) => break,
-                // It waits for a thread.
-                Poll::Pending => {
-                    while !fiber.woken.is_set.load(Ordering::Acquire) {
-                        thread::park_timeout(THREAD_MAX);
-                    }
-                }
+            let polled = fiber.future.as_mut().poll(&mut Context::from_waker(&waker));
+            if polled.is_ready() {
+                self.world.trace(format_args!("{} ends", fiber.name));
+                self.fibers.remove(&id);
+                break;
+            }
+            finish_thread(self.runtime.handle());
+            if !fiber.woken.by_thread.swap(false, Ordering::AcqRel) {
+                break;
             }
         }
-        self.world.enter(None);
     }
+}
+
+/// Waits until the other thread has done all that it was given.
+fn finish_thread(runtime: &tokio::runtime::Handle) {
+    let (done, is_done) = sync_channel(1);
+    runtime.spawn_blocking(move || done.send(()));
+    let _ = is_done.recv();
 }

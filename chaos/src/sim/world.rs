@@ -36,14 +36,10 @@ struct Inner {
     trace: Option<Vec<String>>,
     history: Vec<Entry>,
     next_op: u64,
-    /// The fiber that is being polled.
-    current: Option<usize>,
-    /// Timers that each fiber waits for.
-    waits: BTreeMap<usize, usize>,
 }
 
 enum Planned {
-    Wake(Waker, Option<usize>),
+    Wake(Waker),
     Do(Later),
 }
 
@@ -60,8 +56,6 @@ impl World {
             trace: keep_trace.then(Vec::new),
             history: Vec::new(),
             next_op: 0,
-            current: None,
-            waits: BTreeMap::new(),
         })))
     }
 
@@ -148,13 +142,10 @@ impl World {
             }
             let ((at, _), planned) = first.remove_entry();
             inner.now = inner.now.max(at);
-            if let Planned::Wake(_, Some(owner)) = &planned {
-                inner.waited(*owner);
-            }
             planned
         };
         match planned {
-            Planned::Wake(waker, _) => waker.wake(),
+            Planned::Wake(waker) => waker.wake(),
             Planned::Do(what) => what(),
         }
         true
@@ -164,21 +155,6 @@ impl World {
     pub(super) fn pass_to(&self, end: Micros) {
         let mut inner = self.inner();
         inner.now = inner.now.max(end);
-    }
-
-    /// Says who is polled from now on.
-    pub(super) fn enter(&self, fiber: Option<usize>) {
-        self.inner().current = fiber;
-    }
-
-    /// Whether a fiber waits for simulated time.
-    pub(super) fn waits(&self, fiber: usize) -> bool {
-        self.inner().waits.get(&fiber).is_some_and(|count| *count > 0)
-    }
-
-    /// A fiber of this number is gone.
-    pub(super) fn forget(&self, fiber: usize) {
-        self.inner().waits.remove(&fiber);
     }
 
     /// SHA-256 of the trace so far, in hexadecimal, and how many lines it has.
@@ -199,14 +175,6 @@ impl World {
     }
 }
 
-impl Inner {
-    fn waited(&mut self, fiber: usize) {
-        if let Some(count) = self.waits.get_mut(&fiber) {
-            *count = count.saturating_sub(1);
-        }
-    }
-}
-
 impl Clock for World {
     fn now(&self) -> MonotonicTime {
         MonotonicTime::ORIGIN.after(Duration::from_micros(Self::now(self)))
@@ -217,7 +185,7 @@ impl Clock for World {
 pub(super) struct Sleep {
     world: World,
     at: Micros,
-    key: Option<((Micros, u64), Option<usize>)>,
+    key: Option<(Micros, u64)>,
 }
 
 impl Future for Sleep {
@@ -226,36 +194,27 @@ impl Future for Sleep {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         let world = self.world.clone();
         let mut inner = world.inner();
-        if inner.now >= self.at && self.key.is_none_or(|(key, _)| !inner.planned.contains_key(&key)) {
+        if inner.now >= self.at && self.key.is_none_or(|key| !inner.planned.contains_key(&key)) {
             self.key = None;
             return Poll::Ready(());
         }
-        match self.key {
-            Some((key, owner)) => {
-                inner.planned.insert(key, Planned::Wake(context.waker().clone(), owner));
-            }
+        let key = match self.key {
+            Some(key) => key,
             None => {
-                let (key, owner) = ((self.at, inner.next_event), inner.current);
                 inner.next_event += 1;
-                inner.planned.insert(key, Planned::Wake(context.waker().clone(), owner));
-                if let Some(owner) = owner {
-                    *inner.waits.entry(owner).or_default() += 1;
-                }
-                self.key = Some((key, owner));
+                (self.at, inner.next_event - 1)
             }
-        }
+        };
+        inner.planned.insert(key, Planned::Wake(context.waker().clone()));
+        self.key = Some(key);
         Poll::Pending
     }
 }
 
 impl Drop for Sleep {
     fn drop(&mut self) {
-        let Some((key, owner)) = self.key else { return };
-        let mut inner = self.world.inner();
-        if inner.planned.remove(&key).is_some()
-            && let Some(owner) = owner
-        {
-            inner.waited(owner);
+        if let Some(key) = self.key {
+            self.world.inner().planned.remove(&key);
         }
     }
 }

@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use chain::{Link, Note};
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 
+use crate::telemetry::contract::AUDITED;
 use crate::wall_clock;
 
 /// Refusals a second that are noted: a flood of them must not fill the disk.
@@ -52,8 +53,14 @@ impl Audit {
         if note.is_refusal && self.refusals.check().is_err() {
             return;
         }
-        let audit = self.clone();
+        let (audit, is_refusal) = (self.clone(), note.is_refusal);
         let noted = tokio::task::spawn_blocking(move || audit.append(&note)).await;
+        let outcome = match (&noted, is_refusal) {
+            (Ok(Ok(_)), true) => "refused",
+            (Ok(Ok(_)), false) => "noted",
+            _ => "lost",
+        };
+        metrics::counter!(AUDITED, "outcome" => outcome).increment(1);
         match noted {
             Ok(Ok(last)) => tracing::info!(number = last.number, hash = last.hash_hex(), "audited"),
             Ok(Err(error)) => {

@@ -17,7 +17,7 @@ pub(crate) struct CompactArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct EpochArgs {
-    /// A dataset; give that of every region.
+    /// A dataset. Regions that are linked hear of it from each other; give those of regions that are not, too.
     #[arg(long, value_name = "URL", required = true)]
     pub(crate) dataset: Vec<DatasetUrl>,
     /// Announce an epoch that begins with this ledger, in all of the datasets. It cannot be taken back.

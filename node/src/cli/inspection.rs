@@ -74,8 +74,15 @@ pub(crate) enum PsOrder {
 
 #[derive(Debug, Args)]
 pub(crate) struct InspectArgs {
-    /// The actor, as `ps` names it: a/pipelines/main/processor.
+    /// The actor, as `ps` names it: a/pipelines/main/processor. Or `metrics`: every metric that a node may show. Or `profile`: where
+    /// the node on this machine spends its time, as a flame graph.
     pub(crate) actor: String,
+    /// Of `profile`: for how long.
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=60))]
+    pub(crate) seconds: u64,
+    /// Of `profile`: the picture, an SVG.
+    #[arg(long, value_name = "FILE", default_value = "flame.svg")]
+    pub(crate) out: PathBuf,
     #[command(flatten)]
     pub(crate) target: TargetArgs,
 }

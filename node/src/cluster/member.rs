@@ -400,7 +400,10 @@ impl ClusterNode {
             false => roles.contains(Role::Sink),
         };
         let mut reached = pin!(self.completion.reached(self.clock.as_ref()));
-        self.links.want(addresses(&members.borrow_and_update()));
+        let mut coordination = self.coordination.subscribe();
+        let mut concerns = self.concerns.subscribe();
+        self.met(&members.borrow_and_update());
+        self.contested();
         loop {
             tokio::select! {
                 Some(Question { ask, reply }) = questions.recv() => {
@@ -410,7 +413,9 @@ impl ClusterNode {
                     }.boxed());
                 }
                 Some(()) = answers.next() => {}
-                Ok(()) = members.changed() => self.links.want(addresses(&members.borrow_and_update())),
+                Ok(()) = members.changed() => self.met(&members.borrow_and_update()),
+                Ok(()) = coordination.changed() => self.contested(),
+                Ok(()) = concerns.changed() => self.contested(),
                 () = &mut reached, if follows(&self.peers.members()) => return Ok(Served::Complete),
                 ended = self.membership.ended() => return Err(match ended {
                     Err(error) if error.is_of_name() => Failure::Configuration(error.to_string()),

@@ -9,11 +9,13 @@ use orrery_actors::dataset::{
     CopyReport, CopySettings, CopyUntil, DatasetUrl, Store, TableCopy, copy, verify,
 };
 use orrery_schemas::LedgerSequence;
+use orrery_supervisor::Metric;
 use serde_json::{Value, json};
 
 use crate::cli::{BackupArgs, CopyArgs, RestoreArgs};
 use crate::console::Console;
 use crate::exit::Failure;
+use crate::telemetry::contract::BACKUP;
 use crate::threads;
 use crate::{interrupt, runner};
 
@@ -130,26 +132,19 @@ fn verdict(way: &Way<'_>, report: &CopyReport, problems: &[String]) -> Result<()
 /// What would be lost with the original is what closed after the newest ledger of the backup.
 fn write_metrics(path: &Path, report: &CopyReport) -> Result<(), Failure> {
     let mut text = String::new();
-    let mut gauge = |name: &str, help: &str, value: &dyn Fn(&TableCopy) -> Option<u64>| {
+    let closed_at =
+        |table: &TableCopy| table.closed_at.and_then(|time| u64::try_from(time.unix_seconds()).ok());
+    let last_ledger = |table: &TableCopy| table.last_ledger.map(|ledger| u64::from(ledger.0));
+    let values: [&dyn Fn(&TableCopy) -> Option<u64>; 4] =
+        [&last_ledger, &closed_at, &|table| Some(table.bytes), &|table| Some(table.rows)];
+    for (Metric { name, help, .. }, value) in BACKUP.iter().zip(values) {
         let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} gauge");
         for table in &report.tables {
             if let Some(value) = value(table) {
                 let _ = writeln!(text, "{name}{{table=\"{}\"}} {value}", table.kind.as_str());
             }
         }
-    };
-    let closed_at =
-        |table: &TableCopy| table.closed_at.and_then(|time| u64::try_from(time.unix_seconds()).ok());
-    gauge("orrery_backup_last_ledger", "Newest ledger of the backup.", &|table| {
-        table.last_ledger.map(|ledger| u64::from(ledger.0))
-    });
-    gauge(
-        "orrery_backup_last_closed_at_seconds",
-        "Close time of the newest ledger of the backup, since 1970.",
-        &closed_at,
-    );
-    gauge("orrery_backup_copied_bytes", "Bytes that the last backup copied.", &|table| Some(table.bytes));
-    gauge("orrery_backup_rows", "Rows of the backup.", &|table| Some(table.rows));
+    }
     // A collector never sees half a file.
     let part = path.with_extension("part");
     std::fs::write(&part, text).and_then(|()| std::fs::rename(&part, path)).map_err(|error| {

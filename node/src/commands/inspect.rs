@@ -1,10 +1,12 @@
-//! `orrery inspect`: one actor with everything that is known of it.
+//! `orrery inspect`: one actor with everything that is known of it; or `metrics`.
 
 use serde_json::{Value, json};
 
+use super::contract;
 use super::tree::{look_twice, value};
 use crate::cli::InspectArgs;
 use crate::console::Console;
+use crate::control::{self, Request};
 use crate::exit::Failure;
 use crate::inspect::{Row, Snapshot, Target, rows};
 use crate::threads;
@@ -15,8 +17,17 @@ const RESTARTS_MAX: usize = 200;
 /// Names of actors that are like one that is not there.
 const LIKE_MAX: usize = 5;
 
+/// Words that are no actors: those have paths.
+const METRICS: &str = "metrics";
+const PROFILE: &str = "profile";
+
 /// Tells it.
 pub(crate) fn run(args: &InspectArgs, console: &Console) -> Result<(), Failure> {
+    match args.actor.as_str() {
+        METRICS => return contract::metrics(console),
+        PROFILE => return profile(args, console),
+        _ => {}
+    }
     let (row, restarts) = threads::runtime()?.block_on(async {
         let (target, snapshot) = look_twice(&args.target).await?;
         let row = found(&snapshot, &args.actor, matches!(target, Target::Node(_)))?;
@@ -53,6 +64,33 @@ pub(crate) fn run(args: &InspectArgs, console: &Console) -> Result<(), Failure> 
         ))?;
     }
     Ok(())
+}
+
+/// A flame graph of the node that uses a data directory: one that follows, or a backfill.
+fn profile(args: &InspectArgs, console: &Console) -> Result<(), Failure> {
+    if args.target.cluster.cluster.is_some() {
+        let fix = "give --data-dir on the node's machine, or ask its node.admin for /debug/pprof/flamegraph";
+        return Err(Failure::Usage(format!("a profile is taken of the node on this machine: {fix}")));
+    }
+    let asked = super::asked::Asked::new(&args.target.node)?;
+    let data_dir = asked.data_dir().to_owned();
+    let request = Request::Profile { seconds: args.seconds };
+    let answer = threads::runtime()?.block_on(control::ask(&data_dir, &request))?;
+    let answer = answer.ok_or_else(|| {
+        Failure::Unavailable(format!(
+            "{}: no node uses it: start one, or give --data-dir",
+            data_dir.display()
+        ))
+    })?;
+    let (picture, samples) = (answer["svg"].as_str().unwrap_or_default(), answer["samples"].as_u64());
+    std::fs::write(&args.out, picture).map_err(|error| {
+        Failure::Unavailable(format!("write {}: {error}: give another --out", args.out.display()))
+    })?;
+    console.result(&[
+        ("file", json!(args.out)),
+        ("seconds", json!(args.seconds)),
+        ("samples", json!(samples)),
+    ])
 }
 
 /// What is shown of an actor, in this order.

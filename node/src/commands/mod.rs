@@ -8,6 +8,7 @@ pub(crate) mod certs;
 pub(crate) mod compact;
 pub(crate) mod completions;
 pub(crate) mod config;
+pub(crate) mod contract;
 pub(crate) mod demo;
 pub(crate) mod drain;
 pub(crate) mod epoch;

@@ -13,6 +13,7 @@ use crate::commands::config::cluster_layers;
 use crate::console::{Console, thousands};
 use crate::exit::Failure;
 use crate::interrupt;
+use crate::profile::{Pushed, push};
 use crate::readiness::Readiness;
 use crate::runner::{Ended, Goal, Node};
 use crate::serve::{self, AccessSettings, Api, ServeSettings};
@@ -67,6 +68,7 @@ pub(crate) fn run(args: &RunArgs, console: &Console) -> Result<(), Failure> {
     let cluster = settings.cluster.clone();
     let audit = Audit::new(&settings.data_dir);
     let served = ServeSettings::new(&settings);
+    let pushed = Pushed { server: config.telemetry.profiles.clone(), node: settings.name.clone() };
     let api = Api::new(readiness.clone(), telemetry.metrics(), audit.clone());
     let work = async {
         let node = tokio::select! {
@@ -77,11 +79,20 @@ pub(crate) fn run(args: &RunArgs, console: &Console) -> Result<(), Failure> {
         tracing::info!(node = name, from, pipeline = node.settings.pipeline, "node starts");
         node.run(interrupted.clone().boxed(), std::future::pending().boxed()).await
     };
+    let profiled = async {
+        match pushed.server.is_empty() {
+            true => std::future::pending().await,
+            false => push(pushed).await,
+        }
+    };
     let renewed = renew(args, signals.hangups.clone(), &readiness, cluster);
+    let turning = readiness.service_manager.keep_telling();
     let work = async {
         tokio::select! {
             ended = work => ended,
             never = renewed => match never {},
+            never = turning => match never {},
+            never = profiled => match never {},
         }
     };
     let ended = threads.block_on(serve::beside(served, api, work))?;

@@ -20,6 +20,9 @@ use crate::{interrupt, runner, threads};
 /// Variable with the token: arguments can be read by everybody on the machine.
 const TOKEN: &str = "ORRERY_TOKEN";
 
+/// Who takes longer to take a connection, before anything is asked, is cut off: there may be another server.
+const CONNECTS_WITHIN: Duration = Duration::from_secs(3);
+
 /// Between attempts to connect.
 const BACKOFF_FIRST: Duration = Duration::from_millis(200);
 const BACKOFF_CAP: Duration = Duration::from_secs(10);
@@ -83,6 +86,7 @@ impl<'a> Tail<'a> {
         let servers = args.urls.iter().map(|url| Server::new(url).map_err(Failure::Usage));
         let servers: Vec<Server> = servers.collect::<Result<_, _>>()?;
         let client = reqwest::Client::builder().http1_only().redirect(reqwest::redirect::Policy::none());
+        let client = client.connect_timeout(CONNECTS_WITHIN);
         let client = authorities(args.ca.as_deref())?
             .into_iter()
             .fold(client, reqwest::ClientBuilder::add_root_certificate);

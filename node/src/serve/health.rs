@@ -2,6 +2,7 @@
 //! `/healthz/traffic` (readers are to come here), `/metrics`.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::json;
 use warp::http::StatusCode;
@@ -11,11 +12,15 @@ use super::Api;
 use super::access::Access;
 use super::describe::named;
 use super::router::Endpoint;
+use crate::telemetry::process;
 
 const JSON: &str = "application/json";
 
 /// Media type of the text form of Prometheus.
 const PROMETHEUS_TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// Prometheus waits ten seconds.
+const TOLD_WITHIN: Duration = Duration::from_secs(2);
 
 /// Open to whoever asks: a probe has no token.
 pub(super) fn endpoints(api: &Arc<Api>) -> Vec<Endpoint> {
@@ -59,9 +64,18 @@ pub(super) fn metrics(api: &Arc<Api>) -> Vec<Endpoint> {
     let api = api.clone();
     vec![
         Endpoint::get("/metrics", Access::Open, "Counts and gauges for Prometheus", move |_| {
-            api.metrics.run_upkeep();
-            let text = with_header(api.metrics.render(), "content-type", PROMETHEUS_TEXT);
-            async move { Ok(text.into_response()) }
+            let api = api.clone();
+            async move {
+                api.readiness.tell();
+                let volumes = api.readiness.volumes();
+                // A disk that does not answer leaves the values from before.
+                let told = tokio::task::spawn_blocking(move || process::tell(&volumes));
+                if tokio::time::timeout(TOLD_WITHIN, told).await.is_err() {
+                    tracing::warn!("a disk of the node does not tell how full it is");
+                }
+                api.metrics.run_upkeep();
+                Ok(with_header(api.metrics.render(), "content-type", PROMETHEUS_TEXT).into_response())
+            }
         })
         .gives("text/plain", json!({ "type": "string" })),
     ]

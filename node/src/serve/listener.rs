@@ -12,6 +12,7 @@ use futures::future::BoxFuture;
 use futures::{FutureExt, Stream, StreamExt, TryStreamExt};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use orrery_supervisor::{Clock, SystemClock};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{Id, JoinSet};
@@ -35,6 +36,7 @@ use super::request::{Request, pairs};
 use super::router::Router;
 use super::tls::{Tls, TlsFiles};
 use crate::exit::Failure;
+use crate::telemetry::requests::{self, Connected};
 
 /// Time for the head of a request, from when the connection is there or its last answer was sent.
 const HEAD_WITHIN: Duration = Duration::from_secs(15);
@@ -73,6 +75,8 @@ pub(crate) struct ListenerLimits {
 
 /// A socket that is listened on.
 pub(super) struct Listener {
+    /// The key of the configuration, for counts.
+    name: &'static str,
     socket: TcpListener,
     address: SocketAddr,
     limits: ListenerLimits,
@@ -90,7 +94,7 @@ impl Listener {
     ///
     /// The address is taken, or not of this machine; or there is no such certificate.
     pub(super) async fn bind(
-        key: &str,
+        key: &'static str,
         address: SocketAddr,
         limits: ListenerLimits,
         tls: Option<TlsFiles>,
@@ -100,7 +104,8 @@ impl Listener {
             Failure::Unavailable(format!("{key}: listen on {address}: {error}; give another"))
         })?;
         let address = socket.local_addr().unwrap_or(address);
-        Ok(Self { socket, address, limits, tls })
+        requests::listens(key);
+        Ok(Self { name: key, socket, address, limits, tls })
     }
 
     /// Its certificate, if it has one.
@@ -115,7 +120,7 @@ impl Listener {
 
     /// Answers requests for ever.
     pub(super) async fn serve(self, router: Router, gatekeeper: Arc<Gatekeeper>, grpc: Option<Arc<Grpc>>) {
-        let served = Served { router: Arc::new(router), gatekeeper, grpc };
+        let served = Served { router: Arc::new(router), gatekeeper, grpc, clock: SystemClock::new() };
         let mut tasks = JoinSet::new();
         let mut held = Held::default();
         loop {
@@ -142,12 +147,13 @@ impl Listener {
             bound_unsent(&stream);
             if held.of(peer.ip()) >= self.limits.per_address_max {
                 tracing::debug!(%peer, "closed: too many connections from there");
+                requests::turned_away(self.name);
                 continue;
             }
-            let served = served.clone();
+            let (served, connected) = (served.clone(), Connected::new(self.name));
             let id = match self.tls.as_ref().map(|tls| tls.acceptor()) {
-                None => tasks.spawn(connection(stream, peer, served)).id(),
-                Some(acceptor) => tasks.spawn(secured(acceptor, stream, peer, served)).id(),
+                None => tasks.spawn(connected.during(connection(stream, peer, served))).id(),
+                Some(acceptor) => tasks.spawn(connected.during(secured(acceptor, stream, peer, served))).id(),
             };
             held.begun(id, peer.ip());
         }
@@ -200,6 +206,7 @@ struct Served {
     gatekeeper: Arc<Gatekeeper>,
     /// `None` where only HTTP/1.1 is spoken.
     grpc: Option<Arc<Grpc>>,
+    clock: SystemClock,
 }
 
 /// Serves one connection over TLS, once its handshake is done.
@@ -238,7 +245,7 @@ async fn http1(
 ) {
     let filter = requests().then(move |request| {
         let served = served.clone();
-        async move { answer(request, &served.router, &served.gatekeeper).await }
+        async move { answer(request, &served).await }
     });
     let service = TowerToHyperService::new(warp::service(filter));
     let service = service_fn(move |mut request: warp::hyper::Request<_>| {
@@ -267,7 +274,7 @@ fn http2_boxed(
 ) -> BoxFuture<'static, ()> {
     let filter = requests().then(move |request| {
         let served = served.clone();
-        async move { answer(request, &served.router, &served.gatekeeper).await }
+        async move { answer(request, &served).await }
     });
     let service = TowerToHyperService::new(warp::service(filter));
     let http = move |mut request: warp::hyper::Request<Incoming>| {
@@ -316,10 +323,14 @@ fn whole(mut part: impl Buf) -> Bytes {
     part.copy_to_bytes(part.remaining())
 }
 
-async fn answer(raw: Raw, router: &Router, gatekeeper: &Gatekeeper) -> Response {
-    let is_head = raw.method == Method::HEAD;
+async fn answer(raw: Raw, served: &Served) -> Response {
+    let Served { router, gatekeeper, clock, .. } = served;
+    let (method, began) = (raw.method.clone(), clock.now());
+    let is_head = method == Method::HEAD;
+    let route = router.find(&method, raw.path.as_str()).ok().map(|(endpoint, _)| endpoint.path);
     let answered = handled(raw, router, gatekeeper).await;
     let mut response = answered.unwrap_or_else(Reply::into_response);
+    requests::answered(method.as_str(), route, response.status().as_u16(), clock.now().since(began));
     secure(response.headers_mut());
     if is_head {
         // Its length stays in the header.

@@ -14,6 +14,7 @@ mod open_files;
 mod openapi;
 mod patience;
 mod problem;
+mod profile;
 mod protocol;
 mod request;
 mod rest;
@@ -66,7 +67,7 @@ impl Api {
 pub(crate) struct ServeSettings {
     /// For everybody: health, API, feed, page.
     public: Option<SocketAddr>,
-    /// For the operator's own machines: health and metrics.
+    /// For the operator's own machines: health, metrics, profiles.
     admin: Option<SocketAddr>,
     access: AccessSettings,
     tls: Option<TlsFiles>,
@@ -117,7 +118,7 @@ fn public(settings: &ServeSettings, api: &Arc<Api>, feed: &Arc<Feed>) -> Vec<End
 
 /// All that is served to the operator's own machines.
 fn admin(api: &Arc<Api>) -> Vec<Endpoint> {
-    health::endpoints(api).into_iter().chain(health::metrics(api)).collect()
+    health::endpoints(api).into_iter().chain(health::metrics(api)).chain(profile::endpoints()).collect()
 }
 
 /// Serves while `work` is done, from before it begins until it has ended; nowhere if no address is given.

@@ -14,6 +14,7 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::version::{TLS12, TLS13};
 
 use crate::exit::Failure;
+use crate::telemetry::requests;
 
 /// Between two looks at the files.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
@@ -100,6 +101,7 @@ fn read(files: &TlsFiles) -> Result<TlsAcceptor, String> {
     if chain.is_empty() {
         return Err(at("http.tls_certificate", certificate, &"holds no certificate in PEM form"));
     }
+    let served = chain.clone();
     let private = PrivateKeyDer::from_pem_file(key).map_err(|error| at("http.tls_key", key, &error))?;
     let provider = Arc::new(tokio_rustls::rustls::crypto::aws_lc_rs::default_provider());
     let mut config = ServerConfig::builder_with_provider(provider)
@@ -108,6 +110,7 @@ fn read(files: &TlsFiles) -> Result<TlsAcceptor, String> {
         .with_no_client_auth()
         .with_single_cert(chain, private)
         .map_err(|error| at("http.tls_key", key, &format!("does not belong to the certificate: {error}")))?;
+    requests::certificates(&served);
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(TlsAcceptor::from(Arc::new(config)))
 }

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::process::{Home, assert_same, files};
 use crate::recovery::{filled, flip, sound_files};
+use crate::regions::change_hash;
 
 const OPS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../ops");
 
@@ -131,6 +132,21 @@ fn the_runbook_for_the_loss_of_a_region_makes_it_equal_to_the_others() {
     follow("region-loss.md", &home, 5);
     assert_same(&sound_files(&home.path("dataset")), &files(&home.path("end")));
     assert_same(&files(&home.path("dataset-from-backup")), &files(&home.path("backup")));
+}
+
+#[test]
+fn the_runbook_for_a_difference_brings_the_right_history_back() {
+    let home = regions();
+    let (source, grid) = ("synthetic:?ledgers=200&density=sparse", ["--from", "genesis", "--grid", "2:16"]);
+    let (node, dataset) = (home.path("node").display().to_string(), home.url("dataset"));
+    let words = ["backfill", "--source", source, "--dataset", &dataset, "--to", "63", "--data-dir", &node];
+    run(&home, &[&words[..], &grid].concat());
+    change_hash(&home.path("dataset").join("ledgers/_delta_log/00000000000000000004.json"));
+    let wrong = files(&home.path("dataset"));
+    run(&home, &["park", "--data-dir", &node]);
+    follow("difference.md", &home, 3);
+    assert_same(&files(&home.path("dataset-mended")), &files(&home.path("end")));
+    assert_same(&files(&home.path("dataset")), &wrong);
 }
 
 #[test]

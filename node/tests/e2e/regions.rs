@@ -203,7 +203,7 @@ fn regions_that_derive_the_same_are_equal_and_a_slot_that_was_changed_parks_both
 }
 
 /// Changes the hash of a slot's last ledger, as a hand or a disk might: the slot is sound in itself.
-fn change_hash(slot: &Path) {
+pub(crate) fn change_hash(slot: &Path) {
     let text = fs::read_to_string(slot).unwrap();
     let (before, rest) = text.split_once("\"last_ledger_hash\":\"").unwrap();
     let digit = if rest.starts_with('0') { '1' } else { '0' };
@@ -270,4 +270,28 @@ fn a_region_that_derives_and_is_behind_copies_what_it_has_not_made() {
         let tree = world.home.run(&["tree", "--data-dir", state.to_str().unwrap()]);
         tree.stdout().contains("region eu (both): equal").then_some(())
     });
+}
+
+/// Announced in one region, known in both; what one of them cannot have any more parks it.
+#[test]
+fn an_epoch_that_is_announced_in_one_region_is_announced_in_the_other_one() {
+    let world = World::new();
+    let source = live(48, 1);
+    let mut eu = world.start("eu", "recompute", &texts(&source));
+    let mut us = world.start("us", "recompute", &texts(&source));
+    wait_for("all slots", || world.slot("eu") == 3 && world.slot("us") == 3);
+    until_equal(&mut eu, 3);
+    until_equal(&mut us, 3);
+    let dataset = format!("file://{}", world.dataset("eu").display());
+    world.home.run(&["epoch", "--dataset", &dataset, "--from-ledger", "1200"]).expect(0, "");
+    // Nodes look when their tables go on, or are opened: an operator's announcement is read with the next start.
+    end(eu, "-TERM");
+    let eu = world.start("eu", "recompute", &texts(&source));
+    let of = |region: &str, table: &str| world.dataset(region).join(table).join("_epochs/0000000002.json");
+    for table in ["ledgers", "token_transfers"] {
+        wait_for("the announcement", || of("us", table).is_file());
+        assert_eq!(fs::read(of("us", table)).unwrap(), fs::read(of("eu", table)).unwrap());
+    }
+    end(us, "-KILL");
+    end(eu, "-KILL");
 }

@@ -21,6 +21,7 @@ use orrery_schemas::Hash32;
 use super::DatasetError;
 use super::error::StoreError;
 use super::url::DatasetUrl;
+use crate::metrics::store as metrics;
 use local::{LocalFolder, MachineDisk};
 use remote::Objects;
 
@@ -159,10 +160,17 @@ impl Store {
     /// [`StoreError`] if nothing was written, or it is not durable: it is safe to put the same bytes again, later.
     pub async fn put_create(&self, path: &str, bytes: Bytes) -> Result<Put, StoreError> {
         let full = format!("{}{path}", self.base);
-        match &self.backend {
+        metrics::requested("create");
+        let put = match &self.backend {
             Backend::Local(folder) => folder.create(full, bytes).await,
             Backend::Objects(objects) => objects.create(&full, bytes).await,
+        };
+        match &put {
+            Ok(Put::Unknown) => metrics::failed("create"),
+            Ok(Put::Created | Put::Exists) => {}
+            Err(error) => metrics::gave_up("create", error),
         }
+        put
     }
 
     /// Writes `bytes` under `path`, in place of whatever is there: for what can be rebuilt, never for slots or rows.

@@ -7,6 +7,7 @@ use orrery_supervisor::{Backoff, BackoffError, SeededRandom};
 
 use super::Failure;
 use crate::dataset::error::StoreError;
+use crate::metrics::store as metrics;
 
 /// A budget of attempts with jittered pauses between them.
 #[derive(Clone, Debug)]
@@ -29,14 +30,21 @@ impl Attempts<'_> {
     /// What an attempt gave; `None`, after a pause, if there should be another one.
     pub(super) async fn outcome<T>(&mut self, attempt: Result<T, Failure>) -> Result<Option<T>, StoreError> {
         self.made += 1;
+        metrics::requested(self.action);
         let reason = match attempt {
             Ok(value) => return Ok(Some(value)),
-            Err(Failure::Final(error)) => return Err(error),
+            Err(Failure::Final(error)) => {
+                metrics::gave_up(self.action, &error);
+                return Err(error);
+            }
             Err(Failure::Passing(reason)) => reason,
         };
+        metrics::failed(self.action);
         let (action, path, attempts) = (self.action, self.path.clone(), self.made);
         if attempts >= self.retry.attempts_max {
-            return Err(StoreError::Unavailable { action, path, reason, attempts });
+            let error = StoreError::Unavailable { action, path, reason, attempts };
+            metrics::gave_up(action, &error);
+            return Err(error);
         }
         tracing::debug!(action, path, attempts, reason, "store request failed, retrying");
         self.retry.pause(attempts).await;

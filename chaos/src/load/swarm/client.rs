@@ -65,6 +65,8 @@ pub(super) struct Client {
     /// Whether the server closed it as too slow: whether with the right cursor.
     pub(super) closed_4008: Option<bool>,
     link: Option<Link<TcpStream>>,
+    /// When it began to connect.
+    began_us: u64,
     /// The answer to the handshake.
     answer: Vec<u8>,
     decoder: Decoder,
@@ -74,7 +76,7 @@ impl Client {
     pub(super) fn new(role: Role) -> Self {
         let (phase, place) = (Phase::New, Place::default());
         let (link, answer, decoder) = (None, Vec::new(), Decoder::new());
-        Self { role, phase, place, was_live: false, closed_4008: None, link, answer, decoder }
+        Self { role, phase, place, was_live: false, closed_4008: None, link, began_us: 0, answer, decoder }
     }
 
     pub(super) fn is_opening(&self) -> bool {
@@ -88,7 +90,9 @@ impl Client {
         from: Option<Ipv4Addr>,
         maker: &Maker,
         (registry, token): (&Registry, Token),
+        now: u64,
     ) -> io::Result<()> {
+        self.began_us = now;
         let socket = Socket::new(Domain::for_address(target), Type::STREAM, Some(Protocol::TCP))?;
         socket.set_nonblocking(true)?;
         socket.set_tcp_nodelay(true)?;
@@ -151,6 +155,14 @@ impl Client {
             settings.target
         );
         link.write_whole(request.as_bytes())
+    }
+
+    /// Goes, of its own will.
+    pub(super) fn leave(&mut self, judge: &mut Judge) {
+        if self.was_live {
+            judge.look_at(self.place);
+        }
+        *self = Self::new(self.role);
     }
 
     /// The server does not take it.
@@ -231,12 +243,13 @@ impl Client {
             judge.connected(self.role);
             bytes = &bytes[bytes.len() - (answer.len() - end - 4)..];
         }
-        let Self { role, phase, place, was_live, closed_4008, link, decoder, .. } = self;
+        let Self { role, phase, place, was_live, closed_4008, link, decoder, began_us, .. } = self;
         let mut ends = None;
         decoder.take(bytes, |frame| match frame.opcode {
             Opcode::Data => match Said::read(frame.head, frame.tail) {
                 Said::Subscribed(cursor) => {
                     (*place, *phase, *was_live) = (Place::at(cursor), Phase::Live, true);
+                    judge.opened(*role, now.saturating_sub(*began_us));
                 }
                 said => judge.hears(*role, place, said, frame.bytes, now),
             },

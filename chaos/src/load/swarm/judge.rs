@@ -1,5 +1,7 @@
 //! What all readers of a swarm say together.
 
+use std::collections::BTreeMap;
+
 use orrery_schemas::Cursor;
 use serde::{Deserialize, Serialize};
 
@@ -43,6 +45,8 @@ pub(super) struct Judge {
     /// That were sent to readers.
     pub(super) bytes: u64,
     ways: Ways,
+    /// Events of ledgers, as readers were told them.
+    events: BTreeMap<u32, u32>,
     /// Whether the server's clock is ours.
     trusts_stamps: bool,
     report: SwarmReport,
@@ -50,12 +54,19 @@ pub(super) struct Judge {
 
 impl Judge {
     pub(super) fn new(wants_all: bool, trusts_stamps: bool) -> Self {
-        let (times, ways) = (Times::default(), Ways::new(wants_all));
-        Self { times, bytes: 0, ways, trusts_stamps, report: SwarmReport::default() }
+        let (times, ways, events) = (Times::default(), Ways::new(wants_all), BTreeMap::new());
+        Self { times, bytes: 0, ways, events, trusts_stamps, report: SwarmReport::default() }
     }
 
     pub(super) fn connected(&mut self, role: Role) {
         self.report.connected += u64::from(matches!(role, Role::Reader | Role::Slow));
+    }
+
+    /// A reader that began to connect so long ago is sent the feed.
+    pub(super) fn opened(&mut self, role: Role, micros: u64) {
+        if role == Role::Reader {
+            self.report.opened.add(micros);
+        }
     }
 
     pub(super) fn refused(&mut self, why: &str) {
@@ -82,14 +93,25 @@ impl Judge {
                     self.times.arrived(complete, now);
                 }
             }
-            Said::Events { closed_ms, cursor } if role == Role::Closes => {
+            Said::Events { closed_ms, cursor, .. } if role == Role::Closes => {
                 self.times.closed(cursor.ledger.0, closed_ms);
             }
-            Said::Events { cursor, .. } => match self.ways.lead(place, cursor, bytes) {
-                Ok(true) if is_timed => self.times.arrived(cursor.ledger.0, now),
-                Ok(_) => {}
-                Err(wrong) => self.wrong(wrong, cursor),
-            },
+            Said::Events { cursor, count, .. } => {
+                place.events += count;
+                match self.ways.lead(place, cursor, bytes) {
+                    Ok(true) => {
+                        let events = std::mem::take(&mut place.events);
+                        if *self.events.entry(cursor.ledger.0).or_insert(events) != events {
+                            self.wrong(Wrong::Elsewhere, cursor);
+                        }
+                        if is_timed {
+                            self.times.arrived(cursor.ledger.0, now);
+                        }
+                    }
+                    Ok(false) => {}
+                    Err(wrong) => self.wrong(wrong, cursor),
+                }
+            }
             Said::Subscribed(_) => {}
             said @ (Said::Gap | Said::Refused(_) | Said::Unknown) => {
                 self.report.wrongs.unexpected += 1;
@@ -121,6 +143,7 @@ impl Judge {
     /// What it knows, without what depends on where readers are.
     pub(super) fn report(&mut self) -> SwarmReport {
         self.report.passed_by_all = self.ways.passed_by_all;
+        self.report.events = self.events.clone();
         self.report.clone()
     }
 }

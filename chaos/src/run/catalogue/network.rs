@@ -55,7 +55,7 @@ pub(super) const FAULTS: [Entry; 12] = [
     },
     Entry {
         id: "N6",
-        sentence: "A link has 256 kbit a second",
+        sentence: "A link has 16 kbit a second, less than it needs",
         invariants: &["I10"],
         needs: &[Need::Namespaces, Need::Tbf],
         ways: &[Way::Experiment(Experiment::Cluster(&[cluster::Fault::Narrow]))],

@@ -91,8 +91,7 @@ impl Fault for Stop {
 const BAD_STARTS: usize = 4;
 
 /// The exit code of a node that cannot run with its settings.
-const USAGE: i32 = 2;
-const INVALID: i32 = 64;
+const CONFIGURATION: i32 = 78;
 
 /// P10: the node is started again and again with a setting that it does not know. Each time it must say so and end, and
 /// nothing of the dataset may change.
@@ -113,7 +112,7 @@ impl Fault for BadStarts {
             world.start()?;
             let Some(ended) = world.end(Duration::from_secs(30))? else { continue };
             match ended.status.code() {
-                Some(USAGE | INVALID) if ended.output.contains("no_such_key") => {
+                Some(CONFIGURATION) if ended.output.contains("no_such_key") => {
                     self.ends.push(ended.status.to_string());
                 }
                 _ => self

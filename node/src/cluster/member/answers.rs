@@ -2,6 +2,7 @@
 
 use orrery_schemas::LedgerSequence;
 use orrery_supervisor::cluster::control::Refusal;
+use orrery_supervisor::cluster::membership::Members;
 use serde_json::{Value, json};
 
 use super::ClusterNode;
@@ -11,11 +12,23 @@ use crate::cluster::message::{Ask, Assignment, Report, Told};
 use crate::control::{Control, Request};
 use crate::logs;
 use crate::region::{Move, Wanted};
+use crate::telemetry::observed;
 
 /// Restarts that are told at once: their reasons are long.
 const RESTARTS_MAX: usize = 200;
 
 impl ClusterNode {
+    /// Others are there than before.
+    pub(super) fn met(&self, members: &Members) {
+        observed::set_members(members);
+        self.links.want(super::addresses(members));
+    }
+
+    /// The lease changed hands, or there is something else to tell a person.
+    pub(super) fn contested(&self) {
+        observed::set_coordination(self.coordination.borrow().active.is_some(), self.concerns.borrow().len());
+    }
+
     pub(super) async fn answer(
         &self,
         ask: Ask,

@@ -302,6 +302,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         *at += 1;
         if *at >= frames.len() {
             self.frames = None;
+            if let Some(frame) = &frame {
+                self.hub.delivered(frame.cursor.ledger);
+            }
         }
         let (Some(frame), Some(id)) = (frame, self.session.id(key)) else {
             // It was unsubscribed in the middle of a ledger.
@@ -320,6 +323,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
             },
         };
         self.step(Event::Sent { key, cursor: frame.cursor });
+        self.hub.counts.frames.fetch_add(1, Ordering::Relaxed);
         Some(out)
     }
 

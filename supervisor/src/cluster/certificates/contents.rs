@@ -75,6 +75,11 @@ pub(super) fn of_authority(der: &[u8]) -> Result<(ClusterName, u64, u64), String
     Ok((name, from, until))
 }
 
+/// When a certificate of any kind runs out, in seconds since 1970; `None` if it is none.
+pub fn expiry(der: &[u8]) -> Option<u64> {
+    parse(der).ok().map(|certificate| validity(&certificate).1)
+}
+
 fn parse(der: &[u8]) -> Result<X509Certificate<'_>, String> {
     match X509Certificate::from_der(der) {
         Ok(([], certificate)) => Ok(certificate),

@@ -29,10 +29,11 @@ mod tests;
 
 pub use authority::{Authority, Issued};
 pub use contents::Purpose;
+pub use contents::expiry;
 pub use credentials::{Credentials, GossipKey, Protocol};
 pub use error::CertificateError;
 pub use regions::RegionAuthority;
-pub use renewal::{EXPIRY, keep_current};
+pub use renewal::{METRICS, keep_current};
 pub use validity::Validity;
 
 pub(crate) use contents::Contents;

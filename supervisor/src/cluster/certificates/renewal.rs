@@ -8,9 +8,17 @@ use tracing::{error, info, warn};
 
 use super::credentials::Credentials;
 use super::validity::{Validity, date};
+use crate::{Metric, Shown};
 
-/// When the certificate runs out, in seconds since 1970.
-pub const EXPIRY: &str = "orrery_certificate_expiry_seconds";
+const EXPIRY: &str = "orrery_certificate_expiry_seconds";
+
+/// When the certificate runs out.
+pub const METRICS: [Metric; 1] = [Metric::gauge(
+    EXPIRY,
+    "unix seconds",
+    "When the certificate of this node of a cluster runs out, in seconds since 1970 (UTC).",
+)
+.shown(Shown::Sometimes)];
 
 /// Between two looks at the files.
 const LOOK_EVERY: Duration = Duration::from_secs(10);

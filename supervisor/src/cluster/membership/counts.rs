@@ -11,12 +11,19 @@ use tracing::warn;
 
 use super::datagram::Refusal;
 use crate::clock::{Clock, MonotonicTime};
+use crate::{Metric, Shown};
 
-/// Datagrams that were dropped as they came, by reason.
-pub const REFUSED_DATAGRAMS: &str = "orrery_membership_refused_datagrams_total";
+const REFUSED_DATAGRAMS: &str = "orrery_membership_refused_datagrams_total";
+const UNSENT_DATAGRAMS: &str = "orrery_membership_unsent_datagrams_total";
 
-/// Datagrams that could not be sent.
-pub const UNSENT_DATAGRAMS: &str = "orrery_membership_unsent_datagrams_total";
+/// What becomes of datagrams.
+pub const METRICS: [Metric; 2] = [
+    Metric::counter(REFUSED_DATAGRAMS, "datagrams", "Datagrams of the gossip that were dropped, by reason.")
+        .of(&["reason"])
+        .shown(Shown::Sometimes),
+    Metric::counter(UNSENT_DATAGRAMS, "datagrams", "Datagrams of the gossip that could not be sent.")
+        .shown(Shown::Sometimes),
+];
 
 /// Who sends rubbish could otherwise fill the disk with log lines.
 const LOG_INTERVAL: Duration = Duration::from_secs(10);

@@ -34,7 +34,7 @@ use chitchat::{ChitchatConfig, ChitchatId, FailureDetectorConfig, ProtocolVersio
 use tokio::net::UdpSocket;
 use tokio::sync::watch;
 
-pub use counts::{GossipCounts, REFUSED_DATAGRAMS, UNSENT_DATAGRAMS};
+pub use counts::{GossipCounts, METRICS};
 pub use detector::{Detector, Standing};
 pub use error::MembershipError;
 pub use members::{Member, MemberState, Members, Profile};

@@ -1,0 +1,87 @@
+//! `orrery-chaos run` and its companions as their users run them, in short. What a machine does not allow is skipped, and said.
+
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "tests say why they fail")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+/// The program under test stands beside `orrery-chaos`: `cargo test --workspace` builds both.
+fn orrery() -> PathBuf {
+    let orrery = Path::new(env!("CARGO_BIN_EXE_orrery-chaos")).with_file_name("orrery");
+    assert!(orrery.is_file(), "{}: not built: run `cargo build -p orrery-node`", orrery.display());
+    orrery
+}
+
+fn chaos(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_orrery-chaos")).args(arguments).output().unwrap()
+}
+
+#[test]
+fn a_node_survives_every_fault_of_the_smoke_profile() {
+    let folder = tempfile::tempdir().unwrap();
+    let (out, worlds) = (folder.path().join("out"), folder.path().join("worlds"));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_orrery-chaos"));
+    command.args(["run", "--profile", "smoke", "--seed", "1", "--output", "json"]);
+    command.arg("--out").arg(&out).arg("--dir").arg(&worlds).arg("--orrery").arg(orrery());
+    let output = command.output().unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{errors}{}", String::from_utf8_lossy(&output.stdout));
+    let verdict: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let faults = verdict["faults"].as_array().unwrap();
+    let of = |outcome: &str| faults.iter().filter(|fault| fault["outcome"] == outcome).collect::<Vec<_>>();
+    of("skipped").iter().for_each(|fault| println!("skipped: {} {}", fault["fault"], fault["why"]));
+    assert_eq!(
+        of("survived").len() + of("skipped").len() + of("not-implemented").len(),
+        faults.len(),
+        "{verdict}"
+    );
+    for fault in of("survived") {
+        assert!(fault["witness"].as_str().is_some_and(|text| !text.is_empty()), "{fault}");
+        let history = out.join(fault["history"].as_str().unwrap());
+        let checked = chaos(&["check", history.to_str().unwrap()]);
+        assert_eq!(checked.status.code(), Some(0), "{fault}: {checked:?}");
+    }
+    assert!(of("survived").iter().any(|fault| fault["fault"] == "P1"), "{verdict}");
+    assert!(fs::read_to_string(out.join("report.html")).unwrap().contains("survived"));
+}
+
+#[test]
+fn a_node_that_loses_what_it_has_written_does_not_survive() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let (out, bad) = (folder.path().join("out"), folder.path().join("bad-orrery"));
+    // When it is told to stop it ends well, without one of its files.
+    let script = "#!/bin/sh\ncase \"$1\" in run) ORRERY \"$@\" & id=$!; trap 'kill -TERM $id' TERM; wait $id; wait $id; \
+                  for file in dataset/ledgers/data/*; do rm $file; break; done;; *) exec ORRERY \"$@\";; esac\n";
+    fs::write(&bad, script.replace("ORRERY", &orrery().display().to_string())).unwrap();
+    fs::set_permissions(&bad, fs::Permissions::from_mode(0o755)).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_orrery-chaos"));
+    command.args(["run", "--profile", "smoke", "--fault", "P5", "--output", "json"]);
+    command.arg("--out").arg(&out).arg("--dir").arg(folder.path().join("worlds")).arg("--orrery").arg(&bad);
+    let output = command.output().unwrap();
+    let verdict: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{verdict}");
+    let survived =
+        verdict["faults"].as_array().unwrap().iter().filter(|fault| fault["outcome"] == "survived");
+    assert_eq!(survived.count(), 0, "{verdict}");
+}
+
+#[test]
+fn faults_are_listed_and_unknown_ones_are_refused() {
+    let listed = chaos(&["list", "--output", "json"]);
+    let faults: Value = serde_json::from_slice(&listed.stdout).unwrap();
+    assert_eq!(faults.as_array().unwrap().len(), 81);
+    let check = |arguments: &[&str], code: i32, fragment: &str| {
+        let output = chaos(arguments);
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {text}");
+        assert!(text.contains(fragment), "{arguments:?}: {text}");
+    };
+    check(&["run", "--fault", "P13"], 2, "there is no such fault");
+    check(&["run", "--profile", "gentle"], 2, "smoke");
+    check(&["run", "--orrery", "no-orrery"], 69, "no such program");
+    check(&["replay", "no/such.jsonl"], 69, "verdict.json");
+}
