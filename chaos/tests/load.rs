@@ -82,6 +82,68 @@ fn readers_beside_hostile_clients_get_every_ledger() {
     check_half(&report["some_slow"], 50);
 }
 
+/// A few users of each kind for a few seconds, over few and small ledgers.
+const FEW: [&str; 14] = [
+    "--profile",
+    "all",
+    "--users",
+    "12",
+    "--seconds",
+    "3",
+    "--faster",
+    "20",
+    "--ledgers",
+    "62",
+    "--density",
+    "sparse",
+    "--rate",
+    "5",
+];
+
+#[test]
+fn users_of_all_kinds_get_what_the_ledgers_contain_and_are_compared_with_an_earlier_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let baseline = folder.path().join("baseline.json");
+    let saved = baseline.display().to_string();
+    // A busy machine is slow, and nothing here is about how fast it is.
+    let patient =
+        ["--target", "p95=10000s", "--target", "p99=10000s", "--target", "cpu=101%", "--target", "rate=0"];
+    let run = |more: &[&str]| {
+        let output = load(&[&FEW[..], &patient, more].concat(), &folder.path().join("run"));
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        let report: Value =
+            serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {said}"));
+        (output.status.code(), said, report)
+    };
+    let (code, said, report) = run(&["--save", &saved]);
+    assert_eq!((code, &report["wrong"]), (Some(0), &0.into()), "{said}{report}");
+    assert!(said.contains("12 users come, steady"), "{said}");
+    let kinds = report["kinds"].as_array().unwrap();
+    assert_eq!(kinds.len(), 4, "{report}");
+    for kind in kinds {
+        assert_eq!(kind["errors"], serde_json::json!({}), "{kind}");
+        assert!(kind["requests"].as_u64().unwrap() > 0 && kind["events"].is_u64(), "{kind}");
+        assert!(kind["whole"]["max_ms"].as_f64() >= kind["whole"]["p50_ms"].as_f64(), "{kind}");
+    }
+    assert!(report["live_ledgers"].as_u64().unwrap() > 0, "{report}");
+    assert!(report["checks"].as_array().unwrap().iter().all(|check| check["holds"] == true), "{report}");
+    // An earlier run that was a thousand times as fast and asked a thousand times as much.
+    let mut earlier: Value = serde_json::from_slice(&fs::read(&baseline).unwrap()).unwrap();
+    earlier["requests_per_second"] = 1e6.into();
+    fs::write(&baseline, earlier.to_string()).unwrap();
+    let (code, said, report) = run(&["--baseline", &saved, "--shape", "steady"]);
+    assert_eq!(code, Some(1), "{said}{report}");
+    let compared = report["compared"].as_array().unwrap();
+    assert!(
+        compared.iter().any(|one| one["name"] == "requests/s" && one["has_regressed"] == true),
+        "{report}"
+    );
+    assert!(said.contains("reproduce: orrery-chaos load --profile all --shape steady --users 12"), "{said}");
+    let other = load(&["--profile", "export", "--baseline", &saved], folder.path());
+    let said = String::from_utf8_lossy(&other.stderr);
+    assert!(other.status.code() == Some(2) && said.contains("--profile all --shape steady"), "{said}");
+}
+
 #[test]
 fn a_limit_that_does_not_hold_is_told() {
     let folder = tempfile::tempdir().unwrap();
@@ -109,6 +171,9 @@ fn what_cannot_be_run_says_why() {
     check(&["--p99-below", "250"], "250ms");
     check(&["--filter", "{\"kin\":[]}"], "kin");
     check(&["--connections", "1000000"], "give --processes, or raise the limit");
+    check(&["--profile", "all", "--connections", "5"], "cannot be used with");
+    check(&["--users", "5"], "--profile");
+    check(&["--profile", "all", "--target", "p95=5"], "give KIND.p99=30s");
 }
 
 /// A process that is killed when the test ends.

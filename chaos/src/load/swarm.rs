@@ -134,6 +134,8 @@ pub(super) struct SwarmReport {
     pub(super) opened: Histogram,
     /// Events of ledgers, as readers were told them.
     pub(super) events: BTreeMap<u32, u32>,
+    /// Events that readers got, all together.
+    pub(super) received: u64,
     /// Before readers became slow, and after.
     pub(super) windows: Vec<Window>,
     /// Ledgers that single readers lacked in the end.

@@ -148,6 +148,8 @@ fn run_regions(faults: &[regions::Fault], place: Place<'_>) -> Result<Findings, 
         readers: regions,
         history: 16,
         line: None,
+        victim: None,
+        mib_per_second: 0,
         seed: place.seed,
     };
     let report = regions::run(&settings, place.progress)?;

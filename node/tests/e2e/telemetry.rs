@@ -26,7 +26,7 @@ fn check_metrics(text: &str) {
         let is_typed = ["", "_bucket", "_sum", "_count"]
             .iter()
             .any(|suffix| name.strip_suffix(suffix).is_some_and(|name| typed.contains(name)));
-        assert!(is_typed && name.starts_with("orrery_"), "{line}");
+        assert!(is_typed && (name.starts_with("orrery_") || name.starts_with("process_")), "{line}");
     }
     let program = std::env::var_os("ORRERY_PROMTOOL");
     let mut tool = Command::new(program.as_deref().unwrap_or("promtool".as_ref()));
@@ -170,8 +170,113 @@ fn a_collector_that_is_away_is_told_once_and_counted() {
     assert!(node.log().contains("the collector takes no spans, they are lost; see telemetry.otlp"));
 }
 
+/// What a collector is sent, as far as it matters here: numbers of fields are those of OTLP.
+mod otlp {
+    use prost::Message;
+
+    #[derive(Clone, PartialEq, Message)]
+    pub(super) struct Request {
+        #[prost(message, repeated, tag = "1")]
+        pub(super) resources: Vec<Resource>,
+    }
+
+    #[derive(Clone, PartialEq, Message)]
+    pub(super) struct Resource {
+        #[prost(message, repeated, tag = "2")]
+        pub(super) scopes: Vec<Scope>,
+    }
+
+    #[derive(Clone, PartialEq, Message)]
+    pub(super) struct Scope {
+        #[prost(message, repeated, tag = "2")]
+        pub(super) spans: Vec<Span>,
+    }
+
+    #[derive(Clone, PartialEq, Message)]
+    pub(super) struct Span {
+        #[prost(bytes = "vec", tag = "1")]
+        pub(super) trace: Vec<u8>,
+        #[prost(bytes = "vec", tag = "2")]
+        pub(super) id: Vec<u8>,
+        #[prost(bytes = "vec", tag = "4")]
+        pub(super) parent: Vec<u8>,
+        #[prost(string, tag = "5")]
+        pub(super) name: String,
+    }
+}
+
+/// A trace with all of these spans, each as `PARENT/NAME`; `None` as long as there is none.
+fn trace_with(posted: &Posted, wanted: &[&str]) -> Option<Vec<String>> {
+    use prost::Message;
+    let mut spans: Vec<otlp::Span> = Vec::new();
+    for (_, body) in posted.lock().unwrap().iter() {
+        let request = otlp::Request::decode(&**body).unwrap();
+        let scopes = request.resources.into_iter().flat_map(|resource| resource.scopes);
+        spans.extend(scopes.flat_map(|scope| scope.spans));
+    }
+    let mut traces = std::collections::BTreeMap::<Vec<u8>, Vec<&otlp::Span>>::new();
+    for span in &spans {
+        traces.entry(span.trace.clone()).or_default().push(span);
+    }
+    traces.into_values().find_map(|trace| {
+        let path = |span: &&otlp::Span| {
+            let above = trace.iter().find(|above| above.id == span.parent);
+            format!("{}/{}", above.map_or("", |above| above.name.as_str()), span.name)
+        };
+        let mut paths: Vec<String> = trace.iter().map(path).collect();
+        paths.sort();
+        wanted.iter().all(|wanted| paths.iter().any(|path| path == wanted)).then_some(paths)
+    })
+}
+
+#[test]
+fn one_ledger_is_one_trace_from_its_source_to_a_reader() {
+    let (address, posted) = collector();
+    let home = Home::new();
+    let (dataset, source) = (home.url("dataset"), "synthetic:?ledgers=100000&density=sparse&rate=20");
+    let collector = [("ORRERY_TELEMETRY__OTLP", address.as_str())];
+    let mut node = home.follow(source, &dataset, &["--from", "genesis"], &collector);
+    let url = format!("http://{}", node.http());
+    let _reader = home.start_elsewhere(&["tail", "--url", &url, "--from", "latest"], &[]);
+    let wanted = [
+        "/ledgers",
+        "ledgers/fetch",
+        "ledgers/process",
+        "process/decode",
+        "process/prove",
+        "process/derive",
+        "ledgers/write",
+        "write/commit",
+        "ledgers/deliver",
+    ];
+    let found = node.until("a whole trace", |_| trace_with(&posted, &wanted));
+    // Two tables, and whatever else: nothing of another ledger.
+    assert_eq!(found.iter().filter(|path| **path == "ledgers/write").count(), 2, "{found:?}");
+    for once in ["/ledgers", "ledgers/fetch", "process/derive", "ledgers/deliver"] {
+        assert_eq!(found.iter().filter(|path| **path == once).count(), 1, "{found:?}");
+    }
+}
+
 /// Spans of a name in OTLP's protobuf: field 5 of a span, a text with its length in front.
 fn spans(bytes: &[u8], name: &str) -> usize {
     let field = [&[5 << 3 | 2, name.len() as u8], name.as_bytes()].concat();
     bytes.windows(field.len()).filter(|part| *part == field).count()
+}
+
+#[test]
+fn a_backfill_gives_a_flame_graph_of_itself_by_one_command() {
+    let home = Home::new();
+    let (dataset, source) = (home.url("dataset"), "synthetic:?ledgers=100000&density=sparse&rate=200");
+    let range = ["--from", "genesis", "--to", "90000"];
+    let work = ["backfill", "--source", source, "--dataset", &dataset];
+    let mut node = home.start(&[&work[..], &range].concat(), &[]);
+    // From then on somebody answers.
+    node.until("an answer", |node| node.ask(&serde_json::json!({ "op": "status" })));
+    let picture = home.path("flame.svg");
+    let asked = ["inspect", "profile", "--seconds", "1", "--out", picture.to_str().unwrap()];
+    let told = home.run_here(&[&asked[..], &["--output", "json"]].concat()).expect(0, "").json();
+    assert!(told["samples"].as_u64().is_some_and(|samples| samples > 0), "{told}");
+    let picture = std::fs::read_to_string(picture).unwrap();
+    assert!(picture.starts_with("<svg ") && picture.contains("orrery"), "{picture}");
+    node.signal("-INT");
 }

@@ -115,7 +115,7 @@ fn a_node_shows_the_metrics_of_the_contract_and_no_others() {
         let text = get(&http, "/metrics").1;
         let all =
             ["orrery_supervisor_actors{", "orrery_feed_tip_ledger ", "orrery_sink_commit_seconds_count{"];
-        let more = ["orrery_http_request_seconds_count{", "kind=\"transfer\""];
+        let more = ["orrery_http_request_seconds_count{", "kind=\"transfer\"", "{actor=\"processor\"}"];
         all.iter().chain(&more).all(|name| text.contains(name)).then_some(text)
     });
     check_shown(&text, &["always"]);
@@ -145,7 +145,7 @@ fn a_node_of_a_cluster_shows_the_cluster_too() {
             "orrery_sink_commit_seconds_count{",
             "orrery_http_request_seconds_count{",
         ];
-        let more = more.iter().chain(&["orrery_processor_transactions_total{"]);
+        let more = more.iter().chain(&["orrery_processor_transactions_total{", "{actor=\"processor\"}"]);
         all.iter().chain(more).all(|name| text.contains(name)).then_some(text)
     });
     check_shown(&text, &["always", "in a cluster"]);

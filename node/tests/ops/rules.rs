@@ -11,7 +11,6 @@ const RULES: &str = "monitoring/prometheus/rules";
 /// A rule as its file has it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Rule {
-    pub(crate) file: String,
     /// Of an alert, or of what is recorded.
     pub(crate) name: String,
     pub(crate) is_alert: bool,
@@ -35,12 +34,7 @@ pub(crate) fn rules() -> Vec<Rule> {
             let value = value.trim_matches(['\'', '"']).replace("''", "'");
             let indent = line.len() - trimmed.len();
             if ["alert", "record"].contains(&key) {
-                rules.push(Rule {
-                    file: file.clone(),
-                    name: value,
-                    is_alert: key == "alert",
-                    ..Rule::default()
-                });
+                rules.push(Rule { name: value, is_alert: key == "alert", ..Rule::default() });
                 continue;
             }
             let Some(rule) = rules.last_mut() else { continue };

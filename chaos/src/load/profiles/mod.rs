@@ -192,6 +192,11 @@ impl<'a> Run<'a> {
         let others = users.sum() - users.of(Kind::Live);
         let started = || Ordered::start(USERS_COMMAND, &crowd, "the process of users".to_owned());
         let crowd = (others > 0).then(started).transpose()?;
+        if let Some(crowd) = &crowd {
+            // The first word, of nothing yet, says that they are ready.
+            let told = crowd.told::<CrowdTold>(CONNECTS_WITHIN)?;
+            told.ok_or_else(|| crowd.failed("did not begin"))?;
+        }
         Ok(Self {
             settings,
             server,
@@ -226,7 +231,10 @@ impl<'a> Run<'a> {
                 progress.passed(self.passed(), all, || self.said());
             }
         }
-        self.sample();
+        // A moment at the end is no time to measure a rate in.
+        if self.samples.len() < 2 {
+            self.sample();
+        }
         Ok(self.passed().as_secs_f64())
     }
 

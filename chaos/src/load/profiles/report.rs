@@ -217,7 +217,7 @@ impl KindReport {
 
 /// Deliveries of the live feed as the requests of its users.
 pub(super) fn deliveries(swarm: &SwarmReport, unlike: u64) -> Tally {
-    let mut tally = Tally { first: swarm.opened.clone(), ..Tally::default() };
+    let mut tally = Tally { first: swarm.opened.clone(), rows: swarm.received, ..Tally::default() };
     for window in &swarm.windows {
         tally.whole.merge(&window.latency);
         tally.bytes += window.bytes;

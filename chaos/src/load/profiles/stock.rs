@@ -14,7 +14,7 @@ use super::contents::{Contents, Oracle};
 use crate::experiment::ExperimentError;
 use crate::load::server::Server;
 use crate::process::Running;
-use crate::workload::{FIRST_LEDGER, Workload, succeeded, url};
+use crate::workload::{FIRST_LEDGER, Workload, remove, succeeded, url};
 
 /// Ledgers of a slot, as a backfill makes them; of fewer ledgers than that, as a node makes them that follows a network.
 const BACKFILL_SLOT: u32 = 1024;
@@ -54,6 +54,9 @@ pub(super) fn make(settings: &ProfileSettings) -> Result<Stock, ExperimentError>
     let spec = SyntheticSpec::from_query(&spec)
         .map_err(|error| ExperimentError::Usage(format!("--density: {error}")))?;
     let folder = &settings.folder;
+    for name in ["dataset", "state"] {
+        remove(&folder.join(name))?;
+    }
     let mut command = settings.orrery.command(["backfill", "--source"]);
     command.arg(format!("synthetic:?{}&ledgers={ledgers}", source(settings)));
     command.args(["--dataset", &url(&folder.join("dataset"))]);

@@ -266,7 +266,7 @@ mod tests {
     fn a_soak_whose_memory_grows_is_told() {
         let mut report = report();
         report.shape = Shape::Soak;
-        let told = |report: &ProfileReport| {
+        let told = |report: &ProfileReport| -> Vec<String> {
             checks(report, &[]).into_iter().filter(|check| !check.holds).map(|check| check.name).collect()
         };
         assert_eq!(told(&report), Vec::<String>::new());

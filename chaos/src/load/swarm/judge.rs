@@ -98,6 +98,7 @@ impl Judge {
             }
             Said::Events { cursor, count, .. } => {
                 place.events += count;
+                self.report.received += u64::from(count);
                 match self.ways.lead(place, cursor, bytes) {
                     Ok(true) => {
                         let events = std::mem::take(&mut place.events);

@@ -14,11 +14,11 @@ use crate::load::profiles::tally::{Answered, Fault};
 use crate::random::Random;
 use crate::workload::FIRST_LEDGER;
 
-/// Ledgers of a range that is read over Flight or exported: a few thousand events, as of the public network in a minute.
-const RANGE_LEDGERS: usize = 8;
+/// Ledgers of a range that is read over Flight or exported: a few thousand events, as of the public network in half a minute.
+const RANGE_LEDGERS: usize = 4;
 
 /// Ledgers of a small one.
-const SMALL_LEDGERS: usize = 2;
+const SMALL_LEDGERS: usize = 1;
 
 /// Rows of a page.
 const PAGE_ROWS: u64 = 100;
