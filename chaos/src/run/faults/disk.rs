@@ -72,6 +72,7 @@ impl Fault for Full {
 #[derive(Debug, Default)]
 pub(in crate::run) struct ReadOnly {
     disk: Option<SmallDisk>,
+    problems: Vec<String>,
 }
 
 impl ReadOnly {
@@ -113,8 +114,18 @@ impl Fault for ReadOnly {
         world.said(&["Read-only file system"])
     }
 
-    fn heal(&mut self, _: &mut World) -> Result<(), ExperimentError> {
-        self.remount("rw")
+    /// The node has ended, as it does where it may not write, and says so; whoever runs it starts it again.
+    fn heal(&mut self, world: &mut World) -> Result<(), ExperimentError> {
+        self.remount("rw")?;
+        let ended = world.end(Duration::from_secs(30))?;
+        if ended.as_ref().and_then(|ended| ended.status.code()) != Some(78) {
+            self.problems.push(format!("it did not end with exit code 78: {ended:?}"));
+        }
+        world.start()
+    }
+
+    fn problems(&mut self, _: &mut World) -> Vec<String> {
+        std::mem::take(&mut self.problems)
     }
 
     fn clean_up(&mut self) {
