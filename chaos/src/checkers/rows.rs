@@ -5,11 +5,14 @@ use std::collections::BTreeMap;
 use super::{Finding, Findings};
 use crate::history::{Entry, Kind, Op};
 
+/// Hash and ids of events of a ledger.
+type Content<'a> = (&'a str, &'a [String]);
+
 /// I2: each region has the oracle's ledgers with the oracle's events, in order.
 pub fn exactly_once(history: &[Entry]) -> Vec<Finding> {
     let mut findings = Findings::of(2);
-    let mut expected: BTreeMap<u32, (&str, &[String])> = BTreeMap::new();
-    let mut regions: BTreeMap<&str, BTreeMap<u32, Vec<(&str, &[String])>>> = BTreeMap::new();
+    let mut expected: BTreeMap<u32, Content<'_>> = BTreeMap::new();
+    let mut regions: BTreeMap<&str, BTreeMap<u32, Vec<Content<'_>>>> = BTreeMap::new();
     for entry in history {
         match &entry.what {
             Op::Expected { ledger, hash, events } => drop(expected.insert(*ledger, (hash, events))),
