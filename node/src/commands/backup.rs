@@ -130,7 +130,7 @@ fn verdict(way: &Way<'_>, report: &CopyReport, problems: &[String]) -> Result<()
 }
 
 /// A value of a table's backup.
-type Value<'a> = &'a dyn Fn(&TableCopy) -> Option<u64>;
+type Told<'a> = &'a dyn Fn(&TableCopy) -> Option<u64>;
 
 /// What would be lost with the original is what closed after the newest ledger of the backup.
 fn write_metrics(path: &Path, report: &CopyReport) -> Result<(), Failure> {
@@ -138,7 +138,7 @@ fn write_metrics(path: &Path, report: &CopyReport) -> Result<(), Failure> {
     let closed_at =
         |table: &TableCopy| table.closed_at.and_then(|time| u64::try_from(time.unix_seconds()).ok());
     let last_ledger = |table: &TableCopy| table.last_ledger.map(|ledger| u64::from(ledger.0));
-    let values: [Value<'_>; 4] =
+    let values: [Told<'_>; 4] =
         [&last_ledger, &closed_at, &|table| Some(table.bytes), &|table| Some(table.rows)];
     for (Metric { name, help, .. }, value) in BACKUP.iter().zip(values) {
         let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} gauge");

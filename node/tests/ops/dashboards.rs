@@ -13,12 +13,15 @@ use crate::tools::{ops, program, succeeds};
 const CHOSEN: &str = "cluster=~\"$cluster\",instance=~\"$instance\"";
 const CLUSTER: &str = "cluster=~\"$cluster\"";
 
+/// Title, unit, and queries with their legends.
+type Panel = (&'static str, &'static str, Vec<(String, &'static str)>);
+
 /// A dashboard: its file, its title, panels that are written by hand (title, unit, queries with legends), and which metrics
 /// of the contract get a panel each.
 struct Dashboard {
     name: &'static str,
     title: &'static str,
-    panels: Vec<(&'static str, &'static str, Vec<(String, &'static str)>)>,
+    panels: Vec<Panel>,
     /// Beginnings of names.
     metrics: &'static [&'static str],
 }
