@@ -1,6 +1,8 @@
 //! Simulated runs: nothing is found, and the same seed is the same run.
 
+#[cfg(not(feature = "seeded-bugs"))]
 use std::path::Path;
+#[cfg(not(feature = "seeded-bugs"))]
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

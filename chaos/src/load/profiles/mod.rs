@@ -2,13 +2,13 @@
 //! them are real clients with addresses and connections of their own. Every answer is held against what the ledgers contain.
 //!
 //! In: which users, how many, when they are there. Out: a [`ProfileReport`] with times, rates, errors, what the server took, and
-//! whether the targets hold. The dataset is made here ([`stock`]); users of the live feed are a `swarm`, all others a [`crowd`].
+//! whether the targets hold. The dataset is made here (`stock`); users of the live feed are a `swarm`, all others a `crowd`.
 //!
 //! | what is measured | how |
 //! |---|---|
 //! | a request | from when its user wanted to ask: what it waits for the last answer counts, so that a slow server does not hide behind few requests |
 //! | a delivery | as in the parent module |
-//! | contents | the simulation that makes the ledgers notes events as they happen ([`contents`]); Flight and exports must have as many, pages as many as they may have |
+//! | contents | the simulation that makes the ledgers notes events as they happen (`contents`); Flight and exports must have as many, pages as many as they may have |
 
 mod plan;
 mod tally;
