@@ -106,7 +106,8 @@ fn the_file_of_routes_is_as_the_routes_are() {
     );
 }
 
-/// Whatever changes something is for operators at least, and is never asked for with GET.
+/// Whatever changes something is for operators at least, and is never asked for with GET. What only looks, but costs the node
+/// time for seconds, is for operators too.
 #[test]
 fn what_changes_something_is_a_post_for_operators() {
     for row in rows() {
@@ -115,7 +116,7 @@ fn what_changes_something_is_a_post_for_operators() {
             assert!(matches!(row.access, Access::Open | Access::Of(Role::Viewer)), "{}", row.name);
             continue;
         }
-        let is_get = row.name.starts_with("GET ");
+        let is_get = row.name.starts_with("GET ") && !row.name.starts_with("GET /debug/");
         let is_for_operators = matches!(row.access, Access::Of(Role::Operator | Role::Admin));
         assert!(is_get != is_for_operators, "{}", row.name);
     }

@@ -277,7 +277,7 @@ mod tests {
         let beat = json!({ "type": "heartbeat", "tip": "8", "lag_ms": 1 });
         assert_eq!(hear(&mut by_heartbeat, &[subscribed("5"), beat]).1, complete);
         assert_eq!(hear(&mut core("8", Some(8)), &[subscribed("8")]).1, complete);
-        let past = hear(&mut core("latest", Some(8)), &[subscribed("8:1")]).1;
-        assert!(matches!(&past[..], [Next::End(End::Usage(why))] if why.contains("behind 8:1")), "{past:?}");
+        let past = hear(&mut core("latest", Some(8)), &[subscribed("9:1")]).1;
+        assert!(matches!(&past[..], [Next::End(End::Usage(why))] if why.contains("behind 9:1")), "{past:?}");
     }
 }

@@ -211,9 +211,7 @@ impl Fault for Expired {
         world.stop(Duration::from_secs(75))?;
         fs::write(&self.file, format!("+{TEN_YEARS}")).map_err(ExperimentError::io("write", &self.file))?;
         world.start()?;
-        let said = world.until(Duration::from_secs(30), |world| {
-            world.said(&["expire"]).or_else(|| world.said(&["not valid"]))
-        })?;
+        let said = world.until(Duration::from_secs(30), |world| world.said(&["certificate has run out"]))?;
         self.witness = said;
         Ok(())
     }

@@ -78,7 +78,7 @@ fn spoiled_ledgers_are_found_to_be_what_they_are() {
     check(Spoil::HugeWindow, &lake, "window above");
     check(Spoil::Oversized, &lake, "above the limit");
     check(Spoil::Missing, &lake, "lacks this ledger");
-    check(Spoil::Next, &lake, "6 where 5");
+    check(Spoil::Next, &lake, "holds ledger 6");
     check(Spoil::Garbage, &lake, "");
     check(Spoil::NoJson, &lake, "not ledgers");
     home.stub.set(SourceFault::None);

@@ -22,7 +22,7 @@ pub(super) fn schemas() -> Vec<(&'static str, Value)> {
         ("Quarantined", quarantined()),
         ("Reason", reason()),
         ("Readiness", with_reasons("ready", &[("warnings", list(text()))])),
-        ("Traffic", with_reasons("traffic", &[])),
+        ("Traffic", with_reasons("traffic", &region_of_traffic())),
     ]
 }
 
@@ -214,6 +214,11 @@ fn quarantined() -> Value {
 fn reason() -> Value {
     let always = object(&[("reason", text()), ("pipeline", text()), ("detail", text())]);
     with_optional(always, &[("seconds", count())])
+}
+
+/// What DNS is told of the region of a node that has traffic.
+fn region_of_traffic() -> [(&'static str, Value); 3] {
+    [("region", text()), ("weight", or_null(count())), ("share", number())]
 }
 
 /// Whether it is so, and if not why; and what else may be said.

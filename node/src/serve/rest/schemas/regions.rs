@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{count, flag, list, object, or_null, text, time};
+use super::{count, flag, list, number, object, or_null, text, time};
 use crate::serve::describe::named;
 
 /// What is named here.
@@ -36,6 +36,7 @@ fn regions() -> Value {
         ("traffic_since_seconds", or_null(count())),
         ("decision", or_null(named("Decision"))),
         ("concerns", list(text())),
+        ("only_here_ledgers", or_null(count())),
         ("told_seconds_ago", or_null(count())),
         ("regions", list(named("Region"))),
     ])
@@ -49,6 +50,7 @@ fn region() -> Value {
         ("traffic", flag()),
         ("priority", or_null(count())),
         ("weight", or_null(count())),
+        ("share", number()),
         ("state", text()),
         ("why", text()),
         ("ready", or_null(flag())),
