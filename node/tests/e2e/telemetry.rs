@@ -267,7 +267,7 @@ fn spans(bytes: &[u8], name: &str) -> usize {
 #[test]
 fn a_backfill_gives_a_flame_graph_of_itself_by_one_command() {
     let home = Home::new();
-    let (dataset, source) = (home.url("dataset"), "synthetic:?ledgers=100000&density=sparse&rate=200");
+    let (dataset, source) = (home.url("dataset"), "synthetic:?ledgers=100000&density=sparse");
     let range = ["--from", "genesis", "--to", "90000"];
     let work = ["backfill", "--source", source, "--dataset", &dataset];
     let mut node = home.start(&[&work[..], &range].concat(), &[]);
