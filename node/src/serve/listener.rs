@@ -357,13 +357,22 @@ async fn handled(raw: Raw, router: &Router, gatekeeper: &Gatekeeper) -> Result<R
         body: Bytes::new(),
     };
     if has_body {
-        let late = |_| Problem::parameter("body", "was not whole in time");
-        request.body = tokio::time::timeout(BODY_WITHIN, body(raw.body)).await.map_err(late)??;
+        request.body = whole_body(raw.body, BODY_WITHIN).await?;
     }
     (endpoint.handler)(request).await
 }
 
-async fn body(mut parts: impl Stream<Item = Result<Bytes, warp::Error>> + Unpin) -> Result<Bytes, Problem> {
+async fn whole_body<E: std::fmt::Display>(
+    parts: impl Stream<Item = Result<Bytes, E>> + Unpin,
+    within: Duration,
+) -> Result<Bytes, Problem> {
+    let late = |_| Problem::parameter("body", format_args!("was not whole within {within:?}"));
+    tokio::time::timeout(within, body(parts)).await.map_err(late)?
+}
+
+async fn body<E: std::fmt::Display>(
+    mut parts: impl Stream<Item = Result<Bytes, E>> + Unpin,
+) -> Result<Bytes, Problem> {
     let mut body = Vec::new();
     while let Some(part) = parts.try_next().await.map_err(|error| Problem::parameter("body", error))? {
         body.extend_from_slice(&part);
@@ -403,5 +412,20 @@ mod tests {
         let bound = |stream: &TcpStream| socket2::SockRef::from(stream).tcp_notsent_lowat().unwrap();
         assert_eq!(bound(&server), UNSENT_BYTES_MAX);
         assert_ne!(bound(&client.unwrap()), UNSENT_BYTES_MAX);
+    }
+
+    #[tokio::test]
+    async fn a_body_that_stops_or_does_not_end_is_refused() {
+        use futures::stream::{iter, pending, repeat};
+        let soon = Duration::from_millis(20);
+        let part = |bytes: &'static [u8]| Ok::<_, std::io::Error>(Bytes::from_static(bytes));
+        let all = whole_body(iter([part(b"{"), part(b"}")]), BODY_WITHIN).await.unwrap();
+        assert_eq!(&all[..], b"{}");
+        let stops = iter([part(b"{")]).chain(pending());
+        let problem = whole_body(stops, soon).await.unwrap_err();
+        assert!(problem.detail.contains("not whole within 20ms"), "{}", problem.detail);
+        let endless = repeat(Bytes::from_static(&[b' '; 1_000])).map(Ok::<_, std::io::Error>);
+        let problem = whole_body(endless, BODY_WITHIN).await.unwrap_err();
+        assert!(problem.detail.contains("over 65536 bytes"), "{}", problem.detail);
     }
 }

@@ -217,6 +217,8 @@ fn answers_that_hold_are_tagged_and_refusals_name_the_way_out() {
     };
     check("/v1/events?limit=1001", 400, &["limit", "1001", "1 to 1000"]);
     check("/v1/events?from=x", 400, &["from", "\"x\"", "53312000:17"]);
+    check("/v1/events?from=1120", 400, &["1120", "newest ledger here, 95"]);
+    assert_eq!(get(&http, "/v1/events?from=1119", "").json()["events"], json!([]));
     check("/v1/events?order=up", 400, &["order", "\"up\"", "asc"]);
     check("/v1/events?kind=gift", 400, &["kind", "gift", "transfer"]);
     check("/v1/events?acount=G", 400, &["acount", "account"]);

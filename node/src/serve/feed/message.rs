@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 pub(super) const ID_BYTES_MAX: usize = 64;
 
 /// Ledgers by which a cursor may be ahead of this node: one that restarted, or that is in a region behind, gets there soon.
-const AHEAD_LEDGERS_MAX: u32 = 1_024;
+pub(in crate::serve) const AHEAD_LEDGERS_MAX: u32 = 1_024;
 
 /// Where a reader begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,7 +102,7 @@ impl From {
             _ => Err(refused(
                 "cursor_ahead",
                 format!(
-                    "cursor {cursor}: the newest ledger here is {}: is it of another network?",
+                    "cursor {cursor}: the newest ledger here is {}: it is far behind (/readyz says so), or the cursor is of another network",
                     tip.ledger
                 ),
             )),

@@ -8,6 +8,7 @@ use orrery_schemas::{Cursor, EventFilter, FilterError, LedgerSequence};
 use warp::http::StatusCode;
 
 use super::limits::{PAGE_ROWS, PAGE_ROWS_MAX};
+use crate::serve::feed::message::AHEAD_LEDGERS_MAX;
 use crate::serve::problem::Problem;
 use crate::serve::request::Request;
 
@@ -104,7 +105,8 @@ impl Paging {
     ///
     /// # Errors
     ///
-    /// The place to go on from is before the dataset's first ledger: what came in between is not there.
+    /// The place to go on from is before the dataset's first ledger: what came in between is not there. Or it is further ahead than
+    /// a region can be behind: a reader that got an empty page would wait for nothing.
     pub(super) fn span(&self, snapshot: &Snapshot) -> Result<Span, Problem> {
         let Some(from) = self.from else { return Ok(Span::ALL) };
         let Some((ledger, event)) = from.next() else { return Ok(empty_above(self.order)) };
@@ -119,6 +121,13 @@ impl Paging {
                 snapshot.first()
             );
             return Err(Problem::new(StatusCode::GONE, "cursor_too_old", detail));
+        }
+        let tip = snapshot.last().unwrap_or_else(|| snapshot.first());
+        if from.ledger.0 > tip.0.saturating_add(AHEAD_LEDGERS_MAX) {
+            let detail = format!(
+                "from: {from} is ahead of the newest ledger here, {tip}: it is far behind (/readyz says so), or the cursor is of another network"
+            );
+            return Err(Problem::new(StatusCode::BAD_REQUEST, "cursor_ahead", detail));
         }
         Ok(Span { first: next, last: Span::ALL.last })
     }
