@@ -11,6 +11,7 @@ use super::survival::{Common, Folder};
 use super::{Output, RunError, print};
 use crate::experiment::ExperimentError;
 use crate::network::PREFIX;
+use crate::process::Orrery;
 use crate::run::catalogue::{self, Entry};
 use crate::run::doctor::{Capability, Machine};
 use crate::run::verdict::{Outcome, Verdict};
@@ -33,6 +34,9 @@ struct PlaceArgs {
     /// Where verdict.json, report.html and the history of each fault go
     #[arg(long, value_name = "DIR", default_value = "chaos-report")]
     out: PathBuf,
+    /// Another version of orrery, by which nodes of a cluster are replaced one after another (R6)
+    #[arg(long, value_name = "ORRERY")]
+    other: Option<PathBuf>,
     #[command(flatten)]
     common: Common,
 }
@@ -83,14 +87,15 @@ fn run_these(
     faults: Vec<&'static Entry>,
     seed: u64,
 ) -> Result<u8, RunError> {
-    let PlaceArgs { out, common } = place;
+    let PlaceArgs { out, other, common } = place;
+    let other = other.as_deref().map(|path| Orrery::find(Some(path))).transpose()?;
     writeln!(io::stderr(), "seed {seed}")?;
     let made = common.dir.is_none().then(named_folder).transpose()?;
     let folder = Folder::new(common.dir.as_deref().or(made.as_deref()))?;
     let workload = common.workload(&folder, 0, 0)?;
     let out = out.clone();
     let settings =
-        RunSettings { orrery: workload.orrery, folder: workload.folder, out, seed, profile, faults };
+        RunSettings { orrery: workload.orrery, other, folder: workload.folder, out, seed, profile, faults };
     let verdict = run::run(&settings, &mut io::stderr())?;
     let code = verdict.exit_code();
     write_files(&settings.out, &verdict)?;

@@ -25,6 +25,8 @@ pub enum Experiment {
     DiskFull,
     /// `cluster`, with these faults.
     Cluster(&'static [cluster::Fault]),
+    /// `cluster`, with these faults, each to the node that coordinates.
+    Coordinator(&'static [cluster::Fault]),
     /// `regions`, with these faults.
     Regions(&'static [regions::Fault]),
 }
@@ -32,6 +34,8 @@ pub enum Experiment {
 /// Where an experiment runs, and how much of it is done.
 pub(super) struct Place<'a> {
     pub(super) orrery: &'a Orrery,
+    /// Another version of the program, if there is one.
+    pub(super) other: Option<&'a Orrery>,
     /// Its own folder.
     pub(super) folder: PathBuf,
     pub(super) seed: u64,
@@ -55,7 +59,7 @@ impl Experiment {
             Self::Crash => "crash",
             Self::Syscalls => "syscalls",
             Self::DiskFull => "disk-full",
-            Self::Cluster(_) => "cluster",
+            Self::Cluster(_) | Self::Coordinator(_) => "cluster",
             Self::Regions(_) => "regions",
         }
     }
@@ -70,7 +74,8 @@ impl Experiment {
             Self::Crash => run_crash(place),
             Self::Syscalls => run_syscalls(place),
             Self::DiskFull => run_disk_full(place),
-            Self::Cluster(faults) => run_cluster(faults, place),
+            Self::Cluster(faults) => run_cluster(faults, false, place),
+            Self::Coordinator(faults) => run_cluster(faults, true, place),
             Self::Regions(faults) => run_regions(faults, place),
         }
     }
@@ -114,14 +119,21 @@ fn run_disk_full(place: Place<'_>) -> Result<Findings, ExperimentError> {
     Ok(Findings { witness, problems: report.problems })
 }
 
-fn run_cluster(faults: &[cluster::Fault], place: Place<'_>) -> Result<Findings, ExperimentError> {
+fn run_cluster(
+    faults: &[cluster::Fault],
+    to_coordinator: bool,
+    place: Place<'_>,
+) -> Result<Findings, ExperimentError> {
     let rounds = place.profile.rounds(faults.len());
     let workload = place.workload(2000 + 1000 * rounds, 64);
-    let settings = ClusterSettings { workload, rounds, faults: faults.to_vec(), nodes: 3, seed: place.seed };
+    let (faults, other) = (faults.to_vec(), place.other.cloned());
+    let settings =
+        ClusterSettings { workload, rounds, faults, nodes: 3, other, to_coordinator, seed: place.seed };
     let report = cluster::run(&settings, place.progress)?;
     let told = report.rounds.iter().map(|round| {
-        let witness = round.witness.as_deref()?;
-        Some(format!("{} of {}: {witness}", round.fault.name(), round.node))
+        let witness = round.witness.as_deref().filter(|_| round.was_coordinator || !to_coordinator)?;
+        let who = if round.was_coordinator { ", the coordinator" } else { "" };
+        Some(format!("{} of {}{who}: {witness}", round.fault.name(), round.node))
     });
     // One that nothing shows makes all of it invalid.
     let witness = told.collect::<Option<Vec<_>>>().unwrap_or_default().join("; ");

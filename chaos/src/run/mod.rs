@@ -58,6 +58,8 @@ use crate::workload::remove;
 pub struct RunSettings {
     /// The program under test.
     pub orrery: Orrery,
+    /// Another version of it, by which nodes are replaced.
+    pub other: Option<Orrery>,
     /// Where worlds are while they are needed.
     pub folder: PathBuf,
     /// Where verdict, report and histories go.
@@ -184,12 +186,12 @@ impl Runner<'_> {
         index: usize,
         experiment: experiments::Experiment,
     ) -> Result<(), ExperimentError> {
-        let RunSettings { orrery, seed, profile, .. } = self.settings;
+        let RunSettings { orrery, other, seed, profile, .. } = self.settings;
         let folder = self.settings.folder.join(format!("{}-{index}", entry.id));
         fs::create_dir_all(&folder).map_err(ExperimentError::io("create", &folder))?;
         let verdict = self.verdict_of(entry, experiment.name(), Outcome::Invalid);
-        let place =
-            Place { orrery, folder: folder.clone(), seed: *seed, profile: *profile, progress: self.progress };
+        let (other, progress) = (other.as_ref(), &mut *self.progress);
+        let place = Place { orrery, other, folder: folder.clone(), seed: *seed, profile: *profile, progress };
         let found = experiment.run(place);
         let is_survived = self.conclude(verdict, found)? == Outcome::Survived;
         if is_survived { remove(&folder) } else { Ok(()) }
