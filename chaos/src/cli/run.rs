@@ -43,7 +43,7 @@ struct PlaceArgs {
 
 #[derive(Debug, Args)]
 pub(super) struct ReplayArgs {
-    /// A history that a run has written: P1-0-0.jsonl; verdict.json is beside it
+    /// A history that a run has written, as P1-0-0.jsonl, beside verdict.json: the same fault in the same way on the same seed
     history: PathBuf,
     #[command(flatten)]
     place: PlaceArgs,
@@ -63,7 +63,7 @@ fn fault(id: &str) -> Result<&'static Entry, String> {
 
 /// The exit code: whether all that could be done was survived.
 pub(super) fn run_faults(args: &RunArgs) -> Result<u8, RunError> {
-    run_these(&args.place, args.profile, args.faults.clone(), args.place.common.seed)
+    run_these(&args.place, args.profile, args.faults.clone(), None, args.place.common.seed)
 }
 
 /// Runs what a history is of again.
@@ -78,13 +78,17 @@ pub(super) fn replay(args: &ReplayArgs) -> Result<u8, RunError> {
     let fault = fault(&found.fault).map_err(usage)?;
     let seed = found.reproduce.rsplit_once("--seed ").and_then(|(_, seed)| seed.parse().ok());
     let seed = seed.ok_or_else(|| usage("verdict.json does not say its seed".to_owned()))?;
-    run_these(&args.place, Profile::Standard, vec![fault], seed)
+    // P1-0-0.jsonl: the fault, the number of its way, and which time it was.
+    let way = name.split('-').nth(1).and_then(|way| way.parse().ok());
+    let way = way.ok_or_else(|| usage("its name does not say which way of the fault it is of".to_owned()))?;
+    run_these(&args.place, Profile::Standard, vec![fault], Some(way), seed)
 }
 
 fn run_these(
     place: &PlaceArgs,
     profile: Profile,
     faults: Vec<&'static Entry>,
+    way: Option<usize>,
     seed: u64,
 ) -> Result<u8, RunError> {
     let PlaceArgs { out, other, common } = place;
@@ -94,8 +98,16 @@ fn run_these(
     let folder = Folder::new(common.dir.as_deref().or(made.as_deref()))?;
     let workload = common.workload(&folder, 0, 0)?;
     let out = out.clone();
-    let settings =
-        RunSettings { orrery: workload.orrery, other, folder: workload.folder, out, seed, profile, faults };
+    let settings = RunSettings {
+        orrery: workload.orrery,
+        other,
+        folder: workload.folder,
+        out,
+        seed,
+        profile,
+        faults,
+        way,
+    };
     let verdict = run::run(&settings, &mut io::stderr())?;
     let code = verdict.exit_code();
     write_files(&settings.out, &verdict)?;
@@ -137,7 +149,9 @@ fn write_verdict(out: &mut dyn Write, verdict: &Verdict, folder: &Path) -> io::R
         fault.problems.iter().try_for_each(|problem| writeln!(out, "  {problem}"))?;
         writeln!(out, "  reproduce: {}", fault.reproduce)?;
     }
-    writeln!(out, "\n{}\n{}", verdict.sentence(), folder.join("report.html").display())
+    writeln!(out, "\n{}", verdict.sentence())?;
+    verdict.compared().map_or(Ok(()), |compared| writeln!(out, "{compared}"))?;
+    writeln!(out, "{}", folder.join("report.html").display())
 }
 
 /// One fault, for programs.

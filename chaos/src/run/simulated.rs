@@ -5,6 +5,7 @@ use crate::sim::{Protocol, Simulation};
 
 use super::experiments::Findings;
 use super::profile::Profile;
+use super::verdict::Compared;
 
 /// A protocol, and the words of a trace that show the fault.
 #[derive(Clone, Copy, Debug)]
@@ -41,6 +42,7 @@ impl Simulated {
         let told = self.words.iter().zip(&done).map(|(words, done)| format!("`{words}` {done} times"));
         let told = told.collect::<Vec<_>>().join(", ");
         let is_done = done.iter().all(|done| *done > 0);
-        Ok(Findings { witness: is_done.then(|| format!("in the traces of {seeds} seeds {told}")), problems })
+        let witness = is_done.then(|| format!("in the traces of {seeds} seeds {told}"));
+        Ok(Findings { witness, problems, compared: Compared::default() })
     }
 }
