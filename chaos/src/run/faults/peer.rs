@@ -186,7 +186,7 @@ async fn some_batch(client: &mut FlightServiceClient<Channel>) -> Result<FlightD
 
 /// A sink of the node that has room for a batch, and the ledger that it waits for.
 async fn open_sink(client: &mut FlightServiceClient<Channel>) -> Result<(Exchange, u64), String> {
-    let began = tokio::time::Instant::now();
+    let mut attempts = WITHIN.as_millis() / AGAIN_AFTER.as_millis();
     loop {
         let mut exchange = Exchange::begin(client).await?;
         exchange.tell(&json!({ "open": opening(sink()) })).await?;
@@ -196,9 +196,10 @@ async fn open_sink(client: &mut FlightServiceClient<Channel>) -> Result<(Exchang
                 return Ok((exchange, ready["next"].as_u64().unwrap_or_default()));
             }
             // The stage of the stream before may still be about to end.
-            Err(error) if began.elapsed() > WITHIN => return Err(error),
+            Err(error) if attempts == 0 => return Err(error),
             Err(_) => tokio::time::sleep(AGAIN_AFTER).await,
         }
+        attempts -= 1;
     }
 }
 
