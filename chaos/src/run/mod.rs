@@ -194,7 +194,10 @@ impl Runner<'_> {
         let RunSettings { orrery, other, seed, profile, .. } = self.settings;
         let folder = self.settings.folder.join(format!("{}-{index}", entry.id));
         fs::create_dir_all(&folder).map_err(ExperimentError::io("create", &folder))?;
-        let verdict = self.verdict_of(entry, experiment.name(), Outcome::Invalid);
+        let mut verdict = self.verdict_of(entry, experiment.name(), Outcome::Invalid);
+        if let Some(other) = other {
+            verdict.reproduce.push_str(&format!(" --other {}", other.binary().display()));
+        }
         let (other, progress) = (other.as_ref(), &mut *self.progress);
         let place = Place { orrery, other, folder: folder.clone(), seed: *seed, profile: *profile, progress };
         let found = experiment.run(place);

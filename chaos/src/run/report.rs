@@ -1,5 +1,6 @@
 //! What came of a run, for people: one page without scripts, with a line of time for each fault.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use super::verdict::{FaultVerdict, Outcome, PhaseName, Verdict};
@@ -51,7 +52,12 @@ fn write_page(page: &mut String, verdict: &Verdict) -> std::fmt::Result {
     // What went wrong is what a reader looks for.
     let (good, bad): (Vec<_>, Vec<_>) =
         faults.iter().filter(is_done).partition(|fault| fault.outcome == Outcome::Survived);
-    bad.into_iter().chain(good).try_for_each(|fault| write_fault(page, fault, all))?;
+    let mut named = BTreeSet::new();
+    for fault in bad.into_iter().chain(good) {
+        // What leads to a fault leads to its first way.
+        let id = if named.insert(&fault.fault) { format!(" id=\"{}\"", fault.fault) } else { String::new() };
+        write_fault(page, fault, &id, all)?;
+    }
     for (title, outcome) in
         [("What was skipped, and why", Outcome::Skipped), ("What nothing does yet", Outcome::NotImplemented)]
     {
@@ -62,11 +68,7 @@ fn write_page(page: &mut String, verdict: &Verdict) -> std::fmt::Result {
         writeln!(page, "<h2>{title}</h2><table>")?;
         for FaultVerdict { fault, sentence, why, .. } in listed {
             let why = escaped(why.as_deref().unwrap_or_default());
-            writeln!(
-                page,
-                "<tr id=\"{fault}\"><td><b>{fault}</b><td>{}<td class=\"dim\">{why}</tr>",
-                escaped(sentence)
-            )?;
+            writeln!(page, "<tr><td><b>{fault}</b><td>{}<td class=\"dim\">{why}</tr>", escaped(sentence))?;
         }
         writeln!(page, "</table>")?;
     }
@@ -108,6 +110,7 @@ fn key(page: &mut String) -> std::fmt::Result {
     for (class, text) in [
         ("work", "nothing is done"),
         ("safety", "the fault lasts"),
+        ("heal", "it is ended"),
         ("liveness", "all catches up"),
         ("end", "stop and comparison, or an experiment as a whole"),
     ] {
@@ -119,12 +122,12 @@ fn key(page: &mut String) -> std::fmt::Result {
     writeln!(page, "The thin line above a bar is when in the whole run it was.</p>")
 }
 
-fn write_fault(page: &mut String, verdict: &FaultVerdict, all: f64) -> std::fmt::Result {
+fn write_fault(page: &mut String, verdict: &FaultVerdict, id: &str, all: f64) -> std::fmt::Result {
     let FaultVerdict { fault, sentence, way, outcome, began, seconds, .. } = verdict;
     let class = outcome.name().replace(' ', "-");
     writeln!(
         page,
-        "<section id=\"{fault}\"><h3>{fault} <span class=\"{class}\">{}</span> {}</h3>",
+        "<section{id}><h3>{fault} <span class=\"{class}\">{}</span> {}</h3>",
         outcome.name(),
         escaped(sentence)
     )?;
