@@ -156,5 +156,13 @@ fn faults_are_listed_and_unknown_ones_are_refused() {
     check(&["run", "--fault", "P13"], 2, "there is no such fault");
     check(&["run", "--profile", "gentle"], 2, "smoke");
     check(&["run", "--orrery", "no-orrery"], 69, "no such program");
+    let home = tempfile::tempdir().unwrap();
+    let mut nothing = Command::new(env!("CARGO_BIN_EXE_orrery-chaos"));
+    nothing.args(["run", "--orrery", "no-orrery"]).env("TMPDIR", home.path()).output().unwrap();
+    assert_eq!(
+        fs::read_dir(home.path()).unwrap().count(),
+        0,
+        "a run that could not begin has left something"
+    );
     check(&["replay", "no/such.jsonl"], 69, "verdict.json");
 }

@@ -96,7 +96,10 @@ fn run_these(
     writeln!(io::stderr(), "seed {seed}")?;
     let made = common.dir.is_none().then(named_folder).transpose()?;
     let folder = Folder::new(common.dir.as_deref().or(made.as_deref()))?;
-    let workload = common.workload(&folder, 0, 0)?;
+    let workload = common.workload(&folder, 0, 0).inspect_err(|_| {
+        // Nothing was done: what is empty is no evidence.
+        let _ = made.as_ref().map(fs::remove_dir);
+    })?;
     let out = out.clone();
     let settings = RunSettings {
         orrery: workload.orrery,

@@ -19,10 +19,8 @@ const HOST: &str = "lake.orrery.test";
 /// How late an answer is.
 const LATE: Duration = Duration::from_secs(2);
 
-/// How long names lead so, each way in turn.
-const EACH_FOR: Duration = Duration::from_secs(4);
-
-const WAYS: [NameFault; 3] = [NameFault::Fails, NameFault::Elsewhere, NameFault::Late(LATE)];
+/// Each way lasts until a look-up has met it, and a node that finds no source waits longer and longer between two.
+const SHOWS_WITHIN: Duration = Duration::from_secs(90);
 
 /// Between two ends of all connections.
 const HANGS_UP_EVERY: Duration = Duration::from_millis(500);
@@ -32,7 +30,6 @@ const HANGS_UP_EVERY: Duration = Duration::from_millis(500);
 pub(in crate::run) struct Names {
     names: Option<NameStub>,
     lake: Option<SourceStub>,
-    began: Duration,
     due: Duration,
 }
 
@@ -49,21 +46,24 @@ impl Fault for Names {
         fs::write(&resolver, names.configuration()).map_err(ExperimentError::io("write", &resolver))?;
         let mounts = format!("mount --bind '{}' /etc/resolv.conf && exec \"$@\"", resolver.display());
         setup.wrapper = ["unshare", "--mount", "sh", "-c", &mounts, "sh"].map(Into::into).to_vec();
-        setup.witness_within = EACH_FOR * 4;
+        setup.witness_within = SHOWS_WITHIN;
         (self.names, self.lake) = (Some(names), Some(lake));
         Ok(())
     }
 
-    fn inject(&mut self, world: &mut World, _: &mut Random) -> Result<(), ExperimentError> {
-        self.began = world.now();
-        Ok(())
+    fn inject(&mut self, world: &mut World, random: &mut Random) -> Result<(), ExperimentError> {
+        self.keep_on(world, random)
     }
 
     fn keep_on(&mut self, world: &mut World, _: &mut Random) -> Result<(), ExperimentError> {
         let now = world.now();
-        let turn = (now.saturating_sub(self.began).as_secs_f64() / EACH_FOR.as_secs_f64()) as usize;
-        let way = WAYS.get(turn % WAYS.len()).copied().unwrap_or_default();
-        self.names.iter().for_each(|names| names.set(way));
+        if let Some(names) = &self.names {
+            names.set(match names.counts() {
+                NameCounts { failed: 0, .. } => NameFault::Fails,
+                NameCounts { elsewhere: 0, .. } => NameFault::Elsewhere,
+                _ => NameFault::Late(LATE),
+            });
+        }
         if now >= self.due {
             self.lake.iter().for_each(SourceStub::hang_up);
             self.due = now + HANGS_UP_EVERY;
