@@ -2,6 +2,8 @@
 //!
 //! Nothing of the machine's own network is touched, and all of it goes with the namespaces.
 
+mod mangle;
+
 use std::cell::Cell;
 use std::fs::File;
 use std::io;
@@ -14,6 +16,8 @@ use std::time::Duration;
 use nix::sched::{CloneFlags, setns};
 
 use crate::experiment::ExperimentError;
+
+pub(crate) use mangle::Mangler;
 
 /// Names of namespaces begin with it; the number of the process that made them follows.
 pub(crate) const PREFIX: &str = "orrery-chaos-";
@@ -139,6 +143,14 @@ impl Network {
     /// Drops every packet to a node that is longer than so many bytes, as a link does whose ends think it wider than it is.
     pub(crate) fn drop_long(&self, node: usize, bytes: u32) -> Result<(), ExperimentError> {
         self.nft(node, &format!("add rule inet cut input iifname eth0 meta length > {bytes} counter drop"))
+    }
+
+    /// The same both ways: to a node, and from it to every other one.
+    pub(crate) fn drop_long_both(&self, node: usize, bytes: u32) -> Result<(), ExperimentError> {
+        let from = address(node);
+        let rule = format!("add rule inet cut input ip saddr {from} meta length > {bytes} counter drop");
+        (0..self.nodes).filter(|other| *other != node).try_for_each(|other| self.nft(other, &rule))?;
+        self.drop_long(node, bytes)
     }
 
     /// Resets all connections of a node, at both ends as far as they are within the network. Gives how many ends.

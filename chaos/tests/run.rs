@@ -1,10 +1,12 @@
 //! `orrery-chaos run` and its companions as their users run them, in short. What a machine does not allow is skipped, and said.
 
-#![expect(clippy::unwrap_used, reason = "tests say why they fail")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests say why they fail")]
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
+use std::thread;
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -69,6 +71,77 @@ fn a_node_that_loses_what_it_has_written_does_not_survive() {
     assert_eq!(survived.count(), 0, "{verdict}");
 }
 
+/// A run of some faults into a folder; its verdict.
+fn run(arguments: &[&str], folder: &Path) -> (Option<i32>, Value) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_orrery-chaos"));
+    command.args(arguments).args(["--output", "json", "--out"]).arg(folder.join("out"));
+    command.arg("--dir").arg(folder.join("worlds")).arg("--orrery").arg(orrery());
+    let output = command.output().unwrap();
+    let verdict = serde_json::from_slice(&output.stdout);
+    (output.status.code(), verdict.unwrap_or_else(|error| panic!("{error}: {output:?}")))
+}
+
+#[test]
+fn what_was_run_is_replayed_in_the_same_way_on_the_same_seed() {
+    let (first, again) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    // The second way of a fault that has three.
+    let (code, verdict) = run(&["run", "--fault", "U1", "--seed", "5"], first.path());
+    assert_eq!(code, Some(0), "{verdict}");
+    assert_eq!(verdict["faults"].as_array().unwrap().len(), 3, "{verdict}");
+    let history = first.path().join("out/U1-1-0.jsonl");
+    let (code, replayed) = run(&["replay", history.to_str().unwrap()], again.path());
+    assert_eq!(code, Some(0), "{replayed}");
+    let [fault] = replayed["faults"].as_array().unwrap().as_slice() else { panic!("{replayed}") };
+    assert_eq!((&fault["fault"], &fault["history"]), (&"U1".into(), &"U1-1-0.jsonl".into()), "{replayed}");
+    assert_eq!(fault["outcome"], "survived", "{replayed}");
+    assert_eq!(replayed["seed"], 5, "{replayed}");
+    // What the oracle expects is a matter of the seed alone.
+    let expected = |folder: &Path| {
+        let text = fs::read_to_string(folder.join("out/U1-1-0.jsonl")).unwrap();
+        let entries = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["what"].clone());
+        entries.filter(|what| what["op"] == "expected").collect::<Vec<_>>()
+    };
+    assert!(!expected(first.path()).is_empty());
+    assert_eq!(expected(first.path()), expected(again.path()));
+}
+
+#[test]
+fn what_a_killed_run_has_left_is_removed() {
+    let home = tempfile::tempdir().unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_orrery-chaos"));
+    command.args(["run", "--fault", "P5", "--out"]).arg(home.path().join("out"));
+    command.arg("--orrery").arg(orrery()).env("TMPDIR", home.path());
+    let mut runner = command.stderr(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
+    let folder = home.path().join(format!("orrery-chaos-{}-run", runner.id()));
+    let node = || {
+        let processes = fs::read_dir("/proc").unwrap().flatten().map(|process| process.path());
+        let mut nodes = processes.filter(|process| {
+            fs::read_link(process.join("cwd")).is_ok_and(|place| place.starts_with(&folder))
+        });
+        nodes.next()
+    };
+    // Until the node runs, which the runner does not survive.
+    let is_there = (0..6000).any(|_| {
+        thread::park_timeout(Duration::from_millis(20));
+        node().is_some()
+    });
+    assert!(is_there && runner.try_wait().unwrap().is_none(), "no node was started");
+    runner.kill().unwrap();
+    runner.wait().unwrap();
+    assert!(folder.is_dir() && node().is_some());
+    let collected =
+        Command::new(env!("CARGO_BIN_EXE_orrery-chaos")).arg("gc").env("TMPDIR", home.path()).output();
+    let text = String::from_utf8_lossy(&collected.unwrap().stdout).into_owned();
+    assert!(text.contains("removed process ") && text.contains("removed folder "), "{text}");
+    assert!(!folder.exists() && node().is_none(), "{text}");
+    // There is nothing more, and of a run that goes on nothing is taken.
+    let own = home.path().join(format!("orrery-chaos-{}-run", std::process::id()));
+    fs::create_dir(&own).unwrap();
+    let again =
+        Command::new(env!("CARGO_BIN_EXE_orrery-chaos")).arg("gc").env("TMPDIR", home.path()).output();
+    assert!(again.unwrap().status.success() && own.is_dir());
+}
+
 #[test]
 fn faults_are_listed_and_unknown_ones_are_refused() {
     let listed = chaos(&["list", "--output", "json"]);
@@ -83,5 +156,13 @@ fn faults_are_listed_and_unknown_ones_are_refused() {
     check(&["run", "--fault", "P13"], 2, "there is no such fault");
     check(&["run", "--profile", "gentle"], 2, "smoke");
     check(&["run", "--orrery", "no-orrery"], 69, "no such program");
+    let home = tempfile::tempdir().unwrap();
+    let mut nothing = Command::new(env!("CARGO_BIN_EXE_orrery-chaos"));
+    nothing.args(["run", "--orrery", "no-orrery"]).env("TMPDIR", home.path()).output().unwrap();
+    assert_eq!(
+        fs::read_dir(home.path()).unwrap().count(),
+        0,
+        "a run that could not begin has left something"
+    );
     check(&["replay", "no/such.jsonl"], 69, "verdict.json");
 }

@@ -94,6 +94,26 @@ pub const CHECKERS: [Checker; 16] = [
     (16, signals::hygiene),
 ];
 
+/// What each invariant demands, for reports.
+pub const DEMANDS: [(&str, &str); 16] = [
+    ("I1", "continuity: the ranges of a log follow each other without gap or overlap"),
+    ("I2", "exactly once: rows are those that must be, none lost, none twice, none that should not be"),
+    ("I3", "chain: each slot hangs on the one before, by slot and by ledger"),
+    ("I4", "replicas: slots of regions are equal"),
+    ("I5", "heads and cursors never go back"),
+    ("I6", "durability: what was acknowledged is there, and is what it says"),
+    ("I7", "a slot has one value, whoever looks"),
+    ("I8", "fencing: nobody acts under an epoch older than one that it has seen"),
+    ("I9", "feed: each reader gets what it wants once, in order, without a silent gap"),
+    ("I10", "what has a bound keeps it"),
+    ("I11", "liveness: in time after the faults, all is done"),
+    ("I12", "isolation: poison is put aside after a few attempts, with its evidence"),
+    ("I13", "supervision: restarts are within their intensity"),
+    ("I14", "a fault is followed by its signal"),
+    ("I15", "what is false is never committed or sent"),
+    ("I16", "no text holds a secret"),
+];
+
 /// All that contradicts any invariant.
 pub fn check(history: &[Entry]) -> Vec<Finding> {
     CHECKERS.iter().flat_map(|(_, checker)| checker(history)).collect()

@@ -1,12 +1,14 @@
 //! The command that does faults to nodes of a cluster: what it takes, and what it prints.
 
 use std::io::{self, Write};
+use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
 use super::RunError;
 use super::survival::{Common, Folder};
 use crate::cluster::{self, ClusterReport, ClusterSettings, Fault, Spread};
+use crate::process::Orrery;
 
 #[derive(Debug, Args)]
 pub(super) struct ClusterArgs {
@@ -25,6 +27,9 @@ pub(super) struct ClusterArgs {
     /// Ledgers of a slot
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=65_536))]
     slot_ledgers: u32,
+    /// Another version of orrery, by which `replace` replaces nodes
+    #[arg(long, value_name = "ORRERY")]
+    other: Option<PathBuf>,
     #[command(flatten)]
     common: Common,
 }
@@ -56,6 +61,10 @@ enum NamedFault {
     Reset,
     /// Long packets to the node are dropped
     DropLong,
+    /// Packets to the node come late, in another order, twice, or with other bytes; needs NFQUEUE
+    Mangle,
+    /// As term, and started again as the version that --other names, and the next time as this one
+    Replace,
     /// The first four
     All,
 }
@@ -75,6 +84,8 @@ impl NamedFault {
             Self::Clog => vec![Fault::Clog],
             Self::Reset => vec![Fault::Reset],
             Self::DropLong => vec![Fault::DropLong],
+            Self::Mangle => vec![Fault::Mangle],
+            Self::Replace => vec![Fault::Replace],
             Self::All => Fault::ALL.to_vec(),
         }
     }
@@ -82,14 +93,16 @@ impl NamedFault {
 
 /// True if the others went on and nothing was lost.
 pub(super) fn run_cluster(args: &ClusterArgs) -> Result<bool, RunError> {
-    let ClusterArgs { rounds, faults, nodes, ledgers, slot_ledgers, common } = args;
+    let ClusterArgs { rounds, faults, nodes, ledgers, slot_ledgers, other, common } = args;
     writeln!(io::stderr(), "seed {}", common.seed)?;
     let folder = Folder::new(common.dir.as_deref())?;
     let workload = common.workload(&folder, *ledgers, *slot_ledgers)?;
     let faults: Vec<Fault> = faults.iter().flat_map(|fault| fault.faults()).collect();
     let names = faults.iter().map(|fault| fault.name()).collect::<Vec<_>>().join(",");
     let (rounds, nodes, seed) = (*rounds, usize::from(*nodes), common.seed);
-    let settings = ClusterSettings { workload, rounds, faults, nodes, seed };
+    let other = other.as_deref().map(|path| Orrery::find(Some(path))).transpose()?;
+    let to_coordinator = false;
+    let settings = ClusterSettings { workload, rounds, faults, nodes, other, to_coordinator, seed };
     let report = cluster::run(&settings, &mut io::stderr())?;
     let reproduction = common.reproduction(
         "cluster",

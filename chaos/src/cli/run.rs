@@ -11,6 +11,7 @@ use super::survival::{Common, Folder};
 use super::{Output, RunError, print};
 use crate::experiment::ExperimentError;
 use crate::network::PREFIX;
+use crate::process::Orrery;
 use crate::run::catalogue::{self, Entry};
 use crate::run::doctor::{Capability, Machine};
 use crate::run::verdict::{Outcome, Verdict};
@@ -33,13 +34,16 @@ struct PlaceArgs {
     /// Where verdict.json, report.html and the history of each fault go
     #[arg(long, value_name = "DIR", default_value = "chaos-report")]
     out: PathBuf,
+    /// Another version of orrery, by which nodes of a cluster are replaced one after another (R6)
+    #[arg(long, value_name = "ORRERY")]
+    other: Option<PathBuf>,
     #[command(flatten)]
     common: Common,
 }
 
 #[derive(Debug, Args)]
 pub(super) struct ReplayArgs {
-    /// A history that a run has written: P1-0-0.jsonl; verdict.json is beside it
+    /// A history that a run has written, as P1-0-0.jsonl, beside verdict.json: the same fault in the same way on the same seed
     history: PathBuf,
     #[command(flatten)]
     place: PlaceArgs,
@@ -59,7 +63,7 @@ fn fault(id: &str) -> Result<&'static Entry, String> {
 
 /// The exit code: whether all that could be done was survived.
 pub(super) fn run_faults(args: &RunArgs) -> Result<u8, RunError> {
-    run_these(&args.place, args.profile, args.faults.clone(), args.place.common.seed)
+    run_these(&args.place, args.profile, args.faults.clone(), None, args.place.common.seed)
 }
 
 /// Runs what a history is of again.
@@ -74,23 +78,39 @@ pub(super) fn replay(args: &ReplayArgs) -> Result<u8, RunError> {
     let fault = fault(&found.fault).map_err(usage)?;
     let seed = found.reproduce.rsplit_once("--seed ").and_then(|(_, seed)| seed.parse().ok());
     let seed = seed.ok_or_else(|| usage("verdict.json does not say its seed".to_owned()))?;
-    run_these(&args.place, Profile::Standard, vec![fault], seed)
+    // P1-0-0.jsonl: the fault, the number of its way, and which time it was.
+    let way = name.split('-').nth(1).and_then(|way| way.parse().ok());
+    let way = way.ok_or_else(|| usage("its name does not say which way of the fault it is of".to_owned()))?;
+    run_these(&args.place, Profile::Standard, vec![fault], Some(way), seed)
 }
 
 fn run_these(
     place: &PlaceArgs,
     profile: Profile,
     faults: Vec<&'static Entry>,
+    way: Option<usize>,
     seed: u64,
 ) -> Result<u8, RunError> {
-    let PlaceArgs { out, common } = place;
+    let PlaceArgs { out, other, common } = place;
+    let other = other.as_deref().map(|path| Orrery::find(Some(path))).transpose()?;
     writeln!(io::stderr(), "seed {seed}")?;
     let made = common.dir.is_none().then(named_folder).transpose()?;
     let folder = Folder::new(common.dir.as_deref().or(made.as_deref()))?;
-    let workload = common.workload(&folder, 0, 0)?;
+    let workload = common.workload(&folder, 0, 0).inspect_err(|_| {
+        // Nothing was done: what is empty is no evidence.
+        let _ = made.as_ref().map(fs::remove_dir);
+    })?;
     let out = out.clone();
-    let settings =
-        RunSettings { orrery: workload.orrery, folder: workload.folder, out, seed, profile, faults };
+    let settings = RunSettings {
+        orrery: workload.orrery,
+        other,
+        folder: workload.folder,
+        out,
+        seed,
+        profile,
+        faults,
+        way,
+    };
     let verdict = run::run(&settings, &mut io::stderr())?;
     let code = verdict.exit_code();
     write_files(&settings.out, &verdict)?;
@@ -132,7 +152,9 @@ fn write_verdict(out: &mut dyn Write, verdict: &Verdict, folder: &Path) -> io::R
         fault.problems.iter().try_for_each(|problem| writeln!(out, "  {problem}"))?;
         writeln!(out, "  reproduce: {}", fault.reproduce)?;
     }
-    writeln!(out, "\n{}\n{}", verdict.sentence(), folder.join("report.html").display())
+    writeln!(out, "\n{}", verdict.sentence())?;
+    verdict.compared().map_or(Ok(()), |compared| writeln!(out, "{compared}"))?;
+    writeln!(out, "{}", folder.join("report.html").display())
 }
 
 /// One fault, for programs.

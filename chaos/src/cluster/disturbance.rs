@@ -11,7 +11,7 @@ use super::nodes::Nodes;
 use super::plan::{Fault, Round};
 use super::round::{STOPS_WITHIN, Watched};
 use crate::experiment::ExperimentError;
-use crate::network::Network;
+use crate::network::{Mangler, Network};
 
 /// Less than a node says to the others while all is well: with more, nothing would have to wait.
 const KILOBITS: u32 = 16;
@@ -38,6 +38,8 @@ pub(super) struct Disturbance {
     due: Duration,
     /// Nodes that were clogged or freed so far.
     steps: usize,
+    /// What takes packets from the system and gives others back.
+    mangler: Option<Mangler>,
 }
 
 impl Experiment<'_> {
@@ -66,7 +68,11 @@ impl Experiment<'_> {
                     .filter(|state| *state == 'T')
                     .map(|state| format!("its state is {state}"));
             }
-            Fault::Term => nodes.signal(victim, Signal::SIGTERM),
+            Fault::Term | Fault::Replace => nodes.signal(victim, Signal::SIGTERM),
+            Fault::Mangle => {
+                let seed = self.settings.seed ^ u64::from(round.number);
+                done.mangler = self.network().map(|network| network.mangle(victim, seed)).transpose()?;
+            }
             fault => self
                 .network()
                 .map_or(Ok(()), |network| disturb(network, fault, victim, self.settings.nodes))?,
@@ -104,7 +110,7 @@ impl Experiment<'_> {
         away: Duration,
     ) -> Result<bool, ExperimentError> {
         let (victim, lasted) = (watched.victim, self.now() - watched.began);
-        if watched.fault == Fault::Term {
+        if watched.fault.is_stop() {
             return self.ends_stop(nodes, watched, lasted);
         }
         if lasted < away {
@@ -117,6 +123,7 @@ impl Experiment<'_> {
             Fault::KillAll => (0..self.settings.nodes).try_for_each(|index| nodes.start(index))?,
             Fault::Stop => nodes.signal(victim, Signal::SIGCONT),
             Fault::Narrow => self.network().map_or(Ok(()), |network| network.widen(victim))?,
+            Fault::Mangle => drop(watched.disturbance.mangler.take()),
             _ => self.network().map_or(Ok(()), Network::heal)?,
         }
         Ok(true)
@@ -143,6 +150,11 @@ impl Experiment<'_> {
                 self.report.problems.push(nodes.ended_badly(victim, &when, &ended));
             }
         }
+        if watched.fault == Fault::Replace {
+            let version = nodes.replace(victim)?;
+            let ended = watched.disturbance.witness.take().unwrap_or_default();
+            watched.disturbance.witness = Some(format!("{ended}, started again as {version}"));
+        }
         nodes.start(victim)?;
         Ok(true)
     }
@@ -156,6 +168,7 @@ impl Experiment<'_> {
                 let waited = network.waited(watched.victim);
                 (waited > 0).then(|| format!("{waited} times something waited for the line"))
             }
+            Fault::Mangle => done.mangler.as_ref().and_then(Mangler::witness),
             Fault::Reset => {
                 (done.resets > 0).then(|| format!("{} ends of connections were reset", done.resets))
             }

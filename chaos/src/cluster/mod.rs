@@ -22,6 +22,7 @@ use orrery_supervisor::{Clock, MonotonicTime, SystemClock};
 
 use crate::experiment::ExperimentError;
 use crate::judges::dataset::{Accelerators, Expected};
+use crate::process::Orrery;
 use crate::workload::{FIRST_LEDGER, Mode, Workload};
 
 use crate::network::Network;
@@ -56,6 +57,10 @@ pub struct ClusterSettings {
     pub faults: Vec<Fault>,
     /// How many nodes.
     pub nodes: usize,
+    /// Another version of the program, by which nodes are replaced.
+    pub other: Option<Orrery>,
+    /// Whether every fault is done to the node that coordinates; else every third one is.
+    pub to_coordinator: bool,
     /// Seed of victims and moments.
     pub seed: u64,
 }
@@ -68,6 +73,9 @@ pub struct ClusterSettings {
 pub fn run(settings: &ClusterSettings, progress: &mut dyn Write) -> Result<ClusterReport, ExperimentError> {
     let ClusterSettings { workload, faults, nodes, seed, .. } = settings;
     let clock = SystemClock::new();
+    if faults.contains(&Fault::Replace) {
+        check_other(&workload.orrery, settings.other.as_ref())?;
+    }
     let network =
         faults.iter().any(|fault| fault.is_of_network()).then(|| Network::new(*nodes)).transpose()?;
     let certificates = match &network {
@@ -79,7 +87,7 @@ pub fn run(settings: &ClusterSettings, progress: &mut dyn Write) -> Result<Clust
     let (_, took) = workload.complete(Mode::Backfill, &undisturbed, "the undisturbed run")?;
     let expected = Expected::read(&undisturbed.dataset, (FIRST_LEDGER, workload.last_ledger()))?;
     let report = ClusterReport::new(settings, took);
-    let plan = Plan::new(*seed, faults, *nodes);
+    let plan = Plan::new(*seed, faults, *nodes, settings.to_coordinator);
     let network = network.as_ref().zip(certificates);
     let mut experiment = Experiment { settings, clock, network, plan, drawn: None, report, progress };
     let line = format!("undisturbed: {:.1} s, {} slots a table", took.as_secs_f64(), workload.slots());
@@ -88,6 +96,21 @@ pub fn run(settings: &ClusterSettings, progress: &mut dyn Write) -> Result<Clust
     let mut report = experiment.report;
     report.conclude(clock.now().since(MonotonicTime::ORIGIN));
     Ok(report)
+}
+
+/// Nodes can be replaced by another version if there is one.
+fn check_other(orrery: &Orrery, other: Option<&Orrery>) -> Result<(), ExperimentError> {
+    let Some(other) = other else {
+        let why = "no other version of orrery is given: --other ORRERY";
+        return Err(ExperimentError::Skipped(why.to_owned()));
+    };
+    let read = |program: &Orrery| {
+        std::fs::read(program.binary()).map_err(ExperimentError::io("read", program.binary()))
+    };
+    match read(orrery)? == read(other)? {
+        false => Ok(()),
+        true => Err(ExperimentError::Usage("--other names the same program, byte for byte".to_owned())),
+    }
 }
 
 struct Experiment<'a> {
@@ -112,6 +135,7 @@ impl Experiment<'_> {
             let network = self.network.clone();
             let network = network.as_ref().map(|(network, folder)| (*network, folder.as_path()));
             let mut nodes = Nodes::new(workload, network, self.settings.nodes)?;
+            nodes.other = self.settings.other.clone();
             self.disturb(&mut nodes)?;
             if self.report.problems.is_empty() {
                 self.end(&mut nodes)?;

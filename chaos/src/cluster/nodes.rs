@@ -9,7 +9,7 @@ use nix::sys::signal::Signal;
 use super::log_file::{Line, LogFile};
 use crate::experiment::ExperimentError;
 use crate::network::{Network, address};
-use crate::process::{Ended, Running};
+use crate::process::{Ended, Orrery, Running};
 use crate::workload::{FIRST_LEDGER, Mode, Target, UNDISTURBED_MAX, Workload, remove, succeeded};
 
 /// In a namespace every port is free.
@@ -29,6 +29,8 @@ pub(super) struct Node {
     log: LogFile,
     /// Last ledgers of the tasks that were begun in this life.
     pub(super) tasks: Vec<u32>,
+    /// Whether it is the other version of the program.
+    is_other: bool,
 }
 
 /// All nodes that write one dataset.
@@ -38,6 +40,8 @@ pub(super) struct Nodes<'a> {
     network: Option<&'a Network>,
     dataset: PathBuf,
     pub(super) nodes: Vec<Node>,
+    /// Another version of the program.
+    pub(super) other: Option<Orrery>,
 }
 
 /// Makes an authority and a certificate for each node, in folders of their names.
@@ -84,9 +88,11 @@ impl<'a> Nodes<'a> {
             workload.fresh(&state_of(&name))?;
             let log = LogFile::new(logs.join(format!("{name}-0.log")));
             let (lives, running, tasks) = (0, None, Vec::new());
-            nodes.push(Node { name, listen, certificates, lives, running, log, tasks });
+            let is_other = false;
+            nodes.push(Node { name, listen, certificates, lives, running, log, tasks, is_other });
         }
-        Ok(Self { workload, network: network.map(|(network, _)| network), dataset, nodes })
+        let network = network.map(|(network, _)| network);
+        Ok(Self { workload, network, dataset, nodes, other: None })
     }
 
     pub(super) fn dataset(&self) -> &Path {
@@ -104,7 +110,8 @@ impl<'a> Nodes<'a> {
         let Some(node) = self.nodes.get_mut(index) else { return Ok(()) };
         let data = workload.folder.join(format!("{}-state", state_of(&node.name)));
         let target = Target { dataset: self.dataset.clone(), data };
-        let mut command = workload.command(Mode::Run, &target);
+        let orrery = self.other.as_ref().filter(|_| node.is_other).unwrap_or(&workload.orrery).clone();
+        let mut command = Workload { orrery, ..workload.clone() }.command(Mode::Run, &target);
         command.args(["--from", &FIRST_LEDGER.to_string(), "--to", &last]);
         command.args(["--name", &node.name, "--listen", &node.listen]);
         for listen in listens.iter().filter(|listen| **listen != node.listen) {
@@ -124,6 +131,23 @@ impl<'a> Nodes<'a> {
         node.tasks.clear();
         node.running = Some(Running::start_with_log(command, &path)?);
         Ok(())
+    }
+
+    /// From its next life on, a node is the other version of the program, or this one again. Gives what that says of itself.
+    ///
+    /// # Errors
+    ///
+    /// It says nothing.
+    pub(super) fn replace(&mut self, index: usize) -> Result<String, ExperimentError> {
+        let Some(node) = self.nodes.get_mut(index) else { return Ok(String::new()) };
+        node.is_other = !node.is_other;
+        let (which, orrery) = match &self.other {
+            Some(other) if node.is_other => ("the other version", other),
+            _ => ("this version", &self.workload.orrery),
+        };
+        let ended = Running::start(orrery.command(["--version"]))?.finish(UNDISTURBED_MAX)?;
+        succeeded("orrery --version", &ended)?;
+        Ok(format!("{which}, {}", ended.output.trim()))
     }
 
     /// Further lines of all logs.

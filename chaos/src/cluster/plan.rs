@@ -50,6 +50,10 @@ pub enum Fault {
     Reset,
     /// Long packets to it are dropped, and short ones are not.
     DropLong,
+    /// Packets to it come late, in another order, twice, or with other bytes.
+    Mangle,
+    /// As `Term`, and started again as another version of the program (`--other`), and the next time as this one.
+    Replace,
 }
 
 impl Fault {
@@ -71,17 +75,24 @@ impl Fault {
             Self::Clog => "clog",
             Self::Reset => "reset",
             Self::DropLong => "drop-long",
+            Self::Mangle => "mangle",
+            Self::Replace => "replace",
         }
     }
 
     /// Whether others must find out that the node is away, and take it in again.
     pub(super) const fn is_away(self) -> bool {
-        matches!(self, Self::Kill | Self::Stop | Self::Cut | Self::Term | Self::KillAll | Self::Refuse)
+        matches!(self, Self::Kill | Self::Stop | Self::Cut | Self::KillAll | Self::Refuse) || self.is_stop()
     }
 
     /// Whether it is done to a network of its own.
     pub(crate) const fn is_of_network(self) -> bool {
-        !matches!(self, Self::Kill | Self::Stop | Self::Term | Self::KillAll)
+        !matches!(self, Self::Kill | Self::Stop | Self::KillAll) && !self.is_stop()
+    }
+
+    /// Whether a node is told to stop, one after the other, and started again as soon as it has ended.
+    pub(super) const fn is_stop(self) -> bool {
+        matches!(self, Self::Term | Self::Replace)
     }
 }
 
@@ -116,12 +127,15 @@ pub(super) struct Plan {
     number: u32,
     /// Who is next in a rolling restart.
     rolling: usize,
+    /// Whether every round hits the coordinator.
+    to_coordinator: bool,
 }
 
 impl Plan {
     /// `faults` in turn, at least one.
-    pub(super) fn new(seed: u64, faults: &[Fault], nodes: usize) -> Self {
-        Self { random: Random::new(seed), faults: faults.to_vec(), nodes, number: 0, rolling: 0 }
+    pub(super) fn new(seed: u64, faults: &[Fault], nodes: usize, to_coordinator: bool) -> Self {
+        let random = Random::new(seed);
+        Self { random, faults: faults.to_vec(), nodes, number: 0, rolling: 0, to_coordinator }
     }
 
     /// The next round.
@@ -133,11 +147,12 @@ impl Plan {
         let delay = self.between(Duration::ZERO, DELAY_MAX);
         let drawn = self.random.below(self.nodes);
         let (victim, away) = match fault {
-            Fault::Term => {
+            Fault::Term | Fault::Replace if !self.to_coordinator => {
                 let next = self.rolling;
                 self.rolling = (next + 1) % self.nodes.max(1);
                 (Victim::Node(next), Duration::ZERO)
             }
+            Fault::Term | Fault::Replace => (self.victim(drawn), Duration::ZERO),
             Fault::Kill | Fault::KillAll => (self.victim(drawn), self.between(Duration::ZERO, KILLED_MAX)),
             _ => (self.victim(drawn), self.between(AWAY_MIN, AWAY_MAX)),
         };
@@ -145,7 +160,7 @@ impl Plan {
     }
 
     fn victim(&self, drawn: usize) -> Victim {
-        match self.number.is_multiple_of(COORDINATOR_ONE_IN) {
+        match self.to_coordinator || self.number.is_multiple_of(COORDINATOR_ONE_IN) {
             true => Victim::Coordinator(drawn),
             false => Victim::Node(drawn),
         }
@@ -162,7 +177,7 @@ mod tests {
     use super::*;
 
     fn rounds(seed: u64, faults: &[Fault]) -> Vec<Round> {
-        let mut plan = Plan::new(seed, faults, 3);
+        let mut plan = Plan::new(seed, faults, 3, false);
         (0..300).map(|_| plan.round()).collect()
     }
 
@@ -180,6 +195,12 @@ mod tests {
         assert_eq!(numbers, (1..=100).map(|third| third * 3).collect::<Vec<_>>());
         let killed = rounds.iter().filter(hit).filter(|round| round.fault == Fault::Kill).count();
         assert_eq!(killed, 50);
+    }
+
+    #[test]
+    fn where_it_is_asked_for_every_round_hits_the_coordinator() {
+        let mut plan = Plan::new(1, &[Fault::Term, Fault::Kill], 3, true);
+        assert!((0..50).all(|_| matches!(plan.round().victim, Victim::Coordinator(_))));
     }
 
     #[test]

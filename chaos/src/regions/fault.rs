@@ -14,6 +14,12 @@ use crate::experiment::ExperimentError;
 use crate::judges::dataset::TABLES;
 use crate::process::{Ended, Running};
 
+/// Longest packets that pass where long ones do not: less than any link has.
+const LENGTH_MAX: u32 = 500;
+
+/// Between two looks at who has traffic.
+const LOOKS_EVERY: Duration = Duration::from_millis(500);
+
 /// Between two looks at a store that is about to be written to.
 const SPIN: Duration = Duration::from_micros(200);
 
@@ -46,6 +52,14 @@ impl Experiment<'_> {
             Fault::Flap => {
                 watch.flapping = Some(Flapping::new(watch.round.seed, watch.began));
                 self.split(victim)
+            }
+            Fault::DropLong => self.network.drop_long_both(victim, LENGTH_MAX),
+            Fault::Parted => {
+                self.split(victim)?;
+                let target = name_of(watch.other);
+                let words = ["failover", &target, "--forced"];
+                watch.report.switched_seconds = Some(self.operate(watch.other, &words)?);
+                Ok(())
             }
             Fault::Failover => {
                 let target = name_of(watch.other);
@@ -100,11 +114,35 @@ impl Experiment<'_> {
                 self.region(victim).for_each(|region| region.signal_all(Signal::SIGCONT));
                 Ok(())
             }
-            Fault::Cut | Fault::Mute | Fault::Deaf | Fault::Split | Fault::OneWay | Fault::Flap => {
-                self.network.heal()
+            Fault::Parted => {
+                self.network.heal()?;
+                self.await_traffic(watch.other)?;
+                self.operate(watch.other, &["failover", "--automatic"]).map(drop)
             }
-            Fault::Failover => self.operate(victim, &["failover", "--automatic"]).map(drop),
+            fault if fault.is_of_network() => self.network.heal(),
+            _ => self.operate(victim, &["failover", "--automatic"]).map(drop),
         }
+    }
+
+    /// Waits until this region has traffic and no other one has.
+    fn await_traffic(&mut self, target: usize) -> Result<(), ExperimentError> {
+        let began = self.now();
+        let has = |this: &Self| {
+            let all = this.regions.iter().map(|region| region.has_traffic(this.network)).enumerate();
+            all.filter(|(_, has)| *has).map(|(index, _)| index).collect::<Vec<_>>()
+        };
+        while has(self) != [target] {
+            if self.now() - began > STUCK_AFTER {
+                let (name, found) = (name_of(target), has(self));
+                self.report.problems.push(format!(
+                    "traffic was moved to {name} while regions were parted; {} s later regions {found:?}, from 0, have it",
+                    STUCK_AFTER.as_secs()
+                ));
+                return Ok(());
+            }
+            self.wait(LOOKS_EVERY)?;
+        }
+        Ok(())
     }
 
     /// A region that copies its ledgers one after another tells a reader of it alone, who has later ones, that its cursor is ahead:

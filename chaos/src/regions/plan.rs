@@ -49,11 +49,15 @@ pub enum Fault {
     Differ,
     /// No fault: traffic is moved from the region that has it to another one, by plan, and back some time later.
     Failover,
+    /// As `Split`, and meanwhile an operator of another region moves traffic there, without asking the one that has it.
+    Parted,
+    /// Long packets from and to it are dropped, silently, and short ones are not.
+    DropLong,
 }
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::Kill,
         Self::Stop,
         Self::Pause,
@@ -67,6 +71,8 @@ impl Fault {
         Self::Old,
         Self::Differ,
         Self::Failover,
+        Self::Parted,
+        Self::DropLong,
     ];
 
     /// Its name on the command line.
@@ -85,12 +91,15 @@ impl Fault {
             Self::Old => "old",
             Self::Differ => "differ",
             Self::Failover => "failover",
+            Self::Parted => "parted",
+            Self::DropLong => "drop-long",
         }
     }
 
     /// Whether packets are dropped.
     pub(crate) const fn is_of_network(self) -> bool {
-        matches!(self, Self::Cut | Self::Mute | Self::Deaf | Self::Split | Self::OneWay | Self::Flap)
+        matches!(self, Self::Cut | Self::Mute | Self::Deaf | Self::Split | Self::OneWay)
+            || matches!(self, Self::Flap | Self::Parted | Self::DropLong)
     }
 
     /// Whether the region's nodes answer nobody while it lasts.
@@ -100,7 +109,7 @@ impl Fault {
 
     /// Whether other regions do not hear it while it lasts, if that is long enough.
     pub(super) const fn is_unheard(self) -> bool {
-        !matches!(self, Self::Flap | Self::Failover)
+        !matches!(self, Self::Flap | Self::Failover | Self::DropLong)
     }
 }
 

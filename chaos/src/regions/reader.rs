@@ -64,7 +64,11 @@ impl Reader {
     /// # Errors
     ///
     /// It cannot be started.
-    pub(crate) fn of(command: Command, name: String, output: PathBuf) -> Result<Self, ExperimentError> {
+    pub(crate) fn of(mut command: Command, name: String, output: PathBuf) -> Result<Self, ExperimentError> {
+        // Where it works tells whose it is, if whoever started it is killed.
+        if let Some(folder) = output.parent() {
+            command.current_dir(folder);
+        }
         let running = Running::start_with_log(command, &output)?;
         let (events, ledgers, begins) = (Vec::new(), Vec::new(), Vec::new());
         Ok(Self { name, _running: running, output, offset: 0, events, ledgers, begins })

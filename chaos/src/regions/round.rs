@@ -53,7 +53,7 @@ impl Experiment<'_> {
         let active = self.regions.iter().position(|region| region.has_traffic(self.network));
         let victim = match round.fault {
             // Traffic moves from where it is.
-            Fault::Failover => active,
+            Fault::Failover | Fault::Parted => active,
             _ => self.settings.victim.or(round.victim).or(active),
         };
         let victim = victim.unwrap_or_default();

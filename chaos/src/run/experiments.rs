@@ -13,6 +13,7 @@ use crate::syscalls::{self, SyscallsSettings};
 use crate::workload::{Mode, Workload};
 
 use super::profile::Profile;
+use super::verdict::Compared;
 
 /// An experiment and what it does.
 #[derive(Clone, Copy, Debug)]
@@ -25,13 +26,20 @@ pub enum Experiment {
     DiskFull,
     /// `cluster`, with these faults.
     Cluster(&'static [cluster::Fault]),
+    /// `cluster`, with these faults, each to the node that coordinates.
+    Coordinator(&'static [cluster::Fault]),
     /// `regions`, with these faults.
     Regions(&'static [regions::Fault]),
 }
 
+/// Ledgers of a cluster's dataset for each round, and once more: work for longer than a fault lasts.
+const CLUSTER_LEDGERS: u32 = 4000;
+
 /// Where an experiment runs, and how much of it is done.
 pub(super) struct Place<'a> {
     pub(super) orrery: &'a Orrery,
+    /// Another version of the program, if there is one.
+    pub(super) other: Option<&'a Orrery>,
     /// Its own folder.
     pub(super) folder: PathBuf,
     pub(super) seed: u64,
@@ -46,6 +54,8 @@ pub(super) struct Findings {
     pub(super) witness: Option<String>,
     /// What should not be.
     pub(super) problems: Vec<String>,
+    /// What was compared.
+    pub(super) compared: Compared,
 }
 
 impl Experiment {
@@ -55,7 +65,7 @@ impl Experiment {
             Self::Crash => "crash",
             Self::Syscalls => "syscalls",
             Self::DiskFull => "disk-full",
-            Self::Cluster(_) => "cluster",
+            Self::Cluster(_) | Self::Coordinator(_) => "cluster",
             Self::Regions(_) => "regions",
         }
     }
@@ -70,7 +80,8 @@ impl Experiment {
             Self::Crash => run_crash(place),
             Self::Syscalls => run_syscalls(place),
             Self::DiskFull => run_disk_full(place),
-            Self::Cluster(faults) => run_cluster(faults, place),
+            Self::Cluster(faults) => run_cluster(faults, false, place),
+            Self::Coordinator(faults) => run_cluster(faults, true, place),
             Self::Regions(faults) => run_regions(faults, place),
         }
     }
@@ -93,7 +104,8 @@ fn run_crash(place: Place<'_>) -> Result<Findings, ExperimentError> {
         report.kills, report.kills_while_writing
     );
     let problems = [report.problems, report.comparison.problems].concat();
-    Ok(Findings { witness: (report.kills > 0).then_some(witness), problems })
+    let compared = Compared { datasets: 1, feeds: 0 };
+    Ok(Findings { witness: (report.kills > 0).then_some(witness), problems, compared })
 }
 
 fn run_syscalls(place: Place<'_>) -> Result<Findings, ExperimentError> {
@@ -104,29 +116,39 @@ fn run_syscalls(place: Place<'_>) -> Result<Findings, ExperimentError> {
     let (exercised, points) = report.killed();
     let failed: usize = report.calls.iter().map(|call| call.exercised).sum::<usize>() - exercised;
     let witness = format!("killed at {exercised} of {points} points, {failed} calls made to fail");
-    Ok(Findings { witness: (exercised > 0).then_some(witness), problems: report.problems })
+    let compared = Compared { datasets: report.calls.iter().map(|call| call.runs).sum(), feeds: 0 };
+    Ok(Findings { witness: (exercised > 0).then_some(witness), problems: report.problems, compared })
 }
 
 fn run_disk_full(place: Place<'_>) -> Result<Findings, ExperimentError> {
     let workload = place.workload(Workload::whole_slots(60, 4), 4);
     let report = disk_full::run(&workload, place.progress)?;
     let witness = report.disks.first().map(|disk| format!("{} disks: {}", report.disks.len(), disk.message));
-    Ok(Findings { witness, problems: report.problems })
+    let compared = Compared { datasets: report.disks.len(), feeds: 0 };
+    Ok(Findings { witness, problems: report.problems, compared })
 }
 
-fn run_cluster(faults: &[cluster::Fault], place: Place<'_>) -> Result<Findings, ExperimentError> {
+fn run_cluster(
+    faults: &[cluster::Fault],
+    to_coordinator: bool,
+    place: Place<'_>,
+) -> Result<Findings, ExperimentError> {
     let rounds = place.profile.rounds(faults.len());
-    let workload = place.workload(2000 + 1000 * rounds, 64);
-    let settings = ClusterSettings { workload, rounds, faults: faults.to_vec(), nodes: 3, seed: place.seed };
+    let workload = place.workload(CLUSTER_LEDGERS * (1 + rounds), 64);
+    let (faults, other) = (faults.to_vec(), place.other.cloned());
+    let settings =
+        ClusterSettings { workload, rounds, faults, nodes: 3, other, to_coordinator, seed: place.seed };
     let report = cluster::run(&settings, place.progress)?;
     let told = report.rounds.iter().map(|round| {
-        let witness = round.witness.as_deref()?;
-        Some(format!("{} of {}: {witness}", round.fault.name(), round.node))
+        let witness = round.witness.as_deref().filter(|_| round.was_coordinator || !to_coordinator)?;
+        let who = if round.was_coordinator { ", the coordinator" } else { "" };
+        Some(format!("{} of {}{who}: {witness}", round.fault.name(), round.node))
     });
     // One that nothing shows makes all of it invalid.
     let witness = told.collect::<Option<Vec<_>>>().unwrap_or_default().join("; ");
+    let compared = Compared { datasets: report.datasets.len(), feeds: 0 };
     let problems = [report.problems, report.comparison.problems].concat();
-    Ok(Findings { witness: (!witness.is_empty()).then_some(witness), problems })
+    Ok(Findings { witness: (!witness.is_empty()).then_some(witness), problems, compared })
 }
 
 fn run_regions(faults: &[regions::Fault], place: Place<'_>) -> Result<Findings, ExperimentError> {
@@ -154,19 +176,31 @@ fn run_regions(faults: &[regions::Fault], place: Place<'_>) -> Result<Findings, 
     };
     let report = regions::run(&settings, place.progress)?;
     let done = report.rounds.iter().map(|round| {
-        format!("{} of region {} for {:.1} s", round.fault.name(), round.region, round.away_seconds)
+        let what = match round.was_writing {
+            Some(true) => ", in the middle of a write",
+            // It is what the fault is about.
+            Some(false) => return None,
+            None => "",
+        };
+        Some(format!(
+            "{} of region {} for {:.1} s{what}",
+            round.fault.name(),
+            round.region,
+            round.away_seconds
+        ))
     });
-    let mut witness = done.collect::<Vec<_>>().join(", ");
+    let mut witness = done.collect::<Option<Vec<_>>>().unwrap_or_default().join(", ");
     let dropped = report.dropped_packets;
     match faults.iter().any(|fault| fault.is_of_network()) {
         true if dropped == 0 => witness.clear(),
         true => witness.push_str(&format!("; {dropped} packets were dropped")),
         false => {}
     }
-    let compared = report.comparisons.into_iter().flat_map(|region| {
+    let compared = Compared { datasets: report.comparisons.len(), feeds: 2 * regions };
+    let differences = report.comparisons.into_iter().flat_map(|region| {
         let name = region.region;
         region.comparison.problems.into_iter().map(move |problem| format!("{name}: {problem}"))
     });
-    let problems = report.problems.into_iter().chain(compared).collect();
-    Ok(Findings { witness: (!witness.is_empty()).then_some(witness), problems })
+    let problems = report.problems.into_iter().chain(differences).collect();
+    Ok(Findings { witness: (!witness.is_empty()).then_some(witness), problems, compared })
 }

@@ -4,6 +4,10 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 use crate::network::{NAMESPACES, PREFIX};
 
@@ -11,13 +15,30 @@ use crate::network::{NAMESPACES, PREFIX};
 const GROUPS: [&str; 4] =
     ["/sys/fs/cgroup", "/sys/fs/cgroup/cpu", "/sys/fs/cgroup/memory", "/sys/fs/cgroup/freezer"];
 
-/// Removes it, and says what: namespaces, mounts, groups and folders of processes that are no more.
+/// Looks for processes that were killed and have not ended, and the time between them.
+const LOOKS_MAX: u32 = 100;
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+/// Removes it, and says what: nodes that still run, namespaces, mounts, groups and folders of processes that are no more.
 ///
 /// # Errors
 ///
 /// A folder of ours cannot be removed.
 pub fn collect() -> io::Result<Vec<String>> {
-    let mut removed = Vec::new();
+    let folders = std::env::temp_dir();
+    // Nodes outlive a runner that was killed, and hold whatever they are in.
+    let mut removed: Vec<String> =
+        left_running(&folders).into_iter().map(|process| format!("process {process}")).collect();
+    for _ in 0..LOOKS_MAX {
+        let left = left_running(&folders);
+        if left.is_empty() {
+            break;
+        }
+        for process in left {
+            let _ = kill(process, Signal::SIGKILL);
+        }
+        std::thread::park_timeout(LOOK_EVERY);
+    }
     for name in names(Path::new(NAMESPACES)).into_iter().filter(|name| is_left(name)) {
         if Command::new("ip")
             .args(["netns", "del", &name])
@@ -27,7 +48,6 @@ pub fn collect() -> io::Result<Vec<String>> {
             removed.push(format!("network namespace {name}"));
         }
     }
-    let folders = std::env::temp_dir();
     for mount in mounts().into_iter().filter(|mount| is_below_left(mount, &folders)) {
         if Command::new("umount").arg(&mount).output().is_ok_and(|output| output.status.success()) {
             removed.push(format!("mount {}", mount.display()));
@@ -47,6 +67,24 @@ pub fn collect() -> io::Result<Vec<String>> {
         removed.push(format!("folder {}", folder.display()));
     }
     Ok(removed)
+}
+
+/// Processes that work in a folder of a run that is no more, or were given one.
+fn left_running(folders: &Path) -> Vec<Pid> {
+    let process = |name: String| {
+        let (id, place) = (name.parse().ok()?, Path::new("/proc").join(&name));
+        let words = fs::read(place.join("cmdline")).unwrap_or_default();
+        let words = words.split(|byte| *byte == 0).map(|word| String::from_utf8_lossy(word).into_owned());
+        let is_given = words.into_iter().any(|word| word_is_left(&word, folders));
+        let is_there = fs::read_link(place.join("cwd")).is_ok_and(|folder| is_below_left(&folder, folders));
+        (is_given || is_there).then_some(Pid::from_raw(id))
+    };
+    names(Path::new("/proc")).into_iter().filter_map(process).collect()
+}
+
+/// Whether a word names a file in such a folder, as a path or a URL.
+fn word_is_left(word: &str, folders: &Path) -> bool {
+    is_below_left(Path::new(word.strip_prefix("file://").unwrap_or(word)), folders)
 }
 
 fn names(folder: &Path) -> Vec<String> {
@@ -90,5 +128,7 @@ mod tests {
         check("other-4194305", false);
         assert!(is_below_left(&Path::new("/t").join(format!("{PREFIX}4194305-a/disk")), Path::new("/t")));
         assert!(!is_below_left(Path::new("/u/x"), Path::new("/t")));
+        let word = format!("file:///t/{PREFIX}4194305-a/lake");
+        assert!(word_is_left(&word, Path::new("/t")) && !word_is_left(&word, Path::new("/u")));
     }
 }

@@ -46,7 +46,7 @@ use doctor::Machine;
 use experiments::{Findings, Place};
 use reference::Reference;
 use setup::Setup;
-use verdict::{FaultVerdict, Outcome, Verdict};
+use verdict::{Compared, FaultVerdict, Outcome, Verdict};
 
 use crate::experiment::ExperimentError;
 use crate::history;
@@ -58,6 +58,8 @@ use crate::workload::remove;
 pub struct RunSettings {
     /// The program under test.
     pub orrery: Orrery,
+    /// Another version of it, by which nodes are replaced.
+    pub other: Option<Orrery>,
     /// Where worlds are while they are needed.
     pub folder: PathBuf,
     /// Where verdict, report and histories go.
@@ -68,6 +70,8 @@ pub struct RunSettings {
     pub profile: Profile,
     /// Only these faults; those of the profile if there are none.
     pub faults: Vec<&'static Entry>,
+    /// Of each only the way with this number, from 0.
+    pub way: Option<usize>,
 }
 
 /// Runs it. Progress goes to `progress`.
@@ -127,7 +131,9 @@ impl Runner<'_> {
             return self.note(FaultVerdict { why: Some(why), ..verdict });
         }
         let ways = entry.ways.iter().enumerate();
-        for (index, way) in ways.filter(|(_, way)| self.settings.profile.does(way)) {
+        let RunSettings { profile, way: only, .. } = self.settings;
+        let ways = ways.filter(|(index, way)| profile.does(way) && only.is_none_or(|only| only == *index));
+        for (index, way) in ways {
             match way {
                 Way::World(make) => {
                     for time in 0..self.settings.profile.times() {
@@ -167,6 +173,7 @@ impl Runner<'_> {
                 verdict.outcome = outcome(trial.witness.is_some(), &trial.problems);
                 verdict.witness = trial.witness;
                 verdict.problems = trial.problems;
+                verdict.compared = trial.compared;
                 verdict.phases = trial.phases;
                 verdict.history = Some(file);
             }
@@ -184,12 +191,15 @@ impl Runner<'_> {
         index: usize,
         experiment: experiments::Experiment,
     ) -> Result<(), ExperimentError> {
-        let RunSettings { orrery, seed, profile, .. } = self.settings;
+        let RunSettings { orrery, other, seed, profile, .. } = self.settings;
         let folder = self.settings.folder.join(format!("{}-{index}", entry.id));
         fs::create_dir_all(&folder).map_err(ExperimentError::io("create", &folder))?;
-        let verdict = self.verdict_of(entry, experiment.name(), Outcome::Invalid);
-        let place =
-            Place { orrery, folder: folder.clone(), seed: *seed, profile: *profile, progress: self.progress };
+        let mut verdict = self.verdict_of(entry, experiment.name(), Outcome::Invalid);
+        if let Some(other) = other {
+            verdict.reproduce.push_str(&format!(" --other {}", other.binary().display()));
+        }
+        let (other, progress) = (other.as_ref(), &mut *self.progress);
+        let place = Place { orrery, other, folder: folder.clone(), seed: *seed, profile: *profile, progress };
         let found = experiment.run(place);
         let is_survived = self.conclude(verdict, found)? == Outcome::Survived;
         if is_survived { remove(&folder) } else { Ok(()) }
@@ -215,6 +225,7 @@ impl Runner<'_> {
                 verdict.outcome = outcome(findings.witness.is_some(), &findings.problems);
                 verdict.witness = findings.witness;
                 verdict.problems = findings.problems;
+                verdict.compared = findings.compared;
             }
             Err(error) => self.failed(&mut verdict, error),
         }
@@ -245,6 +256,7 @@ impl Runner<'_> {
             witness: None,
             why: None,
             problems: Vec::new(),
+            compared: Compared::default(),
             began: self.now(),
             seconds: 0.0,
             phases: Vec::new(),
@@ -258,7 +270,7 @@ impl Runner<'_> {
         let why = verdict.why.iter().chain(&verdict.witness).chain(&verdict.problems).next();
         let FaultVerdict { fault, way, outcome, seconds, sentence, .. } = &verdict;
         let line = format!(
-            "{fault:<4}{:<16}{seconds:>6.1} s  {way:<10}{sentence}{}{}",
+            "{fault:<4}{:<16}{seconds:>6.1} s  {way:<12}{sentence}{}{}",
             outcome.name(),
             if why.is_some() { ": " } else { "" },
             why.and_then(|why| why.lines().next()).unwrap_or_default()

@@ -11,9 +11,9 @@ use super::catalogue::{Entry, Way};
 pub enum Profile {
     /// Some faults that need no rights, in two minutes
     Smoke,
-    /// Every fault once
+    /// Every fault once, in 20 to 40 minutes
     Standard,
-    /// Every fault many times, in half an hour and more
+    /// Every fault many times, for hours
     Brutal,
     /// What happens to regions, and to whoever coordinates
     RegionLoss,
@@ -73,7 +73,8 @@ impl Profile {
     pub(super) const fn points(self) -> Option<usize> {
         match self {
             Self::Brutal => None,
-            _ => Some(1),
+            Self::Smoke => Some(1),
+            _ => Some(4),
         }
     }
 

@@ -1,8 +1,10 @@
 //! What came of a run, for people: one page without scripts, with a line of time for each fault.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use super::verdict::{FaultVerdict, Outcome, PhaseName, Verdict};
+use crate::checkers::DEMANDS;
 
 /// Width of a line of time, of which coordinates are fractions.
 const WIDTH: f64 = 600.0;
@@ -17,7 +19,7 @@ body{font:15px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--page);
 h1{font-size:1.5rem;margin:0}h2{font-size:1.1rem;margin:2rem 0 .5rem}.dim{color:var(--dim)}
 section{border-top:1px solid var(--line);padding:.8rem 0}h3{font-size:1rem;margin:0}code,pre{font:13px/1.4 ui-monospace,monospace}
 pre{white-space:pre-wrap;overflow-wrap:anywhere;margin:.3rem 0}.survived{color:var(--good)}.violated,.invalid{color:var(--bad)}
-.skipped,.not-implemented{color:var(--odd)}svg{display:block;width:100%;height:1.4rem;margin:.4rem 0}.work{fill:var(--work)}
+.skipped,.not-implemented{color:var(--odd)}a{color:inherit}svg{display:block;width:100%;height:1.4rem;margin:.4rem 0}.work{fill:var(--work)}
 .safety{fill:var(--safety)}.heal{fill:var(--heal)}.liveness{fill:var(--live)}.end{fill:var(--end)}.whole{fill:var(--end)}
 table{border-collapse:collapse;width:100%}td{padding:.15rem .8rem .15rem 0;vertical-align:top}.key span{display:inline-block;margin-right:1rem}
 .key i{display:inline-block;width:.8rem;height:.8rem;margin-right:.3rem}
@@ -38,18 +40,27 @@ fn write_page(page: &mut String, verdict: &Verdict) -> std::fmt::Result {
     let class = if is_good { "survived" } else { "violated" };
     writeln!(page, "<h1>Faults done to {}</h1>", escaped(version))?;
     writeln!(page, "<p class=\"{class}\"><b>{}</b></p>", escaped(&verdict.sentence()))?;
+    if let Some(compared) = verdict.compared() {
+        writeln!(page, "<p>{}</p>", escaped(&compared))?;
+    }
     writeln!(page, "<p class=\"dim\">profile {}, seed {seed}, {seconds:.0} s</p>", escaped(profile))?;
+    write_summary(page, verdict)?;
     writeln!(page, "<h2>What was done</h2>")?;
     key(page)?;
     let is_done = |fault: &&FaultVerdict| !is_listed(fault);
     let all = faults.iter().filter(is_done).map(|fault| fault.began + fault.seconds).fold(0.0, f64::max);
-    for fault in faults.iter().filter(is_done) {
-        write_fault(page, fault, all)?;
+    // What went wrong is what a reader looks for.
+    let (good, bad): (Vec<_>, Vec<_>) =
+        faults.iter().filter(is_done).partition(|fault| fault.outcome == Outcome::Survived);
+    let mut named = BTreeSet::new();
+    for fault in bad.into_iter().chain(good) {
+        // What leads to a fault leads to its first way.
+        let id = if named.insert(&fault.fault) { format!(" id=\"{}\"", fault.fault) } else { String::new() };
+        write_fault(page, fault, &id, all)?;
     }
-    for (title, outcome) in [
-        ("What this machine does not allow", Outcome::Skipped),
-        ("What nothing does yet", Outcome::NotImplemented),
-    ] {
+    for (title, outcome) in
+        [("What was skipped, and why", Outcome::Skipped), ("What nothing does yet", Outcome::NotImplemented)]
+    {
         let mut listed = faults.iter().filter(|fault| fault.outcome == outcome).peekable();
         if listed.peek().is_none() {
             continue;
@@ -61,7 +72,33 @@ fn write_page(page: &mut String, verdict: &Verdict) -> std::fmt::Result {
         }
         writeln!(page, "</table>")?;
     }
-    writeln!(page, "</body></html>")
+    writeln!(page, "<h2>What must hold</h2><table>")?;
+    for (id, demand) in DEMANDS {
+        writeln!(page, "<tr id=\"{id}\"><td><b>{id}</b><td>{}</tr>", escaped(demand))?;
+    }
+    writeln!(page, "</table></body></html>")
+}
+
+/// Each fault on a line, by class: what came of it, and where to read on.
+fn write_summary(page: &mut String, verdict: &Verdict) -> std::fmt::Result {
+    let mut letter = None;
+    for (fault, outcome) in verdict.by_fault() {
+        let class = outcome.name().replace(' ', "-");
+        if letter != fault.chars().next() {
+            letter = fault.chars().next();
+            write!(page, "<br>")?;
+        }
+        let mark = match outcome {
+            Outcome::Survived => "",
+            _ => outcome.name(),
+        };
+        write!(
+            page,
+            "<a class=\"{class}\" href=\"#{fault}\" title=\"{}\">{fault}</a> {mark} ",
+            outcome.name()
+        )?;
+    }
+    writeln!(page)
 }
 
 fn is_listed(fault: &FaultVerdict) -> bool {
@@ -73,6 +110,7 @@ fn key(page: &mut String) -> std::fmt::Result {
     for (class, text) in [
         ("work", "nothing is done"),
         ("safety", "the fault lasts"),
+        ("heal", "it is ended"),
         ("liveness", "all catches up"),
         ("end", "stop and comparison, or an experiment as a whole"),
     ] {
@@ -81,19 +119,20 @@ fn key(page: &mut String) -> std::fmt::Result {
             "<span><svg style=\"display:inline;width:.8rem;height:.8rem\" viewBox=\"0 0 1 1\"><rect class=\"{class}\" width=\"1\" height=\"1\"/></svg> {text}</span>"
         )?;
     }
-    writeln!(page, "</p>")
+    writeln!(page, "The thin line above a bar is when in the whole run it was.</p>")
 }
 
-fn write_fault(page: &mut String, verdict: &FaultVerdict, all: f64) -> std::fmt::Result {
+fn write_fault(page: &mut String, verdict: &FaultVerdict, id: &str, all: f64) -> std::fmt::Result {
     let FaultVerdict { fault, sentence, way, outcome, began, seconds, .. } = verdict;
     let class = outcome.name().replace(' ', "-");
     writeln!(
         page,
-        "<section><h3>{fault} <span class=\"{class}\">{}</span> {}</h3>",
+        "<section{id}><h3>{fault} <span class=\"{class}\">{}</span> {}</h3>",
         outcome.name(),
         escaped(sentence)
     )?;
-    let invariants = verdict.invariants.join(" ");
+    let link = |id: &String| format!("<a href=\"#{id}\">{id}</a>");
+    let invariants = verdict.invariants.iter().map(link).collect::<Vec<_>>().join(" ");
     writeln!(
         page,
         "<div class=\"dim\">{way}, {seconds:.1} s from {began:.0} s on; must hold: {invariants}</div>"
@@ -145,7 +184,7 @@ fn escaped(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::run::verdict::Phase;
+    use crate::run::verdict::{Compared, Phase};
 
     fn fault(outcome: Outcome) -> FaultVerdict {
         FaultVerdict {
@@ -157,6 +196,7 @@ mod tests {
             witness: Some("signal 9".to_owned()),
             why: Some("no right".to_owned()),
             problems: vec!["a & b".to_owned()],
+            compared: Compared { datasets: 3, feeds: 2 },
             began: 1.0,
             seconds: 2.0,
             phases: vec![Phase { name: PhaseName::Safety, from: 0.5, to: 1.0 }],
@@ -179,6 +219,8 @@ mod tests {
             "--seed 7",
             "P1-0-0.jsonl",
             "safety 0.5 to 1.0 s",
+            "3 datasets are byte for byte",
+            "no text holds a secret",
         ] {
             assert!(page.contains(text), "{text}");
         }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::fault::Fault;
 use super::reference::Reference;
 use super::setup::{Ending, Setup};
-use super::verdict::{Phase, PhaseName};
+use super::verdict::{Compared, Phase, PhaseName};
 use super::world::{NODE, READER, World};
 use crate::Random;
 use crate::checkers;
@@ -44,6 +44,8 @@ pub(super) struct Trial {
     pub(super) problems: Vec<String>,
     /// When what was done.
     pub(super) phases: Vec<Phase>,
+    /// What was compared.
+    pub(super) compared: Compared,
     /// All that was seen.
     pub(super) history: Vec<Entry>,
 }
@@ -75,13 +77,13 @@ fn prepared(
     fault.prepare(&mut setup)?;
     let world = World::new(setup, &reference.lake)?;
     let random = Random::new(seed);
-    let mut scenario =
-        Scenario { world, random, reference, problems: Vec::new(), phases: Vec::new(), witness: None };
+    let (problems, phases, compared) = (Vec::new(), Vec::new(), Compared::default());
+    let mut scenario = Scenario { world, random, reference, problems, phases, witness: None, compared };
     scenario.run(id, fault)?;
-    let Scenario { world, mut problems, phases, witness, .. } = scenario;
+    let Scenario { world, mut problems, phases, witness, compared, .. } = scenario;
     let history = world.into_history();
     problems.extend(checkers::check(&history).iter().map(ToString::to_string));
-    Ok(Trial { witness, problems, phases, history })
+    Ok(Trial { witness, problems, phases, compared, history })
 }
 
 struct Scenario<'a> {
@@ -91,6 +93,7 @@ struct Scenario<'a> {
     problems: Vec<String>,
     phases: Vec<Phase>,
     witness: Option<String>,
+    compared: Compared,
 }
 
 impl Scenario<'_> {
@@ -236,7 +239,9 @@ impl Scenario<'_> {
         let dataset = self.world.setup.dataset.clone();
         let found = self.reference.dataset.compare(&dataset, ledgers, Accelerators::ThatBothHave)?;
         self.problems.extend(found.problems.iter().map(|problem| format!("dataset: {problem}")));
+        self.compared.datasets += 1;
         if let Some(reader) = self.world.reader() {
+            self.compared.feeds += 1;
             let expected: Vec<String> =
                 self.reference.events.iter().flat_map(|(_, events)| events.clone()).collect();
             self.problems.extend(reader.problems(&expected));

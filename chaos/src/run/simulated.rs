@@ -5,14 +5,15 @@ use crate::sim::{Protocol, Simulation};
 
 use super::experiments::Findings;
 use super::profile::Profile;
+use super::verdict::Compared;
 
 /// A protocol, and the words of a trace that show the fault.
 #[derive(Clone, Copy, Debug)]
 pub struct Simulated {
     /// What is simulated.
     pub protocol: Protocol,
-    /// The fault was done where a trace has them.
-    pub words: &'static str,
+    /// The fault was done where traces have all of them.
+    pub words: &'static [&'static str],
 }
 
 impl Simulated {
@@ -28,17 +29,20 @@ impl Simulated {
             output: String::new(),
         };
         let simulation = Simulation::new().map_err(|error| failed(&error))?;
-        let (mut done, mut with, mut problems) = (0, 0, Vec::new());
+        let (mut done, mut problems) = (vec![0; self.words.len()], Vec::new());
         let seeds = profile.seeds();
         for seed in seed..seed.saturating_add(seeds) {
             let run = simulation.run(seed, self.protocol, true).map_err(|error| failed(&error))?;
-            let lines = run.trace.iter().filter(|line| line.contains(self.words)).count();
-            done += lines;
-            with += u32::from(lines > 0);
+            for (words, done) in self.words.iter().zip(&mut done) {
+                *done += run.trace.iter().filter(|line| line.contains(words)).count();
+            }
             let name = self.protocol.as_str();
             problems.extend(run.findings.iter().map(|finding| format!("seed {seed} of {name}: {finding}")));
         }
-        let witness = format!("`{}` {done} times in the traces of {with} of {seeds} seeds", self.words);
-        Ok(Findings { witness: (done > 0).then_some(witness), problems })
+        let told = self.words.iter().zip(&done).map(|(words, done)| format!("`{words}` {done} times"));
+        let told = told.collect::<Vec<_>>().join(", ");
+        let is_done = done.iter().all(|done| *done > 0);
+        let witness = is_done.then(|| format!("in the traces of {seeds} seeds {told}"));
+        Ok(Findings { witness, problems, compared: Compared::default() })
     }
 }

@@ -71,6 +71,15 @@ pub struct Phase {
     pub to: f64,
 }
 
+/// What was held against that of an undisturbed node, byte for byte and event for event. What differs is a problem.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Compared {
+    /// Datasets: of nodes, of clusters, of each region.
+    pub datasets: usize,
+    /// Readers' feeds, from the first event to the last.
+    pub feeds: usize,
+}
+
 /// What came of one way of one fault.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct FaultVerdict {
@@ -90,6 +99,9 @@ pub struct FaultVerdict {
     pub why: Option<String>,
     /// What should not be.
     pub problems: Vec<String>,
+    /// What was looked at to the end.
+    #[serde(default)]
+    pub compared: Compared,
     /// Since the run began, in seconds.
     pub began: f64,
     /// How long it took, in seconds.
@@ -142,6 +154,19 @@ impl Verdict {
             () if self.count(Outcome::Survived) == 0 => 77,
             () => 0,
         }
+    }
+
+    /// What was compared of all that was survived, in a sentence; nothing if nothing was.
+    pub fn compared(&self) -> Option<String> {
+        let survived = || self.faults.iter().filter(|fault| fault.outcome == Outcome::Survived);
+        let datasets: usize = survived().map(|fault| fault.compared.datasets).sum();
+        let feeds: usize = survived().map(|fault| fault.compared.feeds).sum();
+        (datasets > 0).then(|| {
+            format!(
+                "In what was survived, {datasets} datasets are byte for byte those of an undisturbed node, and {feeds} readers have every \
+                 event once and in order: 0 lost, 0 duplicated, 0 phantom"
+            )
+        })
     }
 
     /// The result in a sentence.

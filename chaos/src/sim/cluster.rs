@@ -32,7 +32,14 @@ const CAPACITY: u32 = 2;
 const SPANS: u32 = 30;
 /// Spans that are due at a time.
 const AHEAD: usize = 6;
+/// What breaks, as traces call it.
+const DISTURBANCES: [&str; 5] =
+    ["begins another life", "sleeps", "may be cut off", "may not reach the store of leases", "may drain"];
+/// Of a thousand messages so many come late, later than a node is taken for dead, and so many come twice.
+const LATE_PER_MILLE: u32 = 10;
+const TWICE_PER_MILLE: u32 = 20;
 
+#[derive(Clone)]
 enum Message {
     /// A node looks around.
     Step { node: usize, life: u64 },
@@ -183,6 +190,9 @@ impl Cluster {
             Message::Finished { node, life, task } if self.is_life(node, life) => self.finished(node, task),
             Message::Step { .. } | Message::Answer { .. } | Message::Finished { .. } => {}
             Message::Heartbeat { to, from, heartbeat, draining } => {
+                if self.nodes.iter().all(|node| node.identity != from) {
+                    self.world.trace(format_args!("n{to} hears {from}, of an earlier life"));
+                }
                 if let Some(node) = self.nodes.get_mut(to) {
                     let heard = node.heard.entry(from).or_insert((heartbeat, draining));
                     if heard.0 <= heartbeat {
@@ -209,7 +219,7 @@ impl Cluster {
         }
         let chosen = self.world.below(self.nodes.len());
         let fault = self.world.below(5);
-        self.world.trace(format_args!("n{chosen}: fault {fault}"));
+        self.world.trace(format_args!("n{chosen} {}", DISTURBANCES.get(fault).unwrap_or(&"")));
         if fault == 0 {
             let fresh = self.fresh(chosen)?;
             let life = fresh.identity.incarnation;
@@ -251,7 +261,17 @@ impl Cluster {
             self.world.trace(format_args!("n{from} to n{to} is lost"));
             return;
         }
-        self.mail.send(self.world.micros(1000, 60_000), message);
+        if self.has_faults && self.world.chance(TWICE_PER_MILLE) {
+            self.world.trace(format_args!("n{from} to n{to} comes twice"));
+            self.mail.send(self.world.micros(1000, 400_000), message.clone());
+        }
+        let is_late = self.has_faults && self.world.chance(LATE_PER_MILLE);
+        if is_late {
+            self.world.trace(format_args!("n{from} to n{to} comes late, behind later ones"));
+        }
+        let takes =
+            if is_late { self.world.micros(400_000, 8_000_000) } else { self.world.micros(1000, 60_000) };
+        self.mail.send(takes, message);
     }
 
     fn step(&mut self, index: usize) {
@@ -441,6 +461,7 @@ impl Cluster {
     fn assigned(&mut self, index: usize, epoch: Epoch, tasks: &BTreeSet<TaskId>) {
         let Some(node) = self.nodes.get_mut(index) else { return };
         if node.obeys.is_some_and(|newest| epoch < newest) {
+            self.world.trace(format_args!("n{index} refuses orders of an earlier epoch"));
             return;
         }
         node.obeys = Some(epoch);

@@ -227,7 +227,13 @@ impl<'a> Pipeline<'a> {
         if self.is_parked || self.world.now() >= SAFETY {
             return;
         }
-        self.world.trace(format_args!("killed"));
+        let (at_work, at_sinks) =
+            (self.core.in_flight(), self.sinks.iter().map(|sink| sink.waiting.len()).sum::<usize>());
+        match (at_work, at_sinks) {
+            (0, 0) => self.world.trace(format_args!("killed with nothing in work")),
+            (_, 0) => self.world.trace(format_args!("killed between fetching and writing {at_work} batches")),
+            _ => self.world.trace(format_args!("killed before {at_sinks} batches were written")),
+        }
         self.begin();
         let after = self.world.micros(100_000, self.plan.kill_every);
         self.mail.send(after, Message::Kill);

@@ -99,7 +99,8 @@ impl Stop {
         *waited.unwrap_or_else(PoisonError::into_inner).0
     }
 
-    fn set(&self) {
+    /// The server ends.
+    pub(super) fn set(&self) {
         *locked(&self.stopped) = true;
         self.changed.notify_all();
     }
@@ -156,6 +157,13 @@ impl Server {
 
     pub(super) const fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Ends all connections; further ones are accepted.
+    pub(super) fn hang_up(&self) {
+        for stream in locked(&self.connections).open.values() {
+            let _ = stream.shutdown(Shutdown::Both);
+        }
     }
 }
 

@@ -64,6 +64,16 @@ impl SourceStub {
         format!("http://{}{}", self.server.address(), LAKE.trim_end_matches('/'))
     }
 
+    /// The same by another name of this machine.
+    pub fn lake_url_of(&self, host: &str) -> String {
+        format!("http://{host}:{}{}", self.server.address().port(), LAKE.trim_end_matches('/'))
+    }
+
+    /// Ends all connections to it; further ones are accepted.
+    pub fn hang_up(&self) {
+        self.server.hang_up();
+    }
+
     /// URL of the RPC server.
     pub fn rpc_url(&self) -> String {
         format!("rpc+http://{}{RPC}", self.server.address())

@@ -12,8 +12,8 @@ use object_store::aws::AmazonS3Builder;
 use object_store::gcp::{GoogleCloudStorageBuilder, GoogleConfigKey};
 use object_store::path::Path;
 use object_store::{
-    ClientOptions, Error, GetOptions, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload,
-    RetryConfig, UpdateVersion,
+    ClientOptions, Error, GetOptions, OBJECT_STORE_COALESCE_DEFAULT, ObjectStore, ObjectStoreExt, PutMode,
+    PutOptions, PutPayload, RetryConfig, UpdateVersion, coalesce_ranges,
 };
 use orrery_schemas::Hash32;
 use sha2::{Digest, Sha256};
@@ -174,15 +174,9 @@ impl Objects {
         path: &str,
         ranges: &[Range<u64>],
     ) -> Result<Option<Vec<Bytes>>, Failure> {
-        let failed = match self.store.get_ranges(&Path::from(path), ranges).await {
-            Ok(parts) => {
-                let is_whole =
-                    |(part, range): (&Bytes, &Range<u64>)| part.len() as u64 == range.end - range.start;
-                if parts.len() == ranges.len() && parts.iter().zip(ranges).all(is_whole) {
-                    return Ok(Some(parts));
-                }
-                Failure::Passing("other bytes came than were asked for".to_owned())
-            }
+        let location = Path::from(path);
+        let failed = match parts(ranges, |range| self.store.get_range(&location, range)).await {
+            Ok(parts) => return Ok(Some(parts)),
             Err(Error::NotFound { .. }) => return Ok(None),
             Err(error) => failure("read", path, error),
         };
@@ -274,6 +268,29 @@ impl fmt::Display for Objects {
     }
 }
 
+/// Parts of an object in the order of `ranges`; those that lie close are fetched together. The library cuts what came without a
+/// look at how much that is, and panics if it is too little: so that is looked at before.
+async fn parts<F, B>(ranges: &[Range<u64>], mut fetch: F) -> Result<Vec<Bytes>, Error>
+where
+    F: FnMut(Range<u64>) -> B + Send,
+    B: Future<Output = Result<Bytes, Error>> + Send,
+{
+    let whole = |range: Range<u64>| {
+        let (wanted, came) = (range.end.saturating_sub(range.start), fetch(range));
+        async move {
+            let bytes = came.await?;
+            match bytes.len() as u64 == wanted {
+                true => Ok(bytes),
+                false => {
+                    let source = format!("{} bytes came where {wanted} were asked for", bytes.len()).into();
+                    Err(Error::Generic { store: "part of an object", source })
+                }
+            }
+        }
+    };
+    coalesce_ranges(ranges, whole, OBJECT_STORE_COALESCE_DEFAULT).await
+}
+
 fn failure(action: &'static str, path: &str, error: Error) -> Failure {
     let fix = match &error {
         Error::NotFound { .. } => "create the bucket, or correct its name",
@@ -302,7 +319,28 @@ fn passes(refusal: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use futures::FutureExt;
+
     use super::*;
+
+    #[test]
+    fn parts_of_which_too_little_or_too_much_came_are_an_error_and_no_panic() {
+        let object = Bytes::from_iter(0..100_u8);
+        let read = |shift: i64| {
+            let object = object.clone();
+            let fetch = move |range: Range<u64>| {
+                let end = range.end.saturating_add_signed(shift).max(range.start);
+                std::future::ready(Ok(object.slice(range.start as usize..end as usize)))
+            };
+            parts(&[40..50, 10..20, 60..61], fetch).now_or_never().unwrap()
+        };
+        let sound = read(0).unwrap();
+        assert_eq!(sound, [object.slice(40..50), object.slice(10..20), object.slice(60..61)]);
+        for shift in [-1, -25, -60, 1] {
+            let error = read(shift).unwrap_err().to_string();
+            assert!(error.contains("where 51 were asked for"), "{shift}: {error}");
+        }
+    }
 
     #[test]
     fn an_account_that_may_not_is_refused_and_one_that_has_expired_is_asked_again() {

@@ -35,7 +35,7 @@ pub(super) const FAULTS: [Entry; 5] = [
     },
     Entry {
         id: "C5",
-        sentence: "Certificates and tokens are expired, or not valid yet",
+        sentence: "Certificates are expired, or not valid yet",
         invariants: &["I14"],
         needs: &[Need::FakeTime],
         ways: &[Way::World(|| Box::new(Expired::default()))],

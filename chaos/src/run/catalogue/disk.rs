@@ -49,7 +49,7 @@ pub(super) const FAULTS: [Entry; 10] = [
         sentence: "What was not flushed is lost with power",
         invariants: &["I6"],
         needs: &[],
-        ways: &[Way::Simulation(Simulated { protocol: Protocol::Disk, words: "the power is lost" })],
+        ways: &[Way::Simulation(Simulated { protocol: Protocol::Disk, words: &["the power is lost"] })],
     },
     Entry {
         id: "D6",

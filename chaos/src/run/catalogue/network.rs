@@ -6,6 +6,7 @@ use crate::regions;
 use crate::run::doctor::Need;
 use crate::run::experiments::Experiment;
 use crate::run::faults::hostile::Dawdlers;
+use crate::run::faults::names::Names;
 
 pub(super) const FAULTS: [Entry; 12] = [
     Entry {
@@ -51,7 +52,7 @@ pub(super) const FAULTS: [Entry; 12] = [
         sentence: "Packets are late, in another order, twice or damaged",
         invariants: &["I1", "I9"],
         needs: &[Need::Namespaces, Need::Queue],
-        ways: &[Way::NotYet("no program takes packets from NFQUEUE yet")],
+        ways: &[Way::Experiment(Experiment::Cluster(&[cluster::Fault::Mangle]))],
     },
     Entry {
         id: "N6",
@@ -92,14 +93,14 @@ pub(super) const FAULTS: [Entry; 12] = [
         id: "N11",
         sentence: "Names cannot be looked up, lead elsewhere, or late",
         invariants: &["I11"],
-        needs: &[],
-        ways: &[Way::NotYet("no name server of our own stands before a node yet")],
+        needs: &[Need::Mount],
+        ways: &[Way::World(|| Box::new(Names::default()))],
     },
     Entry {
         id: "N12",
         sentence: "Long packets vanish",
         invariants: &["I11"],
         needs: &[Need::Namespaces, Need::Nft],
-        ways: &[Way::NotYet("nodes of a cluster without roles apart exchange no packet that is long")],
+        ways: &[Way::Experiment(Experiment::Regions(&[regions::Fault::DropLong]))],
     },
 ];

@@ -4,6 +4,7 @@ use super::{Entry, Way};
 use crate::cluster;
 use crate::run::doctor::Need;
 use crate::run::experiments::Experiment;
+use crate::run::faults::actor::{Hangs, Panics};
 use crate::run::faults::limits::{Files, Squeeze, Starve};
 use crate::run::faults::process::{BadStarts, Kill, Pause, Stop};
 use crate::run::simulated::Simulated;
@@ -29,14 +30,23 @@ pub(super) const FAULTS: [Entry; 12] = [
         sentence: "A node is killed between the steps of a protocol",
         invariants: &["I1", "I2", "I3", "I4", "I5", "I6", "I7"],
         needs: &[],
-        ways: &[Way::Simulation(Simulated { protocol: Protocol::Pipeline, words: "killed" })],
+        ways: &[
+            Way::Simulation(Simulated {
+                protocol: Protocol::Pipeline,
+                words: &["killed between fetching and writing", "killed before"],
+            }),
+            Way::Simulation(Simulated { protocol: Protocol::Dataset, words: &[" is killed"] }),
+        ],
     },
     Entry {
         id: "P4",
         sentence: "An actor, or a supervisor, panics",
         invariants: &["I12", "I13"],
-        needs: &[],
-        ways: &[Way::NotYet("nothing makes an actor panic from outside")],
+        needs: &[Need::Preload],
+        ways: &[
+            Way::World(|| Box::new(Panics::one_by_one())),
+            Way::World(|| Box::new(Panics::with_supervisors())),
+        ],
     },
     Entry {
         id: "P5",
@@ -97,7 +107,7 @@ pub(super) const FAULTS: [Entry; 12] = [
         id: "P12",
         sentence: "An actor hangs",
         invariants: &["I13", "I14"],
-        needs: &[],
-        ways: &[Way::NotYet("nothing makes an actor hang from outside")],
+        needs: &[Need::Preload],
+        ways: &[Way::World(|| Box::new(Hangs::default()))],
     },
 ];

@@ -43,12 +43,15 @@ pub(super) const FAULTS: [Entry; 8] = [
         invariants: &["I11"],
         needs: &[],
         ways: &[
-            Way::Experiment(Experiment::Cluster(&[
+            Way::Experiment(Experiment::Coordinator(&[
                 cluster::Fault::Stop,
                 cluster::Fault::Term,
                 cluster::Fault::Kill,
             ])),
-            Way::Simulation(Simulated { protocol: Protocol::Cluster, words: ": fault 3" }),
+            Way::Simulation(Simulated {
+                protocol: Protocol::Cluster,
+                words: &["may not reach the store of leases", " Activate", " StandDown"],
+            }),
         ],
     },
     Entry {
@@ -62,7 +65,11 @@ pub(super) const FAULTS: [Entry; 8] = [
                 cluster::Fault::Term,
                 cluster::Fault::Term,
             ])),
-            Way::NotYet("nodes of another version are not started"),
+            Way::Experiment(Experiment::Cluster(&[
+                cluster::Fault::Replace,
+                cluster::Fault::Replace,
+                cluster::Fault::Replace,
+            ])),
         ],
     },
     Entry {
@@ -70,7 +77,7 @@ pub(super) const FAULTS: [Entry; 8] = [
         sentence: "Traffic is moved while regions are parted",
         invariants: &["I8"],
         needs: &[Need::Namespaces, Need::Nft],
-        ways: &[Way::NotYet("`regions --fault failover` moves traffic while regions hear each other")],
+        ways: &[Way::Experiment(Experiment::Regions(&[regions::Fault::Parted]))],
     },
     Entry {
         id: "R8",

@@ -79,7 +79,7 @@ pub(super) const FAULTS: [Entry; 11] = [
         sentence: "A ledger is replaced after it was processed",
         invariants: &["I14"],
         needs: &[],
-        ways: &[],
+        ways: &[Way::World(|| Box::new(Upstream::is_replaced()))],
     },
     Entry {
         id: "U9",

@@ -10,6 +10,7 @@ use nix::sys::signal::Signal;
 
 use crate::Random;
 use crate::experiment::ExperimentError;
+use crate::process::{Ended, Running};
 use crate::run::fault::Fault;
 use crate::run::setup::Setup;
 use crate::run::world::World;
@@ -22,8 +23,8 @@ const LIBRARIES: [&str; 4] = [
     "/usr/lib/faketime/libfaketimeMT.so.1",
 ];
 
-/// Ten years.
-const TEN_YEARS: &str = "315360000";
+/// Ten years, and some days: longer than any certificate holds that is not asked to.
+const TEN_YEARS: &str = "317000000";
 
 /// How long a clock stands as it was put.
 const JUMPS_EVERY: Duration = Duration::from_millis(1500);
@@ -33,6 +34,13 @@ const JUMP_SECONDS_MIN: i64 = 1800;
 
 /// For how long a clock that runs at another speed is watched.
 const WATCHED: Duration = Duration::from_secs(6);
+
+/// A clock is right that differs by no more than this, and so it must be within this after the fault.
+const RIGHT_SECONDS: i64 = 5;
+const RIGHT_WITHIN: Duration = Duration::from_secs(10);
+
+/// And one that was watched for so long goes at the right speed: at half or double of it, it would be 3 s behind or 6 s ahead.
+const SPEED_SECONDS: i64 = 1;
 
 /// What the clock does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,13 +61,23 @@ pub(in crate::run) struct WallClock {
     stepped: Duration,
     /// The node's clock and ours when it began.
     began: Option<(i64, Duration)>,
-    witness: Option<String>,
+    /// The same before the fault.
+    before: Option<(i64, Duration)>,
+    problems: Vec<String>,
 }
 
 impl WallClock {
     const fn new(course: Course) -> Self {
         let file = PathBuf::new();
-        Self { course, file, step: 0, stepped: Duration::ZERO, began: None, witness: None }
+        Self {
+            course,
+            file,
+            step: 0,
+            stepped: Duration::ZERO,
+            began: None,
+            before: None,
+            problems: Vec::new(),
+        }
     }
 
     /// C1: by a second, an hour and ten years, forth and back.
@@ -100,6 +118,7 @@ impl Fault for WallClock {
 
     fn inject(&mut self, world: &mut World, _: &mut Random) -> Result<(), ExperimentError> {
         self.stepped = world.now();
+        self.before = date(world).map(|date| (date, world.now()));
         match self.course {
             Course::Jumps(steps) => self.put(steps.first().copied().unwrap_or("+0")),
             Course::Runs { speed, .. } => {
@@ -138,14 +157,29 @@ impl Fault for WallClock {
         }
     }
 
-    fn heal(&mut self, _: &mut World) -> Result<(), ExperimentError> {
-        self.put("+0")
+    fn heal(&mut self, world: &mut World) -> Result<(), ExperimentError> {
+        let is_of_speed = matches!(self.course, Course::Runs { .. });
+        // A speed that is not said stays as it was; the clock goes on from where it is, and what is right is its speed.
+        self.put(if is_of_speed { "+0 x1.0" } else { "+0" })?;
+        if is_of_speed {
+            world.pass(JUMPS_EVERY)?;
+            self.before = date(world).map(|date| (date, world.now()));
+            world.pass(WATCHED)?;
+        }
+        let Some((before, at)) = self.before else { return Ok(()) };
+        let most = if is_of_speed { SPEED_SECONDS } else { RIGHT_SECONDS };
+        let is_right = |world: &mut World| {
+            let astray = date(world)? - before - (world.now() - at).as_secs() as i64;
+            (astray.abs() <= most).then_some(())
+        };
+        if world.until(RIGHT_WITHIN, is_right)?.is_none() {
+            self.problems.push("when its clock was right again, the node went by another".to_owned());
+        }
+        Ok(())
     }
 
-    fn problems(&mut self, world: &mut World) -> Vec<String> {
-        let witness = self.witness.take();
-        world.note(&witness.unwrap_or_else(|| "the clock is right again".to_owned()));
-        Vec::new()
+    fn problems(&mut self, _: &mut World) -> Vec<String> {
+        std::mem::take(&mut self.problems)
     }
 }
 
@@ -177,13 +211,41 @@ impl Fault for Sleeps {
     }
 }
 
-/// C5: a node whose certificate has expired by its clock. It must not start a cluster's part, and say why; with a clock that
-/// is right it does.
+/// C5: certificates expire under a running node, which says so and goes on; started again it is refused, as it is ten years
+/// before they were issued. With a clock that is right it works as before.
 #[derive(Debug, Default)]
 pub(in crate::run) struct Expired {
     file: PathBuf,
-    witness: Option<String>,
+    said: Vec<String>,
     problems: Vec<String>,
+}
+
+/// A running node looks at its certificates every ten seconds; one that may not start says so at once.
+const SAYS_WITHIN: Duration = Duration::from_secs(30);
+
+/// What a node ends with that cannot run with what it was given.
+const CONFIGURATION: i32 = 78;
+
+impl Expired {
+    fn put(&self, offset: &str) -> Result<(), ExperimentError> {
+        fs::write(&self.file, offset).map_err(ExperimentError::io("write", &self.file))
+    }
+
+    /// With a clock that is so wrong, a start is refused in these words.
+    fn refused(&mut self, world: &mut World, offset: &str, says: &str) -> Result<(), ExperimentError> {
+        self.put(offset)?;
+        world.start()?;
+        let ended = world.end(SAYS_WITHIN)?;
+        let is_refused =
+            |ended: &Ended| ended.status.code() == Some(CONFIGURATION) && ended.output.contains(says);
+        match ended {
+            Some(ended) if is_refused(&ended) => self.said.push(format!("refused: {says}")),
+            ended => {
+                self.problems.push(format!("started {offset} s astray, it did not say `{says}`: {ended:?}"))
+            }
+        }
+        Ok(())
+    }
 }
 
 impl Fault for Expired {
@@ -195,8 +257,7 @@ impl Fault for Expired {
             &["certs", "init", "--dir", &folder, "--cluster", "clocks"][..],
             &["certs", "issue", "--dir", &folder, name],
         ] {
-            let ended = crate::process::Running::start(setup.orrery.command(words))?
-                .finish(Duration::from_secs(60))?;
+            let ended = Running::start(setup.orrery.command(words))?.finish(Duration::from_secs(60))?;
             crate::workload::succeeded("orrery certs", &ended)?;
         }
         let listen = crate::run::setup::free_address()?.to_string();
@@ -206,23 +267,28 @@ impl Fault for Expired {
         fake_time(setup, "+0", &mut self.file)
     }
 
-    /// Started again, ten years later.
     fn inject(&mut self, world: &mut World, _: &mut Random) -> Result<(), ExperimentError> {
+        self.put(&format!("+{TEN_YEARS}"))?;
+        match world.until(SAYS_WITHIN, |world| world.said(&["certificate has run out"]))? {
+            Some(_) => self.said.push("said: certificate has run out".to_owned()),
+            None => {
+                self.problems.push("a node whose certificate expires under it does not say so".to_owned())
+            }
+        }
+        if !world.runs() {
+            self.problems.push("a node ended whose certificate expired under it".to_owned());
+        }
         world.stop(Duration::from_secs(75))?;
-        fs::write(&self.file, format!("+{TEN_YEARS}")).map_err(ExperimentError::io("write", &self.file))?;
-        world.start()?;
-        let said = world.until(Duration::from_secs(30), |world| world.said(&["certificate has run out"]))?;
-        self.witness = said;
-        Ok(())
+        self.refused(world, &format!("+{TEN_YEARS}"), "ran out on")?;
+        self.refused(world, &format!("-{TEN_YEARS}"), "check this machine's clock")
     }
 
     fn witness(&mut self, _: &mut World) -> Option<String> {
-        self.witness.clone()
+        (!self.said.is_empty()).then(|| self.said.join("; "))
     }
 
     fn heal(&mut self, world: &mut World) -> Result<(), ExperimentError> {
-        world.kill()?;
-        fs::write(&self.file, "+0").map_err(ExperimentError::io("write", &self.file))?;
+        self.put("+0")?;
         world.start()
     }
 

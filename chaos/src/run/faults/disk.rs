@@ -181,12 +181,12 @@ impl Fails {
 impl Fault for Fails {
     fn prepare(&mut self, setup: &mut Setup) -> Result<(), ExperimentError> {
         let below = setup.dataset.clone();
-        self.shim = Some(Shim::load(setup, &below)?);
+        self.shim = Some(Shim::of_files(setup, &below)?);
         Ok(())
     }
 
     fn inject(&mut self, _: &mut World, _: &mut Random) -> Result<(), ExperimentError> {
-        self.shim.iter().try_for_each(|shim| shim.set(Some(self.failing), self.times))
+        self.shim.iter().try_for_each(|shim| shim.fail(self.failing, self.times))
     }
 
     /// A node at work seldom reads what it wrote: somebody asks for it.
@@ -203,7 +203,7 @@ impl Fault for Fails {
     }
 
     fn heal(&mut self, world: &mut World) -> Result<(), ExperimentError> {
-        self.shim.iter().try_for_each(|shim| shim.set(None, None))?;
+        self.shim.iter().try_for_each(|shim| shim.heal())?;
         if !world.runs() {
             world.start()?;
         }

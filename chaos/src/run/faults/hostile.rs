@@ -23,6 +23,8 @@ const IDLE: usize = 100;
 #[derive(Debug, Default)]
 pub(in crate::run) struct Dawdlers {
     idle: Vec<TcpStream>,
+    /// How many of these there were.
+    idled: usize,
     attacks: Option<JoinHandle<Vec<AttackReport>>>,
     reports: Vec<AttackReport>,
 }
@@ -51,6 +53,7 @@ impl Fault for Dawdlers {
             }
             self.idle.push(stream);
         }
+        self.idled = self.idle.len();
         let target: SocketAddr = world.setup.address;
         let attacks =
             Builder::new().name("attacks".to_owned()).spawn(move || attack(target, ATTACKS_FOR / 2));
@@ -60,8 +63,11 @@ impl Fault for Dawdlers {
 
     fn witness(&mut self, _: &mut World) -> Option<String> {
         let tries: u64 = self.reports.iter().map(|report| report.tries).sum();
-        (tries > 0).then(|| {
-            format!("{tries} attacks of {} kinds, {} idle connections", self.reports.len(), self.idle.len())
+        (tries > 0 && self.idled > 0).then(|| {
+            let (kinds, idle) = (self.reports.len(), self.idled);
+            format!(
+                "{tries} attacks of {kinds} kinds, beside {idle} connections that say nothing or half a head"
+            )
         })
     }
 

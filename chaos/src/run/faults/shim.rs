@@ -1,6 +1,7 @@
-//! A library that makes a node's calls on its files fail (`chaos/shims/disk.c`): compiled when it is needed, loaded before libc,
-//! and told through a file that both have in memory.
+//! Libraries that make a node's calls fail (`chaos/shims`): compiled when they are needed, loaded before libc, and told through
+//! a file that both have in memory.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -8,7 +9,11 @@ use std::process::Command;
 use crate::experiment::ExperimentError;
 use crate::run::setup::Setup;
 
-const SOURCE: &str = include_str!("../../../shims/disk.c");
+/// Calls on files below a folder.
+const DISK: &str = include_str!("../../../shims/disk.c");
+
+/// Readings of the wall clock, on threads of a name.
+const ACTOR: &str = include_str!("../../../shims/actor.c");
 
 /// How calls fail, as the library knows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +32,15 @@ pub(super) enum Failing {
     FlushesSlow = 6,
 }
 
+/// What becomes of whoever reads the wall clock, as the library knows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reading {
+    /// A panic.
+    Panics = 1,
+    /// It never ends, until the fault does.
+    Hangs = 2,
+}
+
 /// The library, and the file through which it is told.
 #[derive(Debug)]
 pub(super) struct Shim {
@@ -34,17 +48,32 @@ pub(super) struct Shim {
 }
 
 impl Shim {
-    /// Compiles it and has the node load it; files below `below` are in its power.
+    /// Compiles the one for files, and has the node load it; those below `below` are in its power.
     ///
     /// # Errors
     ///
     /// There is no compiler, or the file system refuses.
-    pub(super) fn load(setup: &mut Setup, below: &Path) -> Result<Self, ExperimentError> {
+    pub(super) fn of_files(setup: &mut Setup, below: &Path) -> Result<Self, ExperimentError> {
+        setup.set("CHAOS_BELOW", below);
+        Self::load(setup, "disk", DISK)
+    }
+
+    /// Compiles the one for actors, and has the node load it; threads whose names begin so are in its power.
+    ///
+    /// # Errors
+    ///
+    /// There is no compiler, or the file system refuses.
+    pub(super) fn of_threads(setup: &mut Setup, threads: impl AsRef<OsStr>) -> Result<Self, ExperimentError> {
+        setup.set("CHAOS_THREADS", threads.as_ref());
+        Self::load(setup, "actor", ACTOR)
+    }
+
+    fn load(setup: &mut Setup, name: &str, text: &str) -> Result<Self, ExperimentError> {
         let folder = &setup.folder;
-        let (source, library, control) =
-            (folder.join("disk.c"), folder.join("disk.so"), folder.join("control"));
+        let named = |extension: &str| folder.join(name).with_extension(extension);
+        let (source, library, control) = (named("c"), named("so"), folder.join("control"));
         fs::create_dir_all(folder).map_err(ExperimentError::io("create", folder))?;
-        fs::write(&source, SOURCE).map_err(ExperimentError::io("write", &source))?;
+        fs::write(&source, text).map_err(ExperimentError::io("write", &source))?;
         fs::write(&control, [0; 16]).map_err(ExperimentError::io("write", &control))?;
         let mut command = Command::new("cc");
         command.args(["-shared", "-fPIC", "-O1", "-o"]).arg(&library).arg(&source).arg("-ldl");
@@ -55,7 +84,6 @@ impl Shim {
         }
         setup.set("LD_PRELOAD", library);
         setup.set("CHAOS_CONTROL", &control);
-        setup.set("CHAOS_BELOW", below);
         Ok(Self { control })
     }
 
@@ -64,8 +92,29 @@ impl Shim {
     /// # Errors
     ///
     /// The file system refuses.
-    pub(super) fn set(&self, failing: Option<Failing>, times: Option<i32>) -> Result<(), ExperimentError> {
-        let mode = failing.map_or(0, |failing| failing as i32);
+    pub(super) fn fail(&self, failing: Failing, times: Option<i32>) -> Result<(), ExperimentError> {
+        self.set(failing as i32, times)
+    }
+
+    /// From now on readings of the clock end so, so often.
+    ///
+    /// # Errors
+    ///
+    /// The file system refuses.
+    pub(super) fn read(&self, reading: Reading, times: i32) -> Result<(), ExperimentError> {
+        self.set(reading as i32, Some(times))
+    }
+
+    /// From now on all is well.
+    ///
+    /// # Errors
+    ///
+    /// The file system refuses.
+    pub(super) fn heal(&self) -> Result<(), ExperimentError> {
+        self.set(0, None)
+    }
+
+    fn set(&self, mode: i32, times: Option<i32>) -> Result<(), ExperimentError> {
         let left = times.unwrap_or(-1);
         // In place, since the node has the file in memory; what failed before stays counted.
         let words = [mode.to_le_bytes(), left.to_le_bytes()].concat();

@@ -23,6 +23,9 @@ const AHEAD: u32 = 6;
 /// How long a request is met with silence.
 const SILENCE: Duration = Duration::from_secs(1);
 
+/// By then a ledger that is there has been fetched and processed, and what the node notes of that is on its disk.
+const PROCESSED_WITHIN: Duration = Duration::from_secs(2);
+
 /// Time for `orrery resume`.
 const RESUMES_WITHIN: Duration = Duration::from_secs(30);
 
@@ -187,6 +190,11 @@ impl Upstream {
         Self::waits(|newest| SourceFault::BeginsAnew(newest / 2), Served::Rpc, &[])
     }
 
+    /// U8: what was processed and is not committed yet is fetched again by a node that was killed, and has been replaced by then.
+    pub(in crate::run) const fn is_replaced() -> Self {
+        Self::parks(SourceFault::Replaced, &["an object changed after it was processed"])
+    }
+
     /// U9.
     pub(in crate::run) const fn stalls() -> Self {
         Self::waits(SourceFault::Stalls, Served::Lake, &[])
@@ -235,8 +243,21 @@ impl Fault for Upstream {
 
     fn inject(&mut self, world: &mut World, _: &mut Random) -> Result<(), ExperimentError> {
         self.newest = world.newest();
+        let fault = (self.which)(self.newest);
+        if !matches!(fault, SourceFault::Replaced(_)) {
+            self.stubs.iter().for_each(|stub| stub.set(fault));
+            return Ok(());
+        }
+        // In the middle of a slot, of which the first ledgers have been processed.
+        let is_inside = |world: &mut World| (world.newest() >= world.committed() + 3).then_some(());
+        world.until(SILENCE, is_inside)?;
+        world.grow(false);
+        world.pass(PROCESSED_WITHIN)?;
+        world.kill()?;
+        self.newest = world.newest();
         self.stubs.iter().for_each(|stub| stub.set((self.which)(self.newest)));
-        Ok(())
+        world.grow(true);
+        world.start()
     }
 
     fn witness(&mut self, world: &mut World) -> Option<String> {
