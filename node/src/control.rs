@@ -9,6 +9,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use base64::prelude::{BASE64_STANDARD, Engine};
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use orrery_actors::checkpoint::{name_of_task, task_of};
@@ -25,7 +26,7 @@ use tokio::sync::Mutex;
 use crate::audit::chain::Note;
 use crate::exit::Failure;
 use crate::parked::{Parked, Reasons};
-use crate::profile::{Form, Profile, SECONDS_MAX};
+use crate::profile::{Form, Profile, SECONDS_MAX, heap};
 use crate::readiness::Refused;
 use crate::runner::Node;
 use crate::{logs, quarantine, status};
@@ -81,6 +82,8 @@ pub(crate) enum Request {
         /// For so long.
         seconds: u64,
     },
+    /// Who holds the process's memory.
+    Heap,
     /// See [`quarantine::Request`].
     Quarantine {
         /// What of it.
@@ -98,9 +101,8 @@ impl Request {
     /// What it changes, if it changes something: the action, and to what.
     fn change(&self) -> Option<(&'static str, String)> {
         match self {
-            Self::Tree | Self::Status | Self::Logs { .. } | Self::Restarts { .. } | Self::Profile { .. } => {
-                None
-            }
+            Self::Tree | Self::Status | Self::Logs { .. } | Self::Restarts { .. } => None,
+            Self::Profile { .. } | Self::Heap => None,
             Self::Park { pipeline } => Some(("park", pipeline.clone())),
             Self::Resume { pipeline } => Some(("resume", pipeline.clone())),
             Self::Quarantine { request } => request
@@ -264,6 +266,10 @@ impl<'a> Control<'a> {
                 let profile = Profile::take(seconds).await?;
                 let picture = String::from_utf8_lossy(&profile.written(Form::Flame)).into_owned();
                 Ok(json!({ "samples": profile.samples(), "svg": picture }))
+            }
+            Request::Heap => {
+                let taken = heap().await.map_err(|refused| refused.to_string())?;
+                Ok(json!({ "bytes": taken.len(), "pprof": BASE64_STANDARD.encode(taken) }))
             }
             Request::Quarantine { request } => {
                 let _change = self.change.lock().await;

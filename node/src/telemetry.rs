@@ -4,6 +4,8 @@ pub(crate) mod contract;
 pub(crate) mod observed;
 pub(crate) mod process;
 pub(crate) mod requests;
+#[cfg(feature = "tokio-console")]
+mod tasks;
 
 use std::io::IsTerminal;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -100,12 +102,13 @@ impl Telemetry {
         let spans = traces
             .as_ref()
             .map(|provider| tracing_opentelemetry::layer().with_tracer(provider.tracer("orrery")));
-        tracing_subscriber::registry()
+        let told = tracing_subscriber::registry()
             .with(lines.with_filter(logged.and(filter_fn(|metadata| !metadata.is_span()))))
             .with(Keeper.with_filter(kept.and(filter_fn(|metadata| !metadata.is_span()))))
-            .with(spans.map(|spans| spans.with_filter(traced)))
-            .try_init()
-            .map_err(|error| Failure::Bug(format!("install the log: {error}")))?;
+            .with(spans.map(|spans| spans.with_filter(traced)));
+        #[cfg(feature = "tokio-console")]
+        let told = told.with(tasks::layer());
+        told.try_init().map_err(|error| Failure::Bug(format!("install the log: {error}")))?;
         let metrics = install_metrics()?;
         metrics::gauge!("orrery_telemetry_traces").set(f64::from(u8::from(traces.is_some())));
         Ok(Self { metrics, traces, losses })

@@ -5,6 +5,7 @@ chart says otherwise with that region's. Both are written by this script.
     chart.py check    lints and renders the chart with each file of values; fails if kustomize is not what the chart says
 """
 
+import functools
 import pathlib
 import sys
 
@@ -20,10 +21,14 @@ HEADER = "# Made from ops/helm/orrery by ops/checks/chart.py: change it there.\n
 TOLERATED = {"icon is recommended"}
 
 
+@functools.cache
+def chart() -> helm_python.Chart:
+    return helm_python.Chart.load(str(CHART))
+
+
 def render(values: dict) -> dict[str, str]:
     """Manifests by the name of their template."""
-    chart = helm_python.Chart.load(str(CHART))
-    made = chart.render(values, name="orrery", namespace="orrery", is_install=True)
+    made = chart().render(values, name="orrery", namespace="orrery", is_install=True)
     names = {path: pathlib.PurePath(path).name for path in sorted(made)}
     return {name: made[path] for path, name in names.items() if name.endswith(".yaml")}
 
@@ -94,8 +99,18 @@ def made() -> dict[pathlib.Path, str]:
     return files
 
 
+def rules() -> list[str]:
+    """What is wrong with the alerts that the chart hands on: they must be the tested ones, all of them."""
+    folder = OPS / "monitoring" / "prometheus" / "rules"
+    tested = {f"orrery-{path.stem}": yaml.safe_load(path.read_text()) for path in folder.glob("*.yaml")}
+    given = {name: made["spec"] for (kind, name), made in objects({}).items() if kind == "PrometheusRule"}
+    wrong = [f"PrometheusRule {name} is not what {folder.name}/ has" for name in tested if given.get(name) != tested[name]]
+    print(f"alerts and recordings: {sum(len(group['rules']) for one in given.values() for group in one['groups'])}")
+    return wrong + [f"PrometheusRule {name} is in no file of {folder.name}/" for name in given.keys() - tested.keys()]
+
+
 def check() -> list[str]:
-    wrong = []
+    wrong = rules()
     report = helm_python.lint(str(CHART))
     wrong += [f"lint: {error}" for error in report["errors"]]
     wrong += [f"lint: {m['path']}: {m['error']}" for m in report["messages"] if m["error"] not in TOLERATED]

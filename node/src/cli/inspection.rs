@@ -75,14 +75,15 @@ pub(crate) enum PsOrder {
 #[derive(Debug, Args)]
 pub(crate) struct InspectArgs {
     /// The actor, as `ps` names it: a/pipelines/main/processor. Or `metrics`: every metric that a node may show. Or `profile`: where
-    /// the node on this machine spends its time, as a flame graph.
+    /// the node on this machine spends its time, as a flame graph. Or `heap`: who holds its memory, as pprof reads it, of a program
+    /// that was built with the feature heap-profile.
     pub(crate) actor: String,
     /// Of `profile`: for how long.
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=60))]
     pub(crate) seconds: u64,
-    /// Of `profile`: the picture, an SVG.
-    #[arg(long, value_name = "FILE", default_value = "flame.svg")]
-    pub(crate) out: PathBuf,
+    /// Of `profile`: the picture, an SVG [default: flame.svg]. Of `heap`: the profile [default: heap.pb.gz].
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) target: TargetArgs,
 }

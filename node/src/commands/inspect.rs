@@ -1,5 +1,8 @@
-//! `orrery inspect`: one actor with everything that is known of it; or `metrics`.
+//! `orrery inspect`: one actor with everything that is known of it; or `metrics`, `profile`, `heap`.
 
+use std::path::PathBuf;
+
+use base64::prelude::{BASE64_STANDARD, Engine};
 use serde_json::{Value, json};
 
 use super::contract;
@@ -20,12 +23,14 @@ const LIKE_MAX: usize = 5;
 /// Words that are no actors: those have paths.
 const METRICS: &str = "metrics";
 const PROFILE: &str = "profile";
+const HEAP: &str = "heap";
 
 /// Tells it.
 pub(crate) fn run(args: &InspectArgs, console: &Console) -> Result<(), Failure> {
     match args.actor.as_str() {
         METRICS => return contract::metrics(console),
         PROFILE => return profile(args, console),
+        HEAP => return heap(args, console),
         _ => {}
     }
     let (row, restarts) = threads::runtime()?.block_on(async {
@@ -68,29 +73,44 @@ pub(crate) fn run(args: &InspectArgs, console: &Console) -> Result<(), Failure> 
 
 /// A flame graph of the node that uses a data directory: one that follows, or a backfill.
 fn profile(args: &InspectArgs, console: &Console) -> Result<(), Failure> {
+    let answer = of_this_machine(args, "flamegraph", &Request::Profile { seconds: args.seconds })?;
+    let (picture, samples) = (answer["svg"].as_str().unwrap_or_default(), answer["samples"].as_u64());
+    let out = write(args, "flame.svg", picture.as_bytes())?;
+    console.result(&[("file", json!(out)), ("seconds", json!(args.seconds)), ("samples", json!(samples))])
+}
+
+/// Who holds the memory of that node, as `go tool pprof` reads it.
+fn heap(args: &InspectArgs, console: &Console) -> Result<(), Failure> {
+    let answer = of_this_machine(args, "heap", &Request::Heap)?;
+    let taken = BASE64_STANDARD.decode(answer["pprof"].as_str().unwrap_or_default());
+    let taken = taken.map_err(|error| Failure::Bug(format!("read the node's answer: {error}")))?;
+    let out = write(args, "heap.pb.gz", &taken)?;
+    console.result(&[("file", json!(out)), ("bytes", json!(taken.len()))])
+}
+
+/// What the node that uses the data directory answers; over HTTP it is at `route`.
+fn of_this_machine(args: &InspectArgs, route: &str, request: &Request) -> Result<Value, Failure> {
     if args.target.cluster.cluster.is_some() {
-        let fix = "give --data-dir on the node's machine, or ask its node.admin for /debug/pprof/flamegraph";
+        let fix =
+            format!("give --data-dir on the node's machine, or ask its node.admin for /debug/pprof/{route}");
         return Err(Failure::Usage(format!("a profile is taken of the node on this machine: {fix}")));
     }
     let asked = super::asked::Asked::new(&args.target.node)?;
     let data_dir = asked.data_dir().to_owned();
-    let request = Request::Profile { seconds: args.seconds };
-    let answer = threads::runtime()?.block_on(control::ask(&data_dir, &request))?;
-    let answer = answer.ok_or_else(|| {
-        Failure::Unavailable(format!(
-            "{}: no node uses it: start one, or give --data-dir",
-            data_dir.display()
-        ))
+    let answer = threads::runtime()?.block_on(control::ask(&data_dir, request))?;
+    answer.ok_or_else(|| {
+        let fix = "no node uses it: start one, or give --data-dir";
+        Failure::Unavailable(format!("{}: {fix}", data_dir.display()))
+    })
+}
+
+/// Into `--out`, or a file of this name; gives which.
+fn write(args: &InspectArgs, name: &str, bytes: &[u8]) -> Result<PathBuf, Failure> {
+    let out = args.out.clone().unwrap_or_else(|| name.into());
+    std::fs::write(&out, bytes).map_err(|error| {
+        Failure::Unavailable(format!("write {}: {error}: give another --out", out.display()))
     })?;
-    let (picture, samples) = (answer["svg"].as_str().unwrap_or_default(), answer["samples"].as_u64());
-    std::fs::write(&args.out, picture).map_err(|error| {
-        Failure::Unavailable(format!("write {}: {error}: give another --out", args.out.display()))
-    })?;
-    console.result(&[
-        ("file", json!(args.out)),
-        ("seconds", json!(args.seconds)),
-        ("samples", json!(samples)),
-    ])
+    Ok(out)
 }
 
 /// What is shown of an actor, in this order.

@@ -1,9 +1,11 @@
 //! Where the process spends its time: stacks that are looked at so many times a second, while somebody asks for it.
 //!
 //! In: for how long. Out: the stacks, as a flame graph that a browser opens ([`flame`]) or in pprof's own form ([`pprof_form`]), which
-//! `go tool pprof`, Pyroscope and Grafana read. One profile at a time: a signal interrupts every thread while one is taken.
+//! `go tool pprof`, Pyroscope and Grafana read. One profile at a time: a signal interrupts every thread while one is taken. And who
+//! holds its memory ([`heap`]), where the program was built for that.
 
 mod flame;
+mod heap;
 mod pprof_form;
 mod push;
 
@@ -13,6 +15,7 @@ use std::time::Duration;
 
 use pprof::ProfilerGuardBuilder;
 
+pub(crate) use heap::{NoHeap, heap};
 pub(crate) use push::{Pushed, push};
 
 /// Looks a second. Not a round number: what happens every ten milliseconds would be seen always, or never.

@@ -37,6 +37,7 @@ pub(crate) const SHARE: &str = "orrery_region_traffic_share";
 pub(crate) const ONLY_HERE: &str = "orrery_region_only_here_ledgers";
 pub(crate) const EQUAL_SLOT: &str = "orrery_region_equal_slot";
 pub(crate) const HTTP_REQUESTS: &str = "orrery_http_requests_total";
+pub(crate) const GRPC_REQUESTS: &str = "orrery_grpc_requests_total";
 pub(crate) const HTTP_SECONDS: &str = "orrery_http_request_seconds";
 pub(crate) const HTTP_CONNECTIONS: &str = "orrery_http_connections";
 pub(crate) const HTTP_TURNED_AWAY: &str = "orrery_http_turned_away_total";
@@ -94,7 +95,7 @@ const fn backup(name: &'static str, unit: &'static str, help: &'static str) -> M
 }
 
 /// Those of the node itself.
-const OWN: [Metric; 37] = [
+const OWN: [Metric; 38] = [
     Metric::gauge(BUILD_INFO, "1", "1, with the version as a label.").of(&["version"]),
     Metric::gauge(READY, "1", "1 while /readyz answers 200."),
     Metric::gauge(UNREADY, "1", "1 while the node is not ready for this reason, as /readyz gives it.").of(&["reason"]),
@@ -144,6 +145,9 @@ const OWN: [Metric; 37] = [
         .shown(Shown::Regions),
     Metric::counter(HTTP_REQUESTS, "requests", "Requests answered, by route as the API's description has it, and status.")
         .of(&["method", "route", "status"]),
+    Metric::counter(GRPC_REQUESTS, "calls", "Calls over gRPC that are over, by method and the code that the client was told; cancelled where it went before.")
+        .of(&["method", "code"])
+        .shown(Shown::Sometimes),
     Metric::histogram(HTTP_SECONDS, "seconds", "From when a request's head was read until that of its answer was there.").of(&["route"]),
     Metric::gauge(HTTP_CONNECTIONS, "connections", "Connections over HTTP that are open; those that became a WebSocket are readers of the feed.").of(&["listener"]),
     Metric::counter(HTTP_TURNED_AWAY, "connections", "Connections that were closed at once: their address has too many.").of(&["listener"]),

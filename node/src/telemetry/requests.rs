@@ -1,4 +1,4 @@
-//! What is asked over HTTP, counted by route and status: never by the path that was asked for, of which there is no end.
+//! What is asked over HTTP and gRPC, counted by route and status: never by the path that was asked for, of which there is no end.
 
 use std::time::Duration;
 
@@ -6,7 +6,9 @@ use metrics::{Gauge, counter, gauge, histogram};
 use orrery_supervisor::cluster::certificates;
 use tokio_rustls::rustls::pki_types::CertificateDer;
 
-use super::contract::{HTTP_CONNECTIONS, HTTP_EXPIRY, HTTP_REQUESTS, HTTP_SECONDS, HTTP_TURNED_AWAY};
+use super::contract::{
+    GRPC_REQUESTS, HTTP_CONNECTIONS, HTTP_EXPIRY, HTTP_REQUESTS, HTTP_SECONDS, HTTP_TURNED_AWAY,
+};
 
 /// A request was answered. `route` is `None` where nothing is served.
 pub(crate) fn answered(method: &str, route: Option<&'static str>, status: u16, took: Duration) {
@@ -21,6 +23,11 @@ pub(crate) fn answered(method: &str, route: Option<&'static str>, status: u16, t
     let labels = [("method", method.to_owned()), ("route", route.to_owned()), ("status", status.to_string())];
     counter!(HTTP_REQUESTS, &labels).increment(1);
     histogram!(HTTP_SECONDS, "route" => route).record(took.as_secs_f64());
+}
+
+/// A call over gRPC is over. `method` is `none` where there is no such method, `code` as gRPC names it.
+pub(crate) fn called(method: &'static str, code: &'static str) {
+    counter!(GRPC_REQUESTS, "method" => method, "code" => code).increment(1);
 }
 
 /// A listener is there.

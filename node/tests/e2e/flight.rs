@@ -393,6 +393,18 @@ fn a_damaged_file_is_data_loss() {
         assert_eq!(ended.code(), Code::DataLoss, "{ticket}: {ended}");
         assert!(ended.message().contains("orrery verify"), "{ended}");
     }
+    // And counted, by what the reader was told.
+    let calls = |code: &str| {
+        let text = get(&http, "/metrics").1;
+        let label = format!("code=\"{code}\"");
+        let of = |line: &&str| line.starts_with("orrery_grpc_requests_total{") && line.contains(&label);
+        let line = text.lines().find(|line| of(line) && line.contains("FlightService/DoGet"));
+        line.map_or(0, |line| line.rsplit_once(' ').unwrap().1.parse::<u64>().unwrap())
+    };
+    assert!(calls("data_loss") >= 2, "{}", get(&http, "/metrics").1);
+    assert_eq!(caller.health(""), Ok(1));
+    let checked = "orrery_grpc_requests_total{method=\"/grpc.health.v1.Health/Check\",code=\"ok\"} 1\n";
+    assert!(get(&http, "/metrics").1.contains(checked), "{}", get(&http, "/metrics").1);
 }
 
 /// A frame of HTTP/2.

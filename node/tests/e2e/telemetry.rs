@@ -81,10 +81,10 @@ fn metrics_say_what_a_node_does() {
 }
 
 /// Heads and bodies.
-type Posted = Arc<Mutex<Vec<(String, Vec<u8>)>>>;
+pub(crate) type Posted = Arc<Mutex<Vec<(String, Vec<u8>)>>>;
 
 /// Takes what is posted to it, for ever.
-fn collector() -> (String, Posted) {
+pub(crate) fn collector() -> (String, Posted) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
     let posted = Arc::new(Mutex::new(Vec::new()));
@@ -168,94 +168,6 @@ fn a_collector_that_is_away_is_told_once_and_counted() {
     let told = node.log().matches("spans").count();
     assert_eq!(told, 1, "{}", node.log());
     assert!(node.log().contains("the collector takes no spans, they are lost; see telemetry.otlp"));
-}
-
-/// What a collector is sent, as far as it matters here: numbers of fields are those of OTLP.
-mod otlp {
-    use prost::Message;
-
-    #[derive(Clone, PartialEq, Message)]
-    pub(super) struct Request {
-        #[prost(message, repeated, tag = "1")]
-        pub(super) resources: Vec<Resource>,
-    }
-
-    #[derive(Clone, PartialEq, Message)]
-    pub(super) struct Resource {
-        #[prost(message, repeated, tag = "2")]
-        pub(super) scopes: Vec<Scope>,
-    }
-
-    #[derive(Clone, PartialEq, Message)]
-    pub(super) struct Scope {
-        #[prost(message, repeated, tag = "2")]
-        pub(super) spans: Vec<Span>,
-    }
-
-    #[derive(Clone, PartialEq, Message)]
-    pub(super) struct Span {
-        #[prost(bytes = "vec", tag = "1")]
-        pub(super) trace: Vec<u8>,
-        #[prost(bytes = "vec", tag = "2")]
-        pub(super) id: Vec<u8>,
-        #[prost(bytes = "vec", tag = "4")]
-        pub(super) parent: Vec<u8>,
-        #[prost(string, tag = "5")]
-        pub(super) name: String,
-    }
-}
-
-/// A trace with all of these spans, each as `PARENT/NAME`; `None` as long as there is none.
-fn trace_with(posted: &Posted, wanted: &[&str]) -> Option<Vec<String>> {
-    use prost::Message;
-    let mut spans: Vec<otlp::Span> = Vec::new();
-    for (_, body) in posted.lock().unwrap().iter() {
-        let request = otlp::Request::decode(&**body).unwrap();
-        let scopes = request.resources.into_iter().flat_map(|resource| resource.scopes);
-        spans.extend(scopes.flat_map(|scope| scope.spans));
-    }
-    let mut traces = std::collections::BTreeMap::<Vec<u8>, Vec<&otlp::Span>>::new();
-    for span in &spans {
-        traces.entry(span.trace.clone()).or_default().push(span);
-    }
-    traces.into_values().find_map(|trace| {
-        let path = |span: &&otlp::Span| {
-            let above = trace.iter().find(|above| above.id == span.parent);
-            format!("{}/{}", above.map_or("", |above| above.name.as_str()), span.name)
-        };
-        let mut paths: Vec<String> = trace.iter().map(path).collect();
-        paths.sort();
-        wanted.iter().all(|wanted| paths.iter().any(|path| path == wanted)).then_some(paths)
-    })
-}
-
-#[test]
-fn one_ledger_is_one_trace_from_its_source_to_a_reader() {
-    let (address, posted) = collector();
-    let home = Home::new();
-    let (dataset, source) = (home.url("dataset"), "synthetic:?ledgers=100000&density=sparse&rate=20");
-    let collector = [("ORRERY_TELEMETRY__OTLP", address.as_str())];
-    let mut node = home.follow(source, &dataset, &["--from", "genesis"], &collector);
-    let url = format!("http://{}", node.http());
-    let _reader = home.start_elsewhere(&["tail", "--url", &url, "--from", "latest"], &[]);
-    let wanted = [
-        "/ledgers",
-        "ledgers/fetch",
-        "ledgers/process",
-        "process/decode",
-        "process/prove",
-        "process/derive",
-        "ledgers/write",
-        "write/commit",
-        "ledgers/deliver",
-    ];
-    let found = node.until("a whole trace", |_| trace_with(&posted, &wanted));
-    // Two tables, and whatever else: nothing of another ledger.
-    assert_eq!(found.iter().filter(|path| **path == "ledgers/write").count(), 2, "{found:?}");
-    // A ledger that was not there yet is fetched again.
-    for once in ["/ledgers", "process/derive", "ledgers/deliver"] {
-        assert_eq!(found.iter().filter(|path| **path == once).count(), 1, "{found:?}");
-    }
 }
 
 /// Spans of a name in OTLP's protobuf: field 5 of a span, a text with its length in front.

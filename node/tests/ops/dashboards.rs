@@ -133,6 +133,7 @@ fn dashboards() -> Vec<Dashboard> {
                 "orrery_http_request_",
                 "orrery_http_connections",
                 "orrery_http_turned",
+                "orrery_grpc_",
             ],
         },
         Dashboard {

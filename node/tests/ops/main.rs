@@ -16,6 +16,7 @@ mod process;
 mod contract;
 mod dashboards;
 mod named;
+mod probed;
 mod query;
 mod rules;
 mod tools;

@@ -33,7 +33,7 @@ const OF_LOAD: [&str; 9] = [
 ];
 
 /// A program that runs until the test ends.
-struct Running(Child);
+pub(crate) struct Running(Child);
 
 impl Drop for Running {
     fn drop(&mut self) {
@@ -42,14 +42,14 @@ impl Drop for Running {
     }
 }
 
-fn run(command: &mut Command, log: &Path) -> Running {
+pub(crate) fn run(command: &mut Command, log: &Path) -> Running {
     let log = std::fs::File::create(log).unwrap();
     command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
     Running(command.spawn().unwrap())
 }
 
 /// An address that nobody listens on now.
-fn free() -> String {
+pub(crate) fn free() -> String {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
 }
 

@@ -6,7 +6,7 @@ terraform {
   required_providers {
     aws = {
       source  = "hashicorp/aws"
-      version = "~> 6.0"
+      version = ">= 5.100, < 7.0"
     }
   }
   # Who plans beside somebody else waits; state is encrypted and versioned. Give bucket and key_arn with -backend-config.

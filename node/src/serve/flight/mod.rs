@@ -13,6 +13,7 @@ mod outlet;
 mod stored;
 mod live;
 mod service;
+mod counted;
 mod health;
 
 use std::net::SocketAddr;
@@ -35,6 +36,7 @@ use super::access::Gatekeeper;
 use super::feed::Feed;
 use super::problem::Problem;
 use crate::readiness::Readiness;
+use counted::counted;
 use health::NodeHealth;
 use outlet::Work;
 use service::{Caller, Flights};
@@ -111,11 +113,14 @@ impl Grpc {
 
     /// Answers a request, or says why not.
     pub(super) async fn answer(&self, request: Request<Incoming>, peer: SocketAddr) -> Response<Body> {
-        match tokio::time::timeout(ANSWER_WITHIN, self.admitted(request, peer)).await {
+        // Never the path that was asked for, of which there is no end.
+        let method = methods::find(request.uri().path()).map_or("none", |method| method.path);
+        let answer = match tokio::time::timeout(ANSWER_WITHIN, self.admitted(request, peer)).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(status)) => status.into_http(),
             Err(_) => Status::deadline_exceeded("the request was not whole in time").into_http(),
-        }
+        };
+        counted(method, answer)
     }
 
     async fn admitted(

@@ -5,7 +5,7 @@ terraform {
   required_providers {
     aws = {
       source  = "hashicorp/aws"
-      version = "~> 6.0"
+      version = ">= 5.100, < 7.0"
     }
   }
 }
@@ -135,7 +135,7 @@ resource "aws_route_table_association" "private" {
 # The dataset is reached without the NAT, and without paying for it.
 resource "aws_vpc_endpoint" "s3" {
   vpc_id            = aws_vpc.this.id
-  service_name      = "com.amazonaws.${data.aws_region.this.region}.s3"
+  service_name      = "com.amazonaws.${data.aws_region.this.id}.s3"
   vpc_endpoint_type = "Gateway"
   route_table_ids   = [for table in aws_route_table.private : table.id]
 }
@@ -168,7 +168,7 @@ data "aws_iam_policy_document" "key" {
     resources = ["*"]
     principals {
       type        = "Service"
-      identifiers = ["logs.${data.aws_region.this.region}.amazonaws.com"]
+      identifiers = ["logs.${data.aws_region.this.id}.amazonaws.com"]
     }
   }
 }
