@@ -311,6 +311,11 @@ impl SupervisorCore {
             Leaving::Restart if child.rules.restart == Restart::Temporary => {}
             Leaving::Restart => child.enter(State::Waiting, now),
             Leaving::Park => child.enter(State::Parked, now),
+            Leaving::Resume => {
+                child.failures = 0;
+                child.held = false;
+                child.wait(child.incarnation + 1, now);
+            }
             Leaving::Remove => {
                 actions.push(Action::Forget { child: child.rules.id.clone() });
                 self.children.remove(index);

@@ -36,6 +36,8 @@ pub(crate) enum Leaving {
     Restart,
     /// An operator parks it.
     Park,
+    /// It is resumed before it was parked: its next life begins when this one has ended.
+    Resume,
     /// It is taken from the list.
     Remove,
     /// The supervisor ends.

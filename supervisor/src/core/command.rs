@@ -78,12 +78,12 @@ impl SupervisorCore {
                 child.and(Err(CommandRefused::NotAlone(id.to_string())))
             }
             Command::Park(_) => child.map(|_| ()),
-            Command::Resume(_) => match child?.state {
-                State::Parked | State::Ended => Ok(()),
-                State::Waiting | State::Starting | State::Running | State::Stopping(_) => {
-                    Err(CommandRefused::NotParked(id.to_string()))
-                }
-            },
+            Command::Resume(_) => {
+                let child = child?;
+                let is_parked = matches!(child.state, State::Parked | State::Ended);
+                let is_to_be = child.leaving == Some(Leaving::Park);
+                (is_parked || is_to_be).then_some(()).ok_or_else(|| CommandRefused::NotParked(id.to_string()))
+            }
         }
     }
 
@@ -93,12 +93,8 @@ impl SupervisorCore {
             (Command::Add(rules), _) => self.children.push(Child::new(rules, now)),
             (Command::Remove(_), Some(index)) => self.leave(index, Leaving::Remove, now, actions),
             (Command::Park(_), Some(index)) => self.leave(index, Leaving::Park, now, actions),
-            (Command::Resume(_), Some(index)) => {
-                let child = &mut self.children[index];
-                child.failures = 0;
-                child.held = false;
-                child.wait(child.incarnation + 1, now);
-            }
+            // At once, or when what it parks for has ended.
+            (Command::Resume(_), Some(index)) => self.leave(index, Leaving::Resume, now, actions),
             (Command::Remove(_) | Command::Park(_) | Command::Resume(_), None) => {}
         }
     }

@@ -267,6 +267,18 @@ fn child_is_parked_resumed_removed_and_added() {
 }
 
 #[test]
+fn child_that_is_resumed_before_it_is_parked_begins_anew() {
+    let mut world = Smooth::three(Strategy::OneForOne);
+    let exited = Event::ChildExited { child: "b".into(), incarnation: 1, reason: ExitReason::Shutdown };
+    let resume = || Command::Resume("b".into());
+    assert!(matches!(world.core.check(&resume()), Err(CommandRefused::NotParked(_))));
+    assert_eq!(world.step(Event::Command(Command::Park("b".into()))), ["stop b1"]);
+    assert_eq!(world.core.check(&resume()), Ok(()));
+    assert!(world.step(Event::Command(resume())).is_empty(), "its last life has not ended");
+    assert_eq!(world.step(exited), ["start b2"]);
+}
+
+#[test]
 fn removal_is_not_forgotten_when_a_sibling_fails() {
     let mut world = Smooth::three(Strategy::OneForAll);
     world.step(Event::Command(Command::Remove("b".into())));
