@@ -9,6 +9,7 @@
 //! - A task that its node does not begin is taken back and goes to others, and the node gets nothing new for a while: all
 //!   later ledgers would wait for it.
 //! - What a coordinator remembers is a convenience. A new one learns from the nodes' reports what they are at.
+//! - No node is given more than its capacity, whatever it reports: what it has beside that goes to others.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -108,10 +109,15 @@ impl CoordinatorCore {
         });
         self.take_back(&ready);
         for worker in ready.values() {
-            let kept = |id: &&TaskId| !is_given_away(&worker.name, id, &ready);
-            for id in worker.running.intersection(&due).filter(kept) {
+            for id in worker.running.intersection(&due) {
+                if self.owners.contains_key(id)
+                    || is_given_away(&worker.name, id, &ready)
+                    || !self.has_room(worker)
+                {
+                    continue;
+                }
                 if let Some(owner) = choose_stages(worker, id, &ready) {
-                    self.owners.entry(*id).or_insert(owner);
+                    self.owners.insert(*id, owner);
                 }
             }
         }
@@ -184,15 +190,15 @@ impl CoordinatorCore {
         }
     }
 
+    fn has_room(&self, worker: &Worker) -> bool {
+        let count = self.owners.values().filter(|owner| owner.node == worker.name).count();
+        count < worker.capacity as usize
+    }
+
     fn choose(&self, id: &TaskId, ready: &BTreeMap<&NodeName, &Worker>) -> Option<Owner> {
-        let has_room = |worker: &Worker| {
-            let count = self.owners.values().filter(|owner| owner.node == worker.name).count();
-            count < worker.capacity as usize
-        };
-        let able = ready
-            .values()
-            .copied()
-            .filter(|worker| worker.processes && has_room(worker) && !is_given_away(&worker.name, id, ready));
+        let able = ready.values().copied().filter(|worker| {
+            worker.processes && self.has_room(worker) && !is_given_away(&worker.name, id, ready)
+        });
         let mut ranked = rank(&id.to_string(), able);
         // Others, if there are any at all.
         let begins = |worker: &&Worker| !self.passed_over.contains_key(&worker.name);
@@ -386,6 +392,29 @@ mod tests {
         let ids =
             |node: &str| plan[&node.parse().unwrap()].iter().map(|task| task.from + 9).collect::<Vec<_>>();
         assert_eq!((ids("a"), ids("b"), ids("c")), (vec![10, 20], vec![30, 40], vec![50, 60]));
+    }
+
+    /// It may be heard of what it was given by another coordinator only after it has been given more.
+    #[test]
+    fn a_node_is_given_no_more_than_its_capacity_whatever_it_says_it_has() {
+        let mut core = CoordinatorCore::default();
+        let mut view = View { spans: spans(&[10, 20, 30, 40]), workers: vec![worker("a", "fps")] };
+        assert_eq!(owners(&core.plan(&view)).into_keys().collect::<Vec<_>>(), [10, 20].map(TaskId::Until));
+        view.workers[0].running = [10, 30, 40].map(TaskId::Until).into();
+        assert_eq!(owners(&core.plan(&view)).into_keys().collect::<Vec<_>>(), [10, 20].map(TaskId::Until));
+        // What is due first is kept by a coordinator that knows of nothing else.
+        view.workers[0].running = [20, 30, 40].map(TaskId::Until).into();
+        let plan = CoordinatorCore::default().plan(&view);
+        assert_eq!(owners(&plan).into_keys().collect::<Vec<_>>(), [10, 20].map(TaskId::Until));
+        view.workers.push(worker("b", "fps"));
+        let plan = owners(&CoordinatorCore::default().plan(&view));
+        let of = |node: &str| {
+            plan.iter().filter(|(_, owner)| *owner == node).map(|(id, _)| *id).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            (of("a"), of("b")),
+            ([20, 30].map(TaskId::Until).into(), [10, 40].map(TaskId::Until).into())
+        );
     }
 
     #[test]

@@ -5,9 +5,11 @@
 //! only have ledgers done twice, with the same bytes.
 
 mod core;
+mod hearing;
 mod ranges;
 
 pub use core::{CoordinatorCore, Plan, View, Worker, missing_roles};
+pub use hearing::{Hearing, SILENT_ROUNDS_MAX};
 pub use ranges::{LedgerSpan, SPAN_LEDGERS, due_spans};
 
 use std::fmt;

@@ -1,10 +1,11 @@
 //! A cluster: the product's failure detector, lease and assignment on several nodes, whose network is cut, whose clocks stand
 //! still while they are paused, and whose store of leases loses answers and creates late.
 
+mod orders;
+
 use std::collections::{BTreeMap, BTreeSet};
 
-use orrery_actors::coordinator::{CoordinatorCore, LedgerSpan, TaskId, View, Worker};
-use orrery_schemas::LedgerSequence;
+use orrery_actors::coordinator::TaskId;
 use orrery_supervisor::Clock;
 use orrery_supervisor::cluster::lease::{
     Action, Created, Electorate, Epoch, Event, Lease, LeaseCore, LeaseTimings,
@@ -19,6 +20,7 @@ use super::SimError;
 use super::mail::Mail;
 use super::world::{Micros, World};
 use crate::history::Op;
+use orders::Term;
 
 /// Faults end after this.
 const SAFETY: Micros = 45_000_000;
@@ -49,10 +51,10 @@ enum Message {
     Create { node: usize, life: u64, lease: Lease, is_lost: bool },
     /// It answers.
     Answer { node: usize, life: u64, event: Event },
-    /// The tasks of a node, by a coordinator of an epoch.
-    Assign { to: usize, epoch: Epoch, tasks: BTreeSet<TaskId> },
-    /// What a node has.
-    Report { to: usize, from: NodeName, running: BTreeSet<TaskId> },
+    /// A coordinator asks a node what it has, and perhaps gives it its tasks.
+    Ask { to: usize, from: usize, epoch: Epoch, tasks: Option<BTreeSet<TaskId>> },
+    /// What a node has, for a coordinator of an epoch.
+    Told { to: usize, epoch: Epoch, from: NodeName, running: BTreeSet<TaskId> },
     /// A node has done a task.
     Finished { node: usize, life: u64, task: TaskId },
     /// Something breaks.
@@ -66,8 +68,8 @@ struct Node {
     heard: BTreeMap<NodeIdentity, (u64, bool)>,
     lease: LeaseCore,
     electorate: Option<Electorate>,
-    coordinator: CoordinatorCore,
-    reports: BTreeMap<NodeName, (Micros, BTreeSet<TaskId>)>,
+    /// While it coordinates.
+    term: Option<Term>,
     /// The newest epoch whose orders it has taken.
     obeys: Option<Epoch>,
     running: BTreeSet<TaskId>,
@@ -149,8 +151,7 @@ impl Cluster {
             detector: Detector::new(Timings::default()),
             heard: BTreeMap::new(),
             electorate: None,
-            coordinator: CoordinatorCore::default(),
-            reports: BTreeMap::new(),
+            term: None,
             obeys: None,
             running: BTreeSet::new(),
             paused_until: 0,
@@ -175,9 +176,7 @@ impl Cluster {
             Message::Step { node, .. } | Message::Answer { node, .. } | Message::Finished { node, .. } => {
                 Some(*node)
             }
-            Message::Heartbeat { to, .. } | Message::Assign { to, .. } | Message::Report { to, .. } => {
-                Some(*to)
-            }
+            Message::Heartbeat { to, .. } | Message::Ask { to, .. } | Message::Told { to, .. } => Some(*to),
             Message::Create { .. } | Message::Disturb => None,
         };
         if let Some(rest) = to.and_then(|node| self.sleeps(node)) {
@@ -201,13 +200,8 @@ impl Cluster {
                 }
             }
             Message::Create { node, life, lease, is_lost } => self.create(node, life, lease, is_lost),
-            Message::Assign { to, epoch, tasks } => self.assigned(to, epoch, &tasks),
-            Message::Report { to, from, running } => {
-                let now = self.world.now();
-                if let Some(node) = self.nodes.get_mut(to) {
-                    node.reports.insert(from, (now, running));
-                }
-            }
+            Message::Ask { to, from, epoch, tasks } => self.asked(to, from, epoch, tasks.as_ref()),
+            Message::Told { to, epoch, from, running } => self.told(to, epoch, from, running),
             Message::Disturb => self.disturb()?,
         }
         Ok(())
@@ -285,9 +279,7 @@ impl Cluster {
         for to in 0..self.nodes.len() {
             let Some(node) = self.nodes.get(index).filter(|_| to != index) else { continue };
             let (from, heartbeat, draining) = (node.identity.clone(), node.heartbeat, node.draining);
-            let (name, running) = (node.identity.name.clone(), node.running.clone());
             self.send(index, to, Message::Heartbeat { to, from, heartbeat, draining });
-            self.send(index, to, Message::Report { to, from: name, running });
         }
         let members = self.members(index);
         if let Some(members) = members {
@@ -401,91 +393,6 @@ impl Cluster {
         if !is_lost {
             let after = self.world.micros(5000, 200_000);
             self.mail.send(after, Message::Answer { node, life, event: Event::Created(created) });
-        }
-    }
-
-    /// An active node gives out what is due.
-    fn coordinate(&mut self, index: usize, members: &Members) {
-        let now = self.world.now();
-        let (who, epoch, plan) = {
-            let Some(node) = self.nodes.get_mut(index) else { return };
-            let Some(epoch) = node.lease.active() else { return };
-            let spans = (1..=SPANS).filter(|span| !self.done.contains(span)).take(AHEAD);
-            let span = |span: u32| LedgerSpan {
-                from: LedgerSequence((span - 1) * 1024 + 2),
-                to: Some(LedgerSequence(span)),
-            };
-            let workers = members.iter().map(|member| {
-                let is_me = member.identity == node.identity;
-                let report = node.reports.get(&member.identity.name);
-                let answered = is_me || report.is_some_and(|(at, _)| now - at < 2_000_000);
-                let running = match is_me {
-                    true => node.running.clone(),
-                    false => report.map(|(_, running)| running.clone()).unwrap_or_default(),
-                };
-                Worker {
-                    name: member.identity.name.clone(),
-                    fetches: true,
-                    processes: true,
-                    writes: true,
-                    capacity: member.profile.capacity,
-                    load: 0.0,
-                    is_ready: !member.draining,
-                    answered,
-                    takes_more: member.takes_work(),
-                    running,
-                    parked: BTreeSet::new(),
-                }
-            });
-            let view = View { spans: spans.map(span).collect(), workers: workers.collect() };
-            (node.identity.to_string(), epoch, node.coordinator.plan(&view))
-        };
-        self.world.saw(&who, Op::Acts { register: "lease".to_owned(), epoch: epoch.get() });
-        for (name, tasks) in plan {
-            let given: BTreeSet<TaskId> = tasks.iter().map(|task| task.id).collect();
-            // A coordinator that has just begun learns of tasks that another one gave out behind its own.
-            let (value, max) = (given.len() as u64, 2 * u64::from(CAPACITY));
-            if value > max {
-                self.world.saw(&who, Op::Gauge { name: format!("tasks of {name}"), value, max });
-            }
-            let Some(to) = self.nodes.iter().position(|node| node.identity.name == name) else { continue };
-            if to == index {
-                self.assigned(index, epoch, &given);
-            } else {
-                self.send(index, to, Message::Assign { to, epoch, tasks: given });
-            }
-        }
-    }
-
-    /// A node takes the orders of the newest epoch that it knows.
-    fn assigned(&mut self, index: usize, epoch: Epoch, tasks: &BTreeSet<TaskId>) {
-        let Some(node) = self.nodes.get_mut(index) else { return };
-        if node.obeys.is_some_and(|newest| epoch < newest) {
-            self.world.trace(format_args!("n{index} refuses orders of an earlier epoch"));
-            return;
-        }
-        node.obeys = Some(epoch);
-        let life = node.identity.incarnation;
-        node.running.retain(|task| tasks.contains(task));
-        for task in tasks {
-            if node.running.insert(*task) {
-                let takes = self.world.micros(500_000, 6_000_000);
-                self.mail.send(takes, Message::Finished { node: index, life, task: *task });
-            }
-        }
-    }
-
-    /// What is done is in the dataset, which all see; only what is still assigned is done.
-    fn finished(&mut self, index: usize, task: TaskId) {
-        let Some(node) = self.nodes.get_mut(index) else { return };
-        if !node.running.remove(&task) {
-            return;
-        }
-        let TaskId::Until(span) = task else { return };
-        self.world.trace(format_args!("{} has done {task}", node.identity));
-        self.done.insert(span);
-        if self.done.len() == SPANS as usize {
-            self.world.saw("nemesis", Op::Done { subject: "all spans".to_owned() });
         }
     }
 }

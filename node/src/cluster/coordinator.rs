@@ -24,7 +24,7 @@ use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio::sync::watch;
 
 use super::concerns::{Concern, Said};
-use super::hearing::{Hearing, Readers};
+use super::hearing::{Hearing, Readers, Reports};
 use super::message::{Ask, Assignment, Report, Told};
 use super::newer::Newer;
 use super::peers::Peers;
