@@ -110,6 +110,7 @@ pub(super) enum Action {
 
 /// One commit in the making. The chain moves on slot by slot, so that a commit may be dropped at any moment.
 #[derive(Debug)]
+#[cfg_attr(test, derive(Clone))]
 pub(super) struct CommitCore<C> {
     chain: C,
     intent: Intent,

@@ -1,5 +1,7 @@
 //! The core of a commit against a model of a store, with many writers and everything that can happen between them.
 
+mod model;
+
 use std::collections::BTreeMap;
 
 use super::*;
