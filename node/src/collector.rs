@@ -10,6 +10,8 @@ use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::SpanData;
 use orrery_supervisor::{Clock, MonotonicTime, SystemClock};
 
+use crate::shown_url::hide;
+
 /// Between lines about a collector that stays away.
 const REMIND_EVERY: Duration = Duration::from_secs(600);
 
@@ -59,14 +61,16 @@ impl Losses {
 #[derive(Debug)]
 pub(crate) struct Watched {
     exporter: SpanExporter,
+    /// Where spans go, which errors name.
+    endpoint: String,
     clock: SystemClock,
     losses: Arc<Mutex<Losses>>,
 }
 
 impl Watched {
     /// `losses` is for whoever ends it.
-    pub(crate) fn new(exporter: SpanExporter, losses: Arc<Mutex<Losses>>) -> Self {
-        Self { exporter, clock: SystemClock::new(), losses }
+    pub(crate) fn new(exporter: SpanExporter, endpoint: String, losses: Arc<Mutex<Losses>>) -> Self {
+        Self { exporter, endpoint, clock: SystemClock::new(), losses }
     }
 }
 
@@ -80,7 +84,12 @@ impl opentelemetry_sdk::trace::SpanExporter for Watched {
         let news = self.losses.lock().unwrap_or_else(PoisonError::into_inner).step(now, lost);
         match (news, &sent) {
             (Some(News::Lost(lost)), Err(error)) => {
-                tracing::warn!(%error, lost, "the collector takes no spans, they are lost; see telemetry.otlp");
+                let error = hide(&error.to_string(), &self.endpoint);
+                tracing::warn!(
+                    error,
+                    lost,
+                    "the collector takes no spans, they are lost; see telemetry.otlp"
+                );
             }
             (Some(News::Back(lost)), _) => tracing::info!(lost, "the collector takes spans again"),
             _ => {}

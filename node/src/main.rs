@@ -28,6 +28,7 @@ mod inspect;
 mod quarantine;
 mod console;
 mod environment;
+mod shown_url;
 mod exit;
 mod interrupt;
 mod wall_clock;

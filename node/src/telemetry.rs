@@ -28,6 +28,7 @@ use crate::collector::{Losses, Watched};
 use crate::config::TelemetryConfig;
 use crate::exit::Failure;
 use crate::logs::Keeper;
+use crate::shown_url::{hide, shown};
 use crate::wall_clock;
 use contract::{
     BUILD_INFO, EQUAL_SLOT, ESCALATIONS, HEALTHY, HTTP_SECONDS, MISSING_ROLES, ONLY_HERE, PARKED,
@@ -92,13 +93,13 @@ impl Telemetry {
             _ => lines.boxed(),
         };
         let losses = Arc::<Mutex<Losses>>::default();
-        let traces = match config.otlp.as_str() {
-            "" => None,
-            collector => Some(
-                exporter(collector, node, losses.clone())
-                    .map_err(|error| wrong("otlp", collector, &error))?,
-            ),
-        };
+        let traces =
+            match config.otlp.as_str() {
+                "" => None,
+                collector => Some(exporter(collector, node, losses.clone()).map_err(|error| {
+                    wrong("otlp", &shown(collector), &hide(&error.to_string(), collector))
+                })?),
+            };
         let spans = traces
             .as_ref()
             .map(|provider| tracing_opentelemetry::layer().with_tracer(provider.tracer("orrery")));
@@ -138,13 +139,13 @@ fn exporter(
 ) -> Result<SdkTracerProvider, opentelemetry_otlp::ExporterBuildError> {
     let endpoint = format!("{}/v1/traces", collector.trim_end_matches('/'));
     let exporter =
-        SpanExporter::builder().with_http().with_protocol(Protocol::HttpBinary).with_endpoint(endpoint);
+        SpanExporter::builder().with_http().with_protocol(Protocol::HttpBinary).with_endpoint(&endpoint);
     let resource = Resource::builder()
         .with_service_name("orrery")
         .with_attribute(KeyValue::new("service.instance.id", node.to_owned()))
         .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")));
     let provider = SdkTracerProvider::builder()
-        .with_batch_exporter(Watched::new(exporter.build()?, losses))
+        .with_batch_exporter(Watched::new(exporter.build()?, endpoint, losses))
         .with_resource(resource.build())
         .build();
     global::set_tracer_provider(provider.clone());

@@ -74,7 +74,7 @@ pub use scrub::{Finding, MakeFile, Remedy, ScrubProgress, ScrubReport, ScrubSett
 pub use slot::{reread_first_slot, reread_slot};
 pub use store::{Disk, Listed, Put, Retry, Store};
 pub use table::{SlotRows, Table};
-pub use url::{Access, Bucket, DatasetUrl};
+pub use url::{Access, Bucket, DatasetUrl, without_credentials};
 pub use verify::{DatasetProblem, DatasetReport, TableReport, Unnamed, verify};
 
 /// What a dataset is, or must be. `None` takes what is there; without a dataset, network and start are needed.

@@ -49,19 +49,39 @@ impl FromStr for DatasetUrl {
     type Err = DatasetError;
 
     fn from_str(text: &str) -> Result<Self, DatasetError> {
-        let error = |problem: String| DatasetError::Url { url: text.to_owned(), problem };
+        let error = |problem: String| DatasetError::Url { url: without_credentials(text), problem };
         let Some((scheme, rest)) = text.split_once("://") else {
             return Err(error(format!("not a URL: {FORMS}")));
         };
         match scheme.to_ascii_lowercase().as_str() {
             "file" if rest.is_empty() => Err(error("no folder is named: write file:///FOLDER".to_owned())),
             "file" => Ok(Self::File(rest.into())),
-            "s3" => Bucket::parse(rest, &["endpoint", "region", "anonymous"]).map(Self::S3).map_err(error),
+            "s3" => Bucket::parse(rest, &OPTIONS).map(Self::S3).map_err(error),
             "gs" => Bucket::parse(rest, &["endpoint", "anonymous"]).map(Self::Gs).map_err(error),
             "memory" if rest.is_empty() => Ok(Self::Memory),
             other => Err(error(format!("a dataset cannot be at `{other}`: {FORMS}"))),
         }
     }
+}
+
+/// Options that buckets have.
+const OPTIONS: [&str; 3] = ["endpoint", "region", "anonymous"];
+
+/// The text of a dataset's URL, good or not, as errors and logs may show it: who has put a password or a key there is not to
+/// find it again.
+pub fn without_credentials(text: &str) -> String {
+    let (scheme, rest) = match text.split_once("://") {
+        Some((scheme, rest)) if !scheme.eq_ignore_ascii_case("file") => (scheme, rest),
+        _ => return text.to_owned(),
+    };
+    let rest = rest.rsplit_once('@').map_or_else(|| rest.to_owned(), |(_, rest)| format!("...@{rest}"));
+    let Some((place, query)) = rest.split_once('?') else { return format!("{scheme}://{rest}") };
+    let shown = |option: &str| match option.split_once('=') {
+        Some((key, _)) if !OPTIONS.contains(&key) => format!("{key}=..."),
+        _ => option.to_owned(),
+    };
+    let query: Vec<_> = query.split('&').map(shown).collect();
+    format!("{scheme}://{place}?{}", query.join("&"))
 }
 
 impl Bucket {
@@ -105,6 +125,11 @@ impl Bucket {
             return Err(format!("unknown option `{key}`: options are {}", keys.join(", ")));
         }
         match (key, value) {
+            ("endpoint", value) if value.contains('@') => {
+                return Err(
+                    "credentials do not belong into an endpoint: give them in the environment".to_owned()
+                );
+            }
             ("endpoint", value) if value.starts_with("http://") || value.starts_with("https://") => {
                 self.endpoint = Some(value.trim_end_matches('/').to_owned());
             }
@@ -208,11 +233,26 @@ mod tests {
     }
 
     #[test]
+    fn a_password_in_a_url_is_refused_and_not_repeated() {
+        let error = "s3://lake/a?region=eu&key=s3cret".parse::<DatasetUrl>().unwrap_err().to_string();
+        assert!(error.contains("s3://lake/a?region=eu&key=...") && !error.contains("s3cret"), "{error}");
+        for text in [
+            "s3://key:s3cret@lake/x",
+            "http://key:s3cret@host/x",
+            "gs://s3cret@",
+            "s3://lake/a?endpoint=http://key:s3cret@h:1",
+        ] {
+            let error = text.parse::<DatasetUrl>().unwrap_err().to_string();
+            assert!(error.contains("://...@") && !error.contains("s3cret"), "{error}");
+        }
+    }
+
+    #[test]
     fn other_texts_are_refused_with_the_form_that_is_meant() {
         let check = |text: &str, fragment: &str| {
             let error = text.parse::<DatasetUrl>().unwrap_err();
             assert!(error.to_string().contains(fragment), "{error}");
-            assert!(error.to_string().contains(text), "{error}");
+            assert!(error.to_string().contains(&without_credentials(text)), "{error}");
             assert_eq!(error.class(), DatasetErrorClass::Usage);
         };
         check("", "write file:///FOLDER");
@@ -222,7 +262,6 @@ mod tests {
         check("memory://x", "a dataset cannot be at `memory`");
         check("s3://", "is no bucket");
         check("s3://ab/x", "is no bucket");
-        check("s3://key:secret@lake/x", "credentials do not belong into a URL");
         check("s3://lake/a//b", "is no folder");
         check("s3://lake/../b", "is no folder");
         check("s3://lake/a?colour=red", "unknown option `colour`: options are endpoint, region, anonymous");

@@ -1,6 +1,7 @@
 //! `orrery config`: what holds, and where it comes from; and what is wrong with it.
 
 use figment::value::Value;
+use orrery_actors::dataset::without_credentials;
 use orrery_actors::source::SourceUrl;
 use serde_json::json;
 
@@ -8,7 +9,9 @@ use crate::cli::{ConfigAction, ConfigArgs, ModeName, NetworkName, NodeArgs, Proo
 use crate::config::{Flag, Layers};
 use crate::console::Console;
 use crate::exit::Failure;
+use crate::serve::HashedToken;
 use crate::settings::Settings;
+use crate::shown_url::shown;
 use crate::telemetry;
 
 /// Checks nothing outside of the configuration itself.
@@ -53,8 +56,20 @@ fn print(name: &str, section: &mut serde_json::Value, layers: &Layers, lines: &m
             }
             continue;
         }
-        if key == "urls" {
-            *value = value.as_array().into_iter().flatten().map(without_secrets).collect();
+        match (path.as_str(), value.as_str()) {
+            ("source.urls", _) => {
+                *value = value.as_array().into_iter().flatten().map(without_secrets).collect();
+            }
+            ("http.tokens", _) => {
+                *value = value.as_array().into_iter().flatten().map(without_token).collect()
+            }
+            ("telemetry.otlp" | "telemetry.profiles", Some(url)) if !url.is_empty() => {
+                *value = json!(shown(url))
+            }
+            // A file otherwise.
+            ("http.oidc.keys", Some(url)) if url.contains("://") => *value = json!(shown(url)),
+            ("dataset.url", Some(url)) => *value = json!(without_credentials(url)),
+            _ => {}
         }
         // Text, numbers and lists of them are written alike in JSON and in TOML.
         lines.push(format!("{key} = {value}  # {}", layers.origin(&path)));
@@ -139,4 +154,10 @@ fn proof_name(proof: ProofName) -> &'static str {
 fn without_secrets(url: &serde_json::Value) -> serde_json::Value {
     let shown = url.as_str().and_then(|url| url.parse::<SourceUrl>().ok()).map(|url| url.to_string());
     json!(shown.unwrap_or_else(|| "(not a source)".to_owned()))
+}
+
+/// A hash opens nothing; whatever else stands in its place may be the token itself.
+fn without_token(text: &serde_json::Value) -> serde_json::Value {
+    let hashed = text.as_str().filter(|text| text.parse::<HashedToken>().is_ok());
+    json!(hashed.unwrap_or("(not NAME:ROLE:SHA256)"))
 }

@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use super::{Form, HERTZ, Profile};
+use crate::shown_url::shown;
 use crate::wall_clock;
 
 /// Of one profile.
@@ -61,14 +62,14 @@ pub(crate) async fn push(pushed: Pushed) -> Infallible {
         match sent {
             Ok(()) => {
                 if std::mem::take(&mut is_away) {
-                    tracing::info!(server = pushed.server, "profiles are sent again");
+                    tracing::info!(server = shown(&pushed.server), "profiles are sent again");
                 }
             }
             Err(error) => {
                 if !std::mem::replace(&mut is_away, true) {
                     tracing::warn!(
                         error,
-                        server = pushed.server,
+                        server = shown(&pushed.server),
                         "profiles are lost; see telemetry.profiles"
                     );
                 }
@@ -89,7 +90,7 @@ async fn send(
         .timeout(SENT_WITHIN)
         .header("content-type", format!("multipart/form-data; boundary={BOUNDARY}"))
         .body(form(&profile.written(Form::Pprof)));
-    let answer = request.send().await.map_err(|error| error.to_string())?;
+    let answer = request.send().await.map_err(|error| error.without_url().to_string())?;
     match answer.status().is_success() {
         true => Ok(()),
         false => Err(format!("the server answers {}", answer.status())),

@@ -68,8 +68,12 @@ impl AccessSettings {
             "nobody" => Anonymous::Nobody,
             other => return Err(wrong("http.anonymous", other, "give loopback, viewer or nobody")),
         };
-        let token =
-            |text: &String| text.parse().map_err(|problem: String| wrong("http.tokens", text, &problem));
+        // Whoever has put the token itself there is not to find it in a log.
+        let name =
+            |text: &str| text.split_once(':').map_or("...".to_owned(), |(name, _)| format!("{name}:..."));
+        let token = |text: &String| {
+            text.parse().map_err(|problem: String| wrong("http.tokens", &name(text), &problem))
+        };
         Ok(Self {
             anonymous,
             tokens: config.tokens.iter().map(token).collect::<Result<_, _>>()?,

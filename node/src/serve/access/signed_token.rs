@@ -16,6 +16,7 @@ use crate::config::OidcConfig;
 use crate::exit::Failure;
 use crate::serve::problem::Problem;
 use crate::settings::wrong;
+use crate::shown_url::shown;
 
 /// Seconds that clocks may differ.
 const LEEWAY_SECONDS: u64 = 30;
@@ -53,7 +54,10 @@ impl Oidc {
             let fix = "say whom tokens are meant for: a token for another service must not open this one";
             return Err(wrong("http.oidc.audience", "", fix));
         }
-        let keys = keys.parse().map_err(|fix: String| wrong("http.oidc.keys", keys, &fix))?;
+        let keys = keys.parse().map_err(|fix: String| {
+            let keys = if keys.is_empty() { String::new() } else { shown(keys) };
+            wrong("http.oidc.keys", &keys, &fix)
+        })?;
         Ok(Some(Self {
             issuer: issuer.clone(),
             audience: audience.clone(),

@@ -9,8 +9,10 @@ use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, JwkSet, KeyAlgo
 use jsonwebtoken::{Algorithm, DecodingKey};
 use orrery_supervisor::{Clock, MonotonicTime, SystemClock};
 use tokio::sync::Mutex;
+use warp::http::Uri;
 
 use crate::serve::problem::Problem;
+use crate::shown_url::shown;
 
 /// Between two readings: an unknown key in a token costs the provider no more.
 const READ_EVERY: Duration = Duration::from_secs(30);
@@ -35,9 +37,11 @@ impl FromStr for KeySource {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let is_local = ["http://127.0.0.1", "http://[::1]", "http://localhost"]
-            .iter()
-            .any(|host| text.starts_with(host));
+        // As whoever asks reads it: a longer name, or a user's name that looks like a host, is another host.
+        let is_local = text.parse::<Uri>().is_ok_and(|url| {
+            url.scheme_str() == Some("http")
+                && matches!(url.host(), Some("127.0.0.1" | "[::1]" | "localhost"))
+        });
         match text {
             "" => Err("say where the provider's keys are: its jwks_uri, or a file".to_owned()),
             url if url.starts_with("https://") || is_local => Ok(Self::Url(url.to_owned())),
@@ -141,7 +145,7 @@ impl KeySource {
                 let read = read.map_err(|error| error.to_string())?;
                 read.map_err(|error| format!("{}: {error}", path.display()))?
             }
-            Self::Url(url) => fetch(url).await.map_err(|error| format!("{url}: {error}"))?,
+            Self::Url(url) => fetch(url).await.map_err(|error| format!("{}: {error}", shown(url)))?,
         };
         signing_keys(&bytes)
     }
