@@ -170,6 +170,24 @@ pub enum Op {
         /// How much there may be.
         max: u64,
     },
+    /// Something that is to be again what it was at first once the faults have ended: open files, tasks, temporary files.
+    Level {
+        /// What.
+        name: String,
+        /// How much of it there is.
+        value: u64,
+        /// How much more than at first there may be in the end.
+        slack: u64,
+    },
+    /// Something that may not grow for as long as it is looked at, as memory.
+    Trend {
+        /// What.
+        name: String,
+        /// How much of it there is.
+        value: u64,
+        /// By how much it may grow in an hour.
+        per_hour_max: u64,
+    },
     /// All faults have ended.
     Healed {
         /// How long everything may take from now on, in microseconds.
@@ -225,6 +243,13 @@ pub enum Op {
         fault: String,
         /// The signal that is expected; `None` if it may pass unseen.
         signal: Option<String>,
+    },
+    /// How soon a signal must follow the faults that it is for.
+    Deadline {
+        /// The signal.
+        signal: String,
+        /// In microseconds.
+        within_us: u64,
     },
     /// A signal for operators.
     Signal {

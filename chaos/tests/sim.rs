@@ -2,13 +2,13 @@
 
 #[cfg(not(feature = "seeded-bugs"))]
 use std::path::Path;
-#[cfg(not(feature = "seeded-bugs"))]
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
 use orrery_chaos::sim::{Protocol, Simulation};
+use serde_json::{Value, json};
 
 /// Seeds that every change is tried on; more are tried by `orrery-chaos sim`.
 const SEEDS: u64 = 50;
@@ -40,6 +40,7 @@ fn no_invariant_is_broken_on_some_seeds() {
     });
 }
 
+/// In other processes too. `orrery-chaos sim --seed 7 --seeds 1 --repeat 100` does it for all as often.
 #[test]
 fn the_same_seed_has_the_same_trace_hash_a_hundred_times() {
     let simulation = Simulation::new().unwrap();
@@ -50,7 +51,18 @@ fn the_same_seed_has_the_same_trace_hash_a_hundred_times() {
         assert!(hashes.windows(2).all(|pair| pair[0] == pair[1]), "{protocol:?}");
         let other = simulation.run(8, protocol, false).unwrap().trace_hash;
         assert_ne!(hashes[0], other, "{protocol:?}: another seed is another run");
+        let report = sim(&["--seed", "7", "--seeds", "1", "--repeat", "2", "--protocol", protocol.as_str()]);
+        assert_eq!(report["repeated"][0]["traces"], json!({ hashes[0].clone(): 2 }), "{protocol:?}");
     }
+}
+
+/// The report of a run without findings.
+fn sim(arguments: &[&str]) -> Value {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_orrery-chaos"));
+    let output = command.arg("sim").args(arguments).args(["--output", "json"]).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{arguments:?}: {text}{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_str(&text).unwrap()
 }
 
 #[test]

@@ -11,11 +11,11 @@
 //! | I7 | a slot has one value, whoever looks | [`log`] |
 //! | I8 | fencing: nobody acts under an epoch older than one that it has seen, no two under one | [`positions`] |
 //! | I9 | feed: each reader gets what it wants once, in order, without a silent gap | [`feed`] |
-//! | I10 | what has a bound keeps it | [`bounds`] |
+//! | I10 | what has a bound keeps it; open files, tasks and temporary files come back after the faults; memory does not grow | [`bounds`] |
 //! | I11 | liveness: in time after the faults, all is done, and nobody has given up for nothing | [`bounds`] |
 //! | I12 | poison is put aside after a few attempts, with its evidence | [`isolation`] |
 //! | I13 | restarts are within their intensity; giving up is due exactly when it is exceeded | [`isolation`] |
-//! | I14 | a fault is followed by its signal | [`signals`] |
+//! | I14 | each fault is followed by its signal, in time, and no signal comes of nothing | [`signals`] |
 //! | I15 | what is false is never committed or sent | [`signals`] |
 //! | I16 | no text holds a secret | [`signals`] |
 //!

@@ -5,19 +5,49 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{Finding, Findings};
 use crate::history::{Entry, Op};
 
-/// I14: after a fault that operators must hear of, its signal comes.
+/// I14: after each fault that operators must hear of its signal comes, in time where it is known how soon; and it does not come
+/// where nothing was done.
 pub fn signalled(history: &[Entry]) -> Vec<Finding> {
     let mut findings = Findings::of(14);
-    let mut open: BTreeMap<&str, &str> = BTreeMap::new();
+    let (mut within, mut expected) = (BTreeMap::new(), BTreeSet::new());
     for entry in history {
         match &entry.what {
-            Op::Fault { fault, signal: Some(signal) } => drop(open.insert(signal, fault)),
-            Op::Signal { signal } => drop(open.remove(signal.as_str())),
+            Op::Deadline { signal, within_us } => drop(within.insert(signal.as_str(), *within_us)),
+            Op::Fault { signal: Some(signal), .. } => drop(expected.insert(signal.as_str())),
             _ => {}
         }
     }
-    for (signal, fault) in open {
-        findings.add(format!("{fault} was done, and nobody was told by {signal}"));
+    let mut waiting: BTreeMap<&str, Vec<(&str, u64)>> = BTreeMap::new();
+    let mut answered: BTreeSet<&str> = BTreeSet::new();
+    for entry in history {
+        match &entry.what {
+            Op::Fault { fault, signal: Some(signal) } => {
+                waiting.entry(signal).or_default().push((fault, entry.at_us));
+            }
+            Op::Signal { signal } => {
+                let faults = waiting.remove(signal.as_str()).unwrap_or_default();
+                let is_known = expected.contains(signal.as_str()) || within.contains_key(signal.as_str());
+                if faults.is_empty() && is_known && !answered.contains(signal.as_str()) {
+                    findings.add(format!("{signal} was told before anything was done"));
+                }
+                let limit = within.get(signal.as_str()).copied().unwrap_or(u64::MAX);
+                for (fault, at) in faults {
+                    answered.insert(signal);
+                    let after = entry.at_us.saturating_sub(at);
+                    if after > limit {
+                        findings.add(format!(
+                            "{fault} was told by {signal} {after} us later, {limit} us are allowed"
+                        ));
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    for (signal, faults) in waiting {
+        for (fault, _) in faults {
+            findings.add(format!("{fault} was done, and nobody was told by {signal}"));
+        }
     }
     findings.found
 }
@@ -86,6 +116,25 @@ mod tests {
         check(signalled, &seen([fault(None)]), "");
         check(signalled, &seen([fault(Some("fork"))]), "U5 was done, and nobody was told by fork");
         check(signalled, &seen([signal(), fault(Some("fork"))]), "U5 was done");
+        check(
+            signalled,
+            &seen([signal(), fault(Some("fork")), signal()]),
+            "fork was told before anything was done",
+        );
+        check(signalled, &seen([fault(Some("fork")), signal(), signal()]), "");
+        check(
+            signalled,
+            &seen([fault(Some("fork")), signal(), fault(Some("fork"))]),
+            "U5 was done, and nobody",
+        );
+        let deadline = |within_us| Op::Deadline { signal: "fork".to_owned(), within_us };
+        check(signalled, &seen([deadline(1000), fault(Some("fork")), signal()]), "");
+        check(
+            signalled,
+            &seen([deadline(999), fault(Some("fork")), signal()]),
+            "by fork 1000 us later, 999 us are",
+        );
+        check(signalled, &seen([deadline(999), signal()]), "before anything was done");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! `orrery-chaos sim`: the product's protocols in simulation, on seeds; `orrery-chaos check`: the checkers on a history.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -31,6 +32,9 @@ pub(super) struct SimArgs {
     /// Simulate this alone; all if none is named
     #[arg(long, value_enum)]
     protocol: Vec<Protocol>,
+    /// Run each seed so often, and see that its trace is the same every time
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    repeat: u32,
     /// Runs at a time; as many as there are processors if not given
     #[arg(long, default_value_t = 0)]
     jobs: usize,
@@ -61,6 +65,7 @@ pub(super) struct CheckArgs {
 struct Report {
     seed: u64,
     seeds: u64,
+    repeat: u32,
     runs: usize,
     /// SHA-256 over the hashes of all traces, in order.
     trace_hash: String,
@@ -68,6 +73,17 @@ struct Report {
     simulated_seconds: u64,
     seconds: f64,
     findings: Vec<Found>,
+    /// What came of repetitions, by seed and protocol.
+    repeated: Vec<Repeated>,
+}
+
+/// One seed of one protocol, run again and again.
+#[derive(Debug, Serialize)]
+struct Repeated {
+    seed: u64,
+    protocol: Protocol,
+    /// How often each hash of a trace was seen: one hash, if a seed decides everything.
+    traces: BTreeMap<String, u32>,
 }
 
 #[derive(Debug, Serialize)]
@@ -78,7 +94,7 @@ struct Found {
     reproduction: String,
 }
 
-/// True if nothing was found.
+/// True if nothing was found, and the same seed was the same run.
 pub(super) fn run_sim(args: &SimArgs) -> Result<bool, RunError> {
     writeln!(io::stderr(), "seed {}", args.seed)?;
     let clock = SystemClock::new();
@@ -97,24 +113,47 @@ pub(super) fn run_sim(args: &SimArgs) -> Result<bool, RunError> {
             }
             Ok(Run { history: Vec::new(), trace: Vec::new(), ..run })
         };
-        let all: Vec<_> = seeds.flat_map(|seed| protocols.iter().map(move |it| (seed, *it))).collect();
+        let all: Vec<_> = seeds
+            .flat_map(|seed| protocols.iter().map(move |it| (seed, *it)))
+            .flat_map(|one| std::iter::repeat_n(one, args.repeat as usize))
+            .collect();
         all.into_par_iter().map(run).collect()
     });
     let runs = runs?;
     let mut hash = Sha256::new();
-    runs.iter().for_each(|run| hash.update(&run.trace_hash));
+    runs.iter().step_by(args.repeat as usize).for_each(|run| hash.update(&run.trace_hash));
+    let repeated = if args.repeat > 1 { repeated(&runs, args.repeat as usize) } else { Vec::new() };
     let report = Report {
         seed: args.seed,
         seeds: args.seeds,
+        repeat: args.repeat,
         runs: runs.len(),
         trace_hash: hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect(),
         trace_lines: runs.iter().map(|run| run.trace_lines).sum(),
         simulated_seconds: runs.iter().map(|run| run.simulated_us).sum::<u64>() / 1_000_000,
         seconds: clock.now().since(MonotonicTime::ORIGIN).as_secs_f64(),
         findings: runs.into_iter().flat_map(found).collect(),
+        repeated,
     };
     print(args.output, &report, |out| write_report(out, &report))?;
-    Ok(report.findings.is_empty())
+    Ok(report.findings.is_empty() && report.repeated.iter().all(Repeated::is_same))
+}
+
+/// Runs of one seed and protocol stand beside each other.
+fn repeated(runs: &[Run], repeat: usize) -> Vec<Repeated> {
+    let of = |runs: &[Run]| {
+        let Run { seed, protocol, .. } = runs.first()?;
+        let mut traces = BTreeMap::new();
+        runs.iter().for_each(|run| *traces.entry(run.trace_hash.clone()).or_default() += 1);
+        Some(Repeated { seed: *seed, protocol: *protocol, traces })
+    };
+    runs.chunks(repeat).filter_map(of).collect()
+}
+
+impl Repeated {
+    fn is_same(&self) -> bool {
+        self.traces.len() == 1
+    }
 }
 
 fn found(run: Run) -> impl Iterator<Item = Found> {
@@ -140,12 +179,22 @@ fn write_run(folder: &Path, run: &Run) -> Result<(), RunError> {
 }
 
 fn write_report(out: &mut dyn Write, report: &Report) -> io::Result<()> {
-    let Report { seed, seeds, runs, trace_hash, trace_lines, simulated_seconds, seconds, findings } = report;
+    let Report { seed, seeds, runs, trace_hash, trace_lines, simulated_seconds, seconds, findings, .. } =
+        report;
     writeln!(
         out,
         "{runs} runs of {seeds} seeds from {seed}: {simulated_seconds} s simulated in {seconds:.1} s"
     )?;
     writeln!(out, "{trace_lines} lines of traces, SHA-256 {trace_hash}")?;
+    for Repeated { seed, protocol, traces } in &report.repeated {
+        let protocol = protocol.as_str();
+        for (trace, times) in traces {
+            writeln!(out, "seed {seed} {protocol:<14} {times:>4} of {} times {trace}", report.repeat)?;
+        }
+        if traces.len() > 1 {
+            writeln!(out, "seed {seed} {protocol}: {} different runs", traces.len())?;
+        }
+    }
     for Found { finding, reproduction, .. } in findings.iter().take(FINDINGS_SHOWN) {
         writeln!(out, "{finding}\n  again: {reproduction}")?;
     }

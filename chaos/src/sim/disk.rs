@@ -8,6 +8,7 @@ use std::fs::{self, File, Metadata};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
@@ -21,13 +22,15 @@ use super::store::short_hash;
 use super::world::World;
 use crate::history::{Kind, Op};
 
+/// What is there is looked at within this.
+const AUDITED: u64 = 10_000_000;
 /// Objects of a run.
 const OBJECTS: u32 = 12;
 
 /// A disk that forgets.
 struct LossyDisk {
     world: World,
-    fails_per_mille: u32,
+    fails_per_mille: AtomicU32,
     /// Writes through until the power is lost, in the middle of whatever is done then.
     lasts: Mutex<usize>,
     kept: Mutex<Kept>,
@@ -57,7 +60,13 @@ impl LossyDisk {
     fn fails(&self) -> bool {
         let mut lasts = self.lasts.lock().unwrap_or_else(PoisonError::into_inner);
         *lasts = lasts.saturating_sub(1);
-        *lasts == 0 || self.world.chance(self.fails_per_mille)
+        *lasts == 0 || self.world.chance(self.fails_per_mille.load(Ordering::Relaxed))
+    }
+
+    /// From now on it keeps what it is given.
+    fn heal(&self) {
+        *self.lasts.lock().unwrap_or_else(PoisonError::into_inner) = usize::MAX;
+        self.fails_per_mille.store(0, Ordering::Relaxed);
     }
 
     /// What is left after a loss of power, in place of what was there.
@@ -146,19 +155,47 @@ pub(super) fn run(world: &World) -> Result<(), SimError> {
     let fails_per_mille = [0, 60, 200][world.below(3)];
     world.trace(format_args!("{fails_per_mille} of a thousand writes fail"));
     let lasts = Mutex::new(1 + world.below(80));
-    let disk = Arc::new(LossyDisk { world: world.clone(), fails_per_mille, lasts, kept: Mutex::default() });
+    let disk = Arc::new(LossyDisk {
+        world: world.clone(),
+        fails_per_mille: AtomicU32::new(fails_per_mille),
+        lasts,
+        kept: Mutex::default(),
+    });
     let mut fibers = Fibers::new(world)?;
+    note_parts(world, &root)?;
     for life in 0..4 {
         let store = Store::on_disk(&root, Arc::clone(&disk) as Arc<dyn Disk>, Retry::at_once(1));
         let writer = fibers.start(&format!("life {life}"), put_all(world.clone(), store));
         fibers.run_until(world.now() + world.micros(1000, 60_000));
         fibers.kill(writer);
         disk.lose_power(&root)?;
+        leave_part(&root, life)?;
         world.trace(format_args!("the power is lost"));
     }
     let store = Store::on_disk(&root, Arc::clone(&disk) as Arc<dyn Disk>, Retry::at_once(1));
+    disk.heal();
+    world.saw("nemesis", Op::Healed { within_us: AUDITED });
     fibers.start("auditor", look(world.clone(), store));
-    fibers.run_until(world.now() + 10_000_000);
+    fibers.run_until(world.now() + AUDITED);
+    note_parts(world, &root)?;
+    Ok(())
+}
+
+/// What a process that was killed while it wrote leaves behind.
+fn leave_part(root: &Path, life: u32) -> io::Result<()> {
+    let parts = root.join("_orrery/parts");
+    fs::create_dir_all(&parts)?;
+    fs::write(parts.join(format!("life-{life}.part")), "a part of an object")
+}
+
+/// Temporary files: what killed lives leave behind, the next one removes.
+fn note_parts(world: &World, root: &Path) -> io::Result<()> {
+    let value = match fs::read_dir(root.join("_orrery/parts")) {
+        Ok(parts) => parts.count() as u64,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
+        Err(error) => return Err(error),
+    };
+    world.saw("disk", Op::Level { name: "temporary files".to_owned(), value, slack: 0 });
     Ok(())
 }
 
@@ -194,8 +231,11 @@ async fn put_all(world: World, store: Store) {
     }
 }
 
-/// What is there in the end.
+/// What is there in the end, as the next life finds it.
 async fn look(world: World, store: Store) {
+    while store.self_test().await.is_err() {
+        world.sleep(1000).await;
+    }
     for number in 0..OBJECTS {
         let Ok(Some(found)) = store.read(&path(number), 1 << 20).await else { break };
         let object = Op::Object {

@@ -1,12 +1,17 @@
 //! Stores that do not keep their word: one that ignores put-if-absent is refused at the start (O11); of what was damaged,
-//! exchanged or deleted behind everybody's back, `verify` tells (O8, O12).
+//! exchanged or deleted behind everybody's back, `scrub` tells, and `verify`, which reads what readers of today read, of all but
+//! files that a compaction has replaced (O8, O12).
 
 use std::cell::Cell;
+use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use orrery_actors::dataset::{Dataset, DatasetError, Retry, Store, StoreError, verify};
+use orrery_actors::dataset::{
+    Dataset, DatasetError, Pace, Retry, ScrubProgress, ScrubSettings, Store, StoreError, scrub, verify,
+};
+use serde_json::Value;
 
 use super::SimError;
 use super::dataset::{Plan, Writer, note_logs};
@@ -16,10 +21,12 @@ use super::store::{SimStore, StoreFaults};
 use super::world::{Micros, World};
 use crate::history::Op;
 
+/// A store is refused within this.
+const REFUSED: Micros = 10_000_000;
 /// A dataset without faults is written by then.
 const WRITTEN: Micros = 300_000_000;
-/// It is verified by then.
-const VERIFIED: Micros = 600_000_000;
+/// It is read by then, each time.
+const READ: Micros = 600_000_000;
 
 /// Runs one seed's stores.
 ///
@@ -28,13 +35,12 @@ const VERIFIED: Micros = 600_000_000;
 /// [`SimError`] if the simulation itself cannot go on.
 pub(super) fn run(world: &World, ledgers: &Arc<Ledgers>) -> Result<(), SimError> {
     refused(world)?;
-    // Files that a compaction has replaced are not verified.
     let drawn = Plan::draw(world);
     let plan = Plan {
         regions: 1,
         writers: 1,
         bounded: None,
-        compacts: false,
+        compacts: world.chance(500),
         faults: StoreFaults::default(),
         ..drawn
     };
@@ -46,11 +52,39 @@ pub(super) fn run(world: &World, ledgers: &Arc<Ledgers>) -> Result<(), SimError>
     fibers.start("r0w0", writer.run());
     fibers.run_until(WRITTEN);
     note_logs(world, "r0", &store.dump());
-    sound(world, &mut fibers, &store, true);
-    let Some(fault) = tamper(world, &store) else { return Ok(()) };
-    world.saw("nemesis", Op::Fault { fault, signal: Some("the dataset is not sound".to_owned()) });
-    sound(world, &mut fibers, &store, false);
+    for reader in READERS {
+        world.saw("nemesis", Op::Deadline { signal: found_by(reader), within_us: READ });
+    }
+    look(world, &mut fibers, &store);
+    let Some((fault, path)) = tamper(world, &store) else { return Ok(()) };
+    let is_replaced = replaced(&store).contains(&path);
+    for reader in READERS.into_iter().filter(|reader| *reader == SCRUB || !is_replaced) {
+        world.saw("nemesis", Op::Fault { fault: fault.to_owned(), signal: Some(found_by(reader)) });
+    }
+    look(world, &mut fibers, &store);
     Ok(())
+}
+
+/// Who reads a dataset to find what is wrong with it.
+const SCRUB: &str = "scrub";
+const READERS: [&str; 2] = ["verify", SCRUB];
+
+fn found_by(reader: &str) -> String {
+    format!("{reader} finds it")
+}
+
+/// Data files that a compaction has replaced, as the logs name them.
+fn replaced(store: &SimStore) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    for (name, bytes) in store.dump() {
+        let Some((table, _)) = name.split_once("/_delta_log/") else { continue };
+        let lines = bytes.split(|byte| *byte == b'\n');
+        let actions = lines.filter_map(|line| serde_json::from_slice::<Value>(line).ok());
+        let removed =
+            actions.filter_map(|action| Some(action.get("remove")?.get("path")?.as_str()?.to_owned()));
+        found.extend(removed.map(|path| format!("{table}/{path}")));
+    }
+    found
 }
 
 /// A store that replaces what is there must not be written to.
@@ -58,6 +92,7 @@ fn refused(world: &World) -> Result<(), SimError> {
     let store = SimStore::new(world, "replaces");
     store.set_faults(StoreFaults { replaces: true, ..StoreFaults::default() });
     let signal = "the store is refused".to_owned();
+    world.saw("nemesis", Op::Deadline { signal: signal.clone(), within_us: REFUSED });
     world.saw("nemesis", Op::Fault { fault: "O11".to_owned(), signal: Some(signal.clone()) });
     let mut fibers = Fibers::new(world)?;
     let (to, client) = (world.clone(), Store::over(store.client("w"), "", Retry::at_once(3)));
@@ -69,12 +104,12 @@ fn refused(world: &World) -> Result<(), SimError> {
             to.saw("w", Op::Signal { signal });
         }
     });
-    fibers.run_until(world.now() + 10_000_000);
+    fibers.run_until(world.now() + REFUSED);
     Ok(())
 }
 
-/// Changes one object that a log names, or a slot. Gives the fault's name.
-fn tamper(world: &World, store: &SimStore) -> Option<String> {
+/// Changes one object that a log names, or a slot. Gives the fault's name, and the object's.
+fn tamper(world: &World, store: &SimStore) -> Option<(&'static str, String)> {
     let is_part =
         |name: &str| name.contains("/data/") || name.contains("_delta_log/0") && name.ends_with(".json");
     let objects: Vec<_> = store.dump().into_iter().filter(|(name, _)| is_part(name)).collect();
@@ -100,29 +135,49 @@ fn tamper(world: &World, store: &SimStore) -> Option<String> {
         return None;
     }
     store.overwrite(name, damaged);
-    Some(fault.to_owned())
+    Some((fault, name.clone()))
 }
 
 fn folder(name: &str) -> &str {
     name.rsplit_once('/').map_or("", |(folder, _)| folder)
 }
 
-/// Verifies, and tells of what is found.
-fn sound(world: &World, fibers: &mut Fibers, store: &SimStore, is_expected: bool) {
-    let client = Store::over(store.client("auditor"), "", Retry::at_once(1));
-    let is_sound = Rc::new(Cell::new(None));
-    let to = Rc::clone(&is_sound);
-    fibers.start("auditor", async move {
-        let report = verify(&client, &mut |_| {}).await;
-        to.set(Some(report.is_ok_and(|report| report.is_sound())));
-    });
-    fibers.run_until(world.now() + VERIFIED);
-    match (is_sound.get(), is_expected) {
-        (Some(true), _) => {}
-        (_, true) => {
-            let reason = "a dataset that nobody touched is not sound".to_owned();
-            world.saw("auditor", Op::Halted { subject: "verify".to_owned(), reason });
+/// Has each read the dataset to its end, and say so if something is wrong with it.
+fn look(world: &World, fibers: &mut Fibers, store: &SimStore) {
+    let client = || Store::over(store.client("auditor"), "", Retry::at_once(1));
+    let ended = Rc::new(Cell::new(0));
+    let teller = |reader: &'static str| {
+        let (world, ended) = (world.clone(), Rc::clone(&ended));
+        move |is_sound: bool| {
+            ended.set(ended.get() + 1);
+            if !is_sound {
+                world.saw(reader, Op::Signal { signal: found_by(reader) });
+            }
         }
-        (_, false) => world.saw("auditor", Op::Signal { signal: "the dataset is not sound".to_owned() }),
+    };
+    let [verified, scrubbed] = READERS.map(teller);
+    let (to_verify, to_scrub) = (client(), client());
+    fibers.start("verify", async move {
+        let report = verify(&to_verify, &mut |_| {}).await;
+        verified(report.is_ok_and(|report| report.is_sound()));
+    });
+    fibers.start(SCRUB, async move {
+        let settings = ScrubSettings { repairs: false, other: None, maker: None, pace: Pace::unlimited() };
+        let report = scrub(&to_scrub, &settings, &Unheard).await;
+        scrubbed(report.is_ok_and(|report| report.findings.is_empty()));
+    });
+    fibers.run_until(world.now() + READ);
+    if ended.get() < READERS.len() {
+        let reason = "it did not come to its end".to_owned();
+        world.saw("auditor", Op::Halted { subject: "a reader of the dataset".to_owned(), reason });
     }
+}
+
+/// Nobody waits.
+struct Unheard;
+
+impl ScrubProgress for Unheard {
+    fn total(&self, _: u64) {}
+
+    fn read(&self, _: u64) {}
 }

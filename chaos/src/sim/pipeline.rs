@@ -1,7 +1,7 @@
 //! One pipeline: a source that sends damaged, false and truncated ledgers, the product's proof and derivation, its processor's
 //! core, and sinks that are slow. It is killed and begins again at what is durable.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::io::Write;
 use std::sync::Arc;
 
@@ -111,8 +111,8 @@ struct Pipeline<'a> {
     /// False answers that each ledger has had.
     given_false: BTreeMap<u32, u32>,
     is_parked: bool,
-    /// Objects that were cut short, by what identifies their bytes.
-    truncated: BTreeSet<String>,
+    /// What was done to objects, by what identifies their bytes.
+    spoiled: BTreeMap<String, &'static str>,
     lives: u32,
 }
 
@@ -132,6 +132,7 @@ pub(super) fn run(world: &World, ledgers: &Ledgers) -> Result<(), SimError> {
     } else {
         world.saw("oracle", Op::Awaited { subject: "p".to_owned() });
     }
+    pipeline.level();
     pipeline.begin();
     let kill_after = world.micros(100_000, pipeline.plan.kill_every);
     pipeline.mail.send(kill_after, Message::Kill);
@@ -143,6 +144,7 @@ pub(super) fn run(world: &World, ledgers: &Ledgers) -> Result<(), SimError> {
         }
         pipeline.measure();
     }
+    pipeline.level();
     Ok(())
 }
 
@@ -173,7 +175,7 @@ impl<'a> Pipeline<'a> {
             sinks: (0..plan.sinks).map(|_| sink()).collect(),
             given_false: BTreeMap::new(),
             is_parked: false,
-            truncated: BTreeSet::new(),
+            spoiled: BTreeMap::new(),
             lives: 0,
             plan,
         }
@@ -388,18 +390,20 @@ impl<'a> Pipeline<'a> {
             None => self.world.below(SOURCES),
         };
         let mut bytes = Vec::new();
-        let mut cut = None;
+        let (mut cut, mut fault) = (None, None);
         for ledger in first..=last {
             let Some(made) = self.ledgers.get(LedgerSequence(ledger)) else { continue };
             let mut xdr = made.xdr.to_vec();
             let given = self.given_false.entry(ledger).or_default();
             if self.plan.poison == Some(ledger) {
+                fault = Some("M4");
                 damage(&mut xdr, 7);
             } else if *given < FALSE_MAX && self.world.chance(self.plan.false_per_mille) {
                 *given += 1;
                 match self.plan.compressed && self.world.chance(400) {
                     true => cut = Some(ledger),
                     false => {
+                        fault = fault.or(Some("U6"));
                         let at = bound_byte(&self.settings.network, &xdr, self.world.draw());
                         damage(&mut xdr, at);
                     }
@@ -414,7 +418,10 @@ impl<'a> Pipeline<'a> {
             // Less than the checksum at its end is missing.
             bytes.truncate(bytes.len() - 1 - self.world.below(3));
             self.world.trace(format_args!("an object is truncated behind ledger {ledger}"));
-            self.truncated.insert(short_hash(&bytes));
+            fault = Some("U3");
+        }
+        if let Some(fault) = fault {
+            self.spoiled.insert(short_hash(&bytes), fault);
         }
         self.batch((first, last), origin, bytes.into())
     }
@@ -431,9 +438,11 @@ impl<'a> Pipeline<'a> {
     /// That something was refused is what operators hear of.
     fn note_work(&self, work: &LedgerBatch, worked: &Worked<EventBatch>) {
         let hash = short_hash(&work.chunk.bytes);
-        if self.truncated.contains(&hash) {
-            let signal = Some(format!("{hash} is refused"));
-            self.world.saw("source", Op::Fault { fault: "U3".to_owned(), signal });
+        let signal = format!("{hash} is refused");
+        // Whoever refuses it does so before anything else happens. Of a sound one it is not to be heard at all.
+        self.world.saw("source", Op::Deadline { signal: signal.clone(), within_us: 0 });
+        if let Some(fault) = self.spoiled.get(&hash) {
+            self.world.saw("source", Op::Fault { fault: (*fault).to_owned(), signal: Some(signal.clone()) });
         }
         if let Some(ledger) =
             self.plan.poison.filter(|ledger| work.chunk.range.contains(&LedgerSequence(*ledger)))
@@ -442,7 +451,21 @@ impl<'a> Pipeline<'a> {
         }
         if let Some((ledger, reason)) = &worked.fault {
             self.world.trace(format_args!("ledger {ledger} refused: {reason}"));
-            self.world.saw("p", Op::Signal { signal: format!("{hash} is refused") });
+            self.world.saw("p", Op::Signal { signal });
+        }
+    }
+
+    /// What is held is given back in the end, but by a pipeline that parks.
+    fn level(&self) {
+        if self.plan.poison.is_some() {
+            return;
+        }
+        let at_sinks: usize = self.sinks.iter().map(|sink| sink.waiting.len()).sum();
+        for (name, value) in
+            [("batches in the processor", self.core.in_flight()), ("batches at sinks", at_sinks)]
+        {
+            let (name, value) = (name.to_owned(), value as u64);
+            self.world.saw("p", Op::Level { name, value, slack: 0 });
         }
     }
 
