@@ -12,7 +12,7 @@ const MOMENTS_MIN: usize = 10;
 pub fn bounded(history: &[Entry]) -> Vec<Finding> {
     let mut findings = Findings::of(10);
     let mut levels: BTreeMap<&str, Level> = BTreeMap::new();
-    let mut trends: BTreeMap<&str, (u64, Vec<(u64, u64)>)> = BTreeMap::new();
+    let mut trends: BTreeMap<&str, Trend> = BTreeMap::new();
     let mut is_healed = false;
     for entry in history {
         match &entry.what {
@@ -24,7 +24,8 @@ pub fn bounded(history: &[Entry]) -> Vec<Finding> {
                 level.last = is_healed.then_some(*value);
             }
             Op::Trend { name, value, per_hour_max } => {
-                trends.entry(name).or_insert((*per_hour_max, Vec::new())).1.push((entry.at_us, *value));
+                let new = || Trend { per_hour_max: *per_hour_max, moments: Vec::new() };
+                trends.entry(name).or_insert_with(new).moments.push((entry.at_us, *value));
             }
             Op::Healed { .. } => is_healed = true,
             _ => {}
@@ -41,7 +42,7 @@ pub fn bounded(history: &[Entry]) -> Vec<Finding> {
             None => findings.add(format!("{name} was {first}, and nobody looked again after the faults")),
         }
     }
-    for (name, (per_hour_max, moments)) in trends {
+    for (name, Trend { per_hour_max, moments }) in trends {
         match growth_per_hour(&moments) {
             Some(growth) if growth <= per_hour_max as f64 => {}
             Some(growth) => {
@@ -59,6 +60,13 @@ struct Level {
     slack: u64,
     /// As it was seen last, if that was after the faults.
     last: Option<u64>,
+}
+
+/// What may not grow.
+struct Trend {
+    per_hour_max: u64,
+    /// In microseconds, and what it was.
+    moments: Vec<(u64, u64)>,
 }
 
 /// Slope of the line of least squares through moments in microseconds, in an hour. `None` of too few, or of one moment alone.
