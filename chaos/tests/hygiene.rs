@@ -167,8 +167,14 @@ fn request(method: &str, path: &str, headers: &[String]) -> String {
     )
 }
 
-/// Takes what is posted to it until `is_away`; gives its address and what came.
-fn collector() -> (SocketAddr, Arc<Mutex<Vec<u8>>>, Arc<Mutex<bool>>) {
+/// Takes what is posted to it until it is away.
+struct Collector {
+    address: SocketAddr,
+    posted: Arc<Mutex<Vec<u8>>>,
+    is_away: Arc<Mutex<bool>>,
+}
+
+fn collector() -> Collector {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let (posted, is_away) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Mutex::new(false)));
@@ -193,7 +199,7 @@ fn collector() -> (SocketAddr, Arc<Mutex<Vec<u8>>>, Arc<Mutex<bool>>) {
     };
     // It ends with the test.
     Builder::new().name("collector".to_owned()).spawn(take).unwrap();
-    (address, posted, is_away)
+    Collector { address, posted, is_away }
 }
 
 /// Asks for everything, as whoever may, with wrong tokens, and in places where no token belongs.
@@ -208,7 +214,7 @@ fn ask_everything(told: &mut Told, address: SocketAddr, token: &str) {
     paths.extend(["/", "/nothing", "/v1/nothing", "/debug"].map(str::to_owned));
     for path in paths {
         let path = path.replace("{name}", "main").replace("{sequence}", "3").replace("{ledger}", "3");
-        let path = path.replace('{', "").replace('}', "");
+        let path = path.replace(['{', '}'], "");
         let bearer = |token: &str| vec![format!("Authorization: Bearer {token}")];
         let basic = format!("Authorization: Basic {}", STANDARD.encode(format!("user:{PASSWORD}")));
         let in_query = format!("{path}?token={WRONG_TOKEN}&access_token={token}");
@@ -378,7 +384,7 @@ impl Scene {
 #[test]
 fn no_secret_comes_out_of_a_node_again() {
     let scene = Scene::set();
-    let (traces, posted, traces_away) = collector();
+    let Collector { address: traces, posted, is_away: traces_away } = collector();
     let mut told = Told::default();
     for canary in [STORE_KEY, STORE_SESSION, RPC_OPTION, OTLP_PATH, PROFILES_OPTION, PASSWORD, WRONG_TOKEN] {
         told.secret(canary);

@@ -1,5 +1,7 @@
 //! Simulated runs: nothing is found, and the same seed is the same run.
 
+#![expect(clippy::unwrap_used, reason = "tests say why they fail")]
+
 #[cfg(not(feature = "seeded-bugs"))]
 use std::path::Path;
 use std::process::Command;
