@@ -2,7 +2,7 @@
 //!
 //! In: for how long. Out: the stacks, as a flame graph that a browser opens ([`flame`]) or in pprof's own form ([`pprof_form`]), which
 //! `go tool pprof`, Pyroscope and Grafana read. One profile at a time: a signal interrupts every thread while one is taken. And who
-//! holds its memory ([`heap`]), where the program was built for that.
+//! holds its memory ([`mod@heap`]), where the program was built for that.
 
 mod flame;
 mod heap;
