@@ -21,10 +21,10 @@ const VOLUME_PORT: u16 = MASTER_PORT + REGIONS;
 const ADMIN_PORT: u16 = VOLUME_PORT + REGIONS;
 
 /// Regions with ports of their own, ports for one experiment, and experiments that have their own: each port is used 10,000
-/// higher too.
+/// higher too, and all are below those that the system gives to whoever connects (32,768 and above).
 const REGIONS: u16 = 8;
 const PORTS: u16 = 5 * REGIONS;
-const EXPERIMENTS: u32 = 1000;
+const EXPERIMENTS: u32 = 250;
 
 /// Who may write.
 const KEYS: [(&str, &str); 2] = [("AWS_ACCESS_KEY_ID", "key"), ("AWS_SECRET_ACCESS_KEY", "secret")];
