@@ -151,7 +151,7 @@ mod tests {
         };
         // A moment is a millisecond: one more each makes 3.6 millions an hour.
         check(bounded, &of(|_| 7, 60), "");
-        check(bounded, &of(|at| 1000 + at % 2 * 500, 60), "");
+        check(bounded, &of(|at| 1000 + at % 2 * 500, 61), "");
         check(bounded, &of(|at| 1000 + at + at % 2 * 500, 600), "memory grows by 36");
         check(bounded, &of(|at| 1000 - at, 60), "");
         check(bounded, &of(|_| 7, 9), "looked at 9 times: too few");
