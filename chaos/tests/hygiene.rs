@@ -61,7 +61,10 @@ impl Told {
     /// In the forms in which it could come out again.
     fn secret(&mut self, canary: &str) {
         let hex: String = canary.bytes().map(|byte| format!("{byte:02x}")).collect();
-        for canary in [canary.to_owned(), STANDARD.encode(canary), hex] {
+        // As headers have it, and at each of the three places where base64 may begin.
+        let with_user = ["user:", "key:"].map(|user| STANDARD.encode(format!("{user}{canary}")));
+        let [with_user, with_key] = with_user;
+        for canary in [canary.to_owned(), STANDARD.encode(canary), with_user, with_key, hex] {
             self.note("operator", Op::Secret { canary });
         }
     }
@@ -250,7 +253,7 @@ fn ask_commands(told: &mut Told, folder: &Path, address: SocketAddr) {
         &["config", "print", "--output", "json"],
         &["config", "check"],
         &["tree"],
-        &["actors"],
+        &["ps"],
         &["inspect", "pipelines/main/processor"],
         &["restarts"],
         &["audit"],
@@ -262,7 +265,10 @@ fn ask_commands(told: &mut Told, folder: &Path, address: SocketAddr) {
     for arguments in commands {
         let mut all = arguments.to_vec();
         all.extend(["-c", "orrery.toml"]);
-        told.output(&all.join(" "), &run(folder, &all));
+        let output = run(folder, &all);
+        // What is no command tells nothing.
+        assert_ne!(output.status.code(), Some(2), "{all:?}: {}", String::from_utf8_lossy(&output.stderr));
+        told.output(&all.join(" "), &output);
     }
     let url = format!("http://{address}");
     let mut tail =

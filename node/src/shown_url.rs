@@ -4,6 +4,10 @@
 /// Scheme, host and port of a URL, and that there was more.
 pub(crate) fn shown(url: &str) -> String {
     let Some((scheme, authority, rest)) = parts(url) else { return "(not a URL)".to_owned() };
+    // A password that is not encoded may have a slash, and what is before it would be taken for a host.
+    if rest.contains('@') {
+        return "(not a URL)".to_owned();
+    }
     let host = authority.rsplit('@').next().unwrap_or_default();
     let more = if rest.trim_matches('/').is_empty() { "" } else { "/..." };
     format!("{scheme}://{host}{more}")
@@ -13,7 +17,10 @@ pub(crate) fn shown(url: &str) -> String {
 pub(crate) fn hide(text: &str, url: &str) -> String {
     let Some((_, authority, rest)) = parts(url) else { return text.to_owned() };
     let credentials = authority.rsplit_once('@').map_or("", |(credentials, _)| credentials);
-    let secrets = [credentials, rest.trim_matches('/')].into_iter().filter(|secret| !secret.is_empty());
+    let (path, query) = rest.split_once(['?', '#']).unwrap_or((rest, ""));
+    let secrets = [credentials, rest.trim_matches('/'), path.trim_matches('/'), query];
+    // A part of one letter is no secret, and would be found in every word.
+    let secrets = secrets.into_iter().filter(|secret| secret.len() > 1);
     secrets.fold(text.to_owned(), |text, secret| text.replace(secret, "..."))
 }
 
@@ -38,6 +45,7 @@ mod tests {
         check("https://host/s3cret/", "https://host/...");
         check("https://host?key=s3cret", "https://host/...");
         check("s3cret", "(not a URL)");
+        check("https://user:s3/cret@host/x", "(not a URL)");
     }
 
     #[test]
@@ -48,5 +56,6 @@ mod tests {
         check("http://a:s3cret@host", "cannot use http://a:s3cret@host", "cannot use http://...@host");
         check("http://host/?key=s3cret", "(http://host/?key=s3cret&x)", "(http://host/...&x)");
         check("http://host", "no route to host", "no route to host");
+        check("http://host/v?key=s3cret", "(http://host/v/?key=s3cret)", "(http://host/v/?...)");
     }
 }

@@ -72,12 +72,16 @@ const OPTIONS: [&str; 3] = ["endpoint", "region", "anonymous"];
 pub fn without_credentials(text: &str) -> String {
     let (scheme, rest) = match text.split_once("://") {
         Some((scheme, rest)) if !scheme.eq_ignore_ascii_case("file") => (scheme, rest),
-        _ => return text.to_owned(),
+        Some(_) => return text.to_owned(),
+        // A path that lacks its scheme, or a secret that is in the wrong place.
+        None if text.contains(['@', '?', '=']) => return "(not a URL)".to_owned(),
+        None => return text.to_owned(),
     };
     let rest = rest.rsplit_once('@').map_or_else(|| rest.to_owned(), |(_, rest)| format!("...@{rest}"));
     let Some((place, query)) = rest.split_once('?') else { return format!("{scheme}://{rest}") };
     let shown = |option: &str| match option.split_once('=') {
         Some((key, _)) if !OPTIONS.contains(&key) => format!("{key}=..."),
+        None if !option.is_empty() && !OPTIONS.contains(&option) => "...".to_owned(),
         _ => option.to_owned(),
     };
     let query: Vec<_> = query.split('&').map(shown).collect();
@@ -90,7 +94,8 @@ impl Bucket {
         let (bucket, prefix) = place.split_once('/').unwrap_or((place, ""));
         let prefix = prefix.trim_matches('/');
         let is_name = |char: char| char.is_ascii_alphanumeric() || "-._".contains(char);
-        if bucket.contains('@') {
+        // Keys may have slashes: what is before the sign is not repeated, wherever it is.
+        if rest.contains('@') {
             return Err("credentials do not belong into a URL: give them in the environment".to_owned());
         }
         if !(3..=222).contains(&bucket.len()) || !bucket.chars().all(is_name) {
@@ -122,14 +127,10 @@ impl Bucket {
     fn set(&mut self, option: &str, keys: &[&str]) -> Result<(), String> {
         let (key, value) = option.split_once('=').unwrap_or((option, ""));
         if !keys.contains(&key) {
+            let key = if option.contains('=') { key } else { "..." };
             return Err(format!("unknown option `{key}`: options are {}", keys.join(", ")));
         }
         match (key, value) {
-            ("endpoint", value) if value.contains('@') => {
-                return Err(
-                    "credentials do not belong into an endpoint: give them in the environment".to_owned()
-                );
-            }
             ("endpoint", value) if value.starts_with("http://") || value.starts_with("https://") => {
                 self.endpoint = Some(value.trim_end_matches('/').to_owned());
             }
@@ -236,10 +237,15 @@ mod tests {
     fn a_password_in_a_url_is_refused_and_not_repeated() {
         let error = "s3://lake/a?region=eu&key=s3cret".parse::<DatasetUrl>().unwrap_err().to_string();
         assert!(error.contains("s3://lake/a?region=eu&key=...") && !error.contains("s3cret"), "{error}");
+        for text in ["key:s3cret@lake/x", "s3://lake/a?s3cret", "lake?key=s3cret"] {
+            let error = text.parse::<DatasetUrl>().unwrap_err().to_string();
+            assert!(!error.contains("s3cret"), "{error}");
+        }
         for text in [
             "s3://key:s3cret@lake/x",
             "http://key:s3cret@host/x",
             "gs://s3cret@",
+            "s3://key:s3cret/s3cret/s3cret@lake",
             "s3://lake/a?endpoint=http://key:s3cret@h:1",
         ] {
             let error = text.parse::<DatasetUrl>().unwrap_err().to_string();

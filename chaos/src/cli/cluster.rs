@@ -104,16 +104,15 @@ pub(super) fn run_cluster(args: &ClusterArgs) -> Result<bool, RunError> {
     let to_coordinator = false;
     let settings = ClusterSettings { workload, rounds, faults, nodes, other, to_coordinator, seed };
     let report = cluster::run(&settings, &mut io::stderr())?;
-    let reproduction = common.reproduction(
-        "cluster",
-        &[
-            ("fault", names),
-            ("rounds", rounds.to_string()),
-            ("nodes", nodes.to_string()),
-            ("ledgers", ledgers.to_string()),
-            ("slot-ledgers", slot_ledgers.to_string()),
-        ],
-    );
+    let mut options = vec![
+        ("fault", names),
+        ("rounds", rounds.to_string()),
+        ("nodes", nodes.to_string()),
+        ("ledgers", ledgers.to_string()),
+        ("slot-ledgers", slot_ledgers.to_string()),
+    ];
+    options.extend(args.other.as_ref().map(|other| ("other", other.display().to_string())));
+    let reproduction = common.reproduction("cluster", &options);
     let write_table = |out: &mut dyn Write| write_cluster(out, &report);
     common.report(&report, report.survived(), folder, write_table, &reproduction)
 }

@@ -152,8 +152,8 @@ impl Experiment<'_> {
         }
         if watched.fault == Fault::Replace {
             let version = nodes.replace(victim)?;
-            let ended = watched.disturbance.witness.take().unwrap_or_default();
-            watched.disturbance.witness = Some(format!("{ended}, started again as {version}"));
+            let ended = watched.disturbance.witness.take();
+            watched.disturbance.witness = ended.map(|ended| format!("{ended}, started again as {version}"));
         }
         nodes.start(victim)?;
         Ok(true)

@@ -96,7 +96,7 @@ impl Mangler {
         run(&[&["netns", "exec", namespace][..], &words].concat())?;
         let device = format!("port{node}");
         let address = super::address(node);
-        // On its way from each other port to the node's.
+        // On its way from one of the other ports to the node's.
         let ports = format!(
             "add chain netdev twice other {{ type filter hook ingress device port{} priority 0 ; }}",
             usize::from(node == 0)

@@ -27,8 +27,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 pub fn collect() -> io::Result<Vec<String>> {
     let folders = std::env::temp_dir();
     // Nodes outlive a runner that was killed, and hold whatever they are in.
-    let mut removed: Vec<String> =
-        left_running(&folders).into_iter().map(|process| format!("process {process}")).collect();
+    let found = left_running(&folders);
     for _ in 0..LOOKS_MAX {
         let left = left_running(&folders);
         if left.is_empty() {
@@ -39,6 +38,9 @@ pub fn collect() -> io::Result<Vec<String>> {
         }
         std::thread::park_timeout(LOOK_EVERY);
     }
+    let left = left_running(&folders);
+    let gone = found.into_iter().filter(|process| !left.contains(process));
+    let mut removed: Vec<String> = gone.map(|process| format!("process {process}")).collect();
     for name in names(Path::new(NAMESPACES)).into_iter().filter(|name| is_left(name)) {
         if Command::new("ip")
             .args(["netns", "del", &name])
@@ -69,10 +71,19 @@ pub fn collect() -> io::Result<Vec<String>> {
     Ok(removed)
 }
 
-/// Processes that work in a folder of a run that is no more, or were given one.
+/// Programs that runs start.
+const STARTED: [&str; 5] = ["orrery", "orrery-chaos", "weed", "strace", "stress-ng"];
+
+/// Processes of ours that work in a folder of a run that is no more, or were given one. Not this one, nor who called it, and
+/// no shell or pager in which somebody looks at what is there.
 fn left_running(folders: &Path) -> Vec<Pid> {
+    let callers = callers();
     let process = |name: String| {
-        let (id, place) = (name.parse().ok()?, Path::new("/proc").join(&name));
+        let (id, place): (i32, _) = (name.parse().ok()?, Path::new("/proc").join(&name));
+        let program = fs::read_link(place.join("exe")).ok()?;
+        if callers.contains(&id) || !is_started(&program) {
+            return None;
+        }
         let words = fs::read(place.join("cmdline")).unwrap_or_default();
         let words = words.split(|byte| *byte == 0).map(|word| String::from_utf8_lossy(word).into_owned());
         let is_given = words.into_iter().any(|word| word_is_left(&word, folders));
@@ -80,6 +91,23 @@ fn left_running(folders: &Path) -> Vec<Pid> {
         (is_given || is_there).then_some(Pid::from_raw(id))
     };
     names(Path::new("/proc")).into_iter().filter_map(process).collect()
+}
+
+/// This process and all that it comes from.
+fn callers() -> Vec<i32> {
+    let parent = |id: &i32| {
+        let stat = fs::read_to_string(Path::new("/proc").join(id.to_string()).join("stat")).ok()?;
+        // The name before may have spaces and brackets of its own.
+        stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok().filter(|id| *id > 0)
+    };
+    let own = i32::try_from(std::process::id()).ok();
+    std::iter::successors(own, parent).collect()
+}
+
+/// Whether a program is one that runs start; it may have been replaced since.
+fn is_started(program: &Path) -> bool {
+    let name = program.file_name().unwrap_or_default().to_string_lossy();
+    STARTED.contains(&name.strip_suffix(" (deleted)").unwrap_or(&name))
 }
 
 /// Whether a word names a file in such a folder, as a path or a URL.
@@ -128,6 +156,8 @@ mod tests {
         check("other-4194305", false);
         assert!(is_below_left(&Path::new("/t").join(format!("{PREFIX}4194305-a/disk")), Path::new("/t")));
         assert!(!is_below_left(Path::new("/u/x"), Path::new("/t")));
+        assert!(is_started(Path::new("/b/orrery (deleted)")) && !is_started(Path::new("/bin/bash")));
+        assert!(callers().contains(&i32::try_from(std::process::id()).unwrap()) && callers().len() > 1);
         let word = format!("file:///t/{PREFIX}4194305-a/lake");
         assert!(word_is_left(&word, Path::new("/t")) && !word_is_left(&word, Path::new("/u")));
     }

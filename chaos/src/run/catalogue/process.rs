@@ -40,7 +40,7 @@ pub(super) const FAULTS: [Entry; 12] = [
     },
     Entry {
         id: "P4",
-        sentence: "An actor, or a supervisor, panics",
+        sentence: "An actor panics, and those who are told of it",
         invariants: &["I12", "I13"],
         needs: &[Need::Preload],
         ways: &[
@@ -106,7 +106,7 @@ pub(super) const FAULTS: [Entry; 12] = [
     Entry {
         id: "P12",
         sentence: "An actor hangs",
-        invariants: &["I13", "I14"],
+        invariants: &["I13"],
         needs: &[Need::Preload],
         ways: &[Way::World(|| Box::new(Hangs::default()))],
     },

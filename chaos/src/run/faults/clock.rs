@@ -101,10 +101,7 @@ impl WallClock {
     }
 
     fn put(&self, text: &str) -> Result<(), ExperimentError> {
-        // Read in the middle of a write, the clock would be none: the file changes at once.
-        let next = self.file.with_extension("next");
-        fs::write(&next, text).map_err(ExperimentError::io("write", &next))?;
-        fs::rename(&next, &self.file).map_err(ExperimentError::io("rename", &next))
+        put(&self.file, text)
     }
 }
 
@@ -166,7 +163,11 @@ impl Fault for WallClock {
             self.before = date(world).map(|date| (date, world.now()));
             world.pass(WATCHED)?;
         }
-        let Some((before, at)) = self.before else { return Ok(()) };
+        let Some((before, at)) = self.before else {
+            self.problems
+                .push("the node did not say what time it is: nothing shows that it goes right".to_owned());
+            return Ok(());
+        };
         let most = if is_of_speed { SPEED_SECONDS } else { RIGHT_SECONDS };
         let is_right = |world: &mut World| {
             let astray = date(world)? - before - (world.now() - at).as_secs() as i64;
@@ -228,7 +229,7 @@ const CONFIGURATION: i32 = 78;
 
 impl Expired {
     fn put(&self, offset: &str) -> Result<(), ExperimentError> {
-        fs::write(&self.file, offset).map_err(ExperimentError::io("write", &self.file))
+        put(&self.file, offset)
     }
 
     /// With a clock that is so wrong, a start is refused in these words.
@@ -295,6 +296,13 @@ impl Fault for Expired {
     fn problems(&mut self, _: &mut World) -> Vec<String> {
         std::mem::take(&mut self.problems)
     }
+}
+
+/// Read in the middle of a write, the clock would be none: the file changes at once.
+fn put(file: &Path, text: &str) -> Result<(), ExperimentError> {
+    let next = file.with_extension("next");
+    fs::write(&next, text).map_err(ExperimentError::io("write", &next))?;
+    fs::rename(&next, file).map_err(ExperimentError::io("rename", &next))
 }
 
 /// Has the node's wall clock read from a file, which says `text` at first.

@@ -136,6 +136,11 @@ impl Cluster {
     fn assigned(&mut self, index: usize, epoch: Epoch, tasks: &BTreeSet<TaskId>) -> bool {
         let Some(node) = self.nodes.get_mut(index) else { return false };
         if node.obeys.is_some_and(|newest| epoch < newest) {
+            self.world.trace(format_args!(
+                "{} refuses orders of an earlier epoch, {}",
+                node.identity,
+                epoch.get()
+            ));
             return false;
         }
         node.obeys = Some(epoch);

@@ -93,7 +93,11 @@ async fn page(rest: &Rest, request: &Request, of: Option<&'static str>) -> Answe
         return Ok(made.respond(request));
     }
     let _turn = rest.pages.acquire().await.map_err(|_| Problem::unavailable("the node ends", 1))?;
-    let found = find(&view, &snapshot, filter, &paging).await?;
+    let wanted = ScanRequest::events(filter)
+        .within(paging.span(&snapshot, rest.live_tip())?)
+        .order(paging.order)
+        .limit(paging.limit.into());
+    let found = find(&view, &snapshot, wanted, paging.order).await?;
     let is_whole = found.cut.is_none();
     let page = page_of(found, &paging, &snapshot);
     let made = Made::new(&page, if page.tip.is_none() { Holds::Always } else { Holds::Now })?;
@@ -106,14 +110,10 @@ async fn page(rest: &Rest, request: &Request, of: Option<&'static str>) -> Answe
 async fn find(
     view: &DatasetView,
     snapshot: &Arc<Snapshot>,
-    filter: EventFilter,
-    paging: &Paging,
+    wanted: ScanRequest,
+    order: Order,
 ) -> Result<Found, Problem> {
-    let request = ScanRequest::events(filter)
-        .within(paging.span(snapshot)?)
-        .order(paging.order)
-        .limit(paging.limit.into());
-    let mut scan = view.scan(snapshot, request);
+    let mut scan = view.scan(snapshot, wanted);
     let mut events = Vec::new();
     let late = tokio::time::sleep(PAGE_WITHIN);
     tokio::pin!(late);
@@ -128,7 +128,7 @@ async fn find(
     // A scan that was cut off may have looked at more than its last row; what it passed is whole files.
     let passed = scan.passed();
     let last = events.last().map(place);
-    let reached = match paging.order {
+    let reached = match order {
         Order::Ascending => passed.max(last).map(cursor_behind),
         Order::Descending => match (passed, last) {
             (Some(passed), Some(last)) => cursor_before(passed.min(last)),

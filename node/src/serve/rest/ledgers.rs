@@ -73,7 +73,7 @@ async fn page(rest: &Rest, request: &Request) -> Answer {
     only(request, &["from", "order", "limit"])?;
     let paging = Paging::new(request)?;
     let (_, snapshot) = rest.dataset()?;
-    let wanted = ScanRequest::ledgers().within(paging.span(&snapshot)?);
+    let wanted = ScanRequest::ledgers().within(paging.span(&snapshot, rest.live_tip())?);
     let ledgers = read(rest, wanted.order(paging.order).limit(paging.limit.into())).await?;
     let ends = (ledgers.first().map(|one| one.sequence), ledgers.last().map(|one| one.sequence));
     let is_full = ledgers.len() == paging.limit as usize;

@@ -20,6 +20,7 @@ mod schemas;
 use std::sync::Arc;
 
 use orrery_actors::dataset::{DatasetError, DatasetErrorClass, DatasetView, Snapshot};
+use orrery_schemas::LedgerSequence;
 use tokio::sync::Semaphore;
 
 use super::Api;
@@ -78,6 +79,11 @@ impl Rest {
         let snapshot = view.snapshot();
         let snapshot = snapshot.ok_or_else(|| Problem::unavailable("the dataset has no tables yet", 2))?;
         Ok((view, snapshot))
+    }
+
+    /// The newest ledger that the feed has given to readers; 0 if there is none yet.
+    fn live_tip(&self) -> LedgerSequence {
+        self.readiness.feed.tips_now().tip_cursor().ledger
     }
 }
 

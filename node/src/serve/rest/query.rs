@@ -101,14 +101,19 @@ impl Paging {
         Ok(Self { from, order: order(request)?, limit: limit(request, PAGE_ROWS, PAGE_ROWS_MAX)? })
     }
 
-    /// The places that the page is looked for in.
+    /// The places that the page is looked for in; `live` is the newest ledger that the feed has, which may be ahead of what is
+    /// durable.
     ///
     /// # Errors
     ///
     /// The place to go on from is before the dataset's first ledger: what came in between is not there. Or it is further ahead than
     /// a region can be behind: a reader that got an empty page would wait for nothing.
-    pub(super) fn span(&self, snapshot: &Snapshot) -> Result<Span, Problem> {
+    pub(super) fn span(&self, snapshot: &Snapshot, live: LedgerSequence) -> Result<Span, Problem> {
         let Some(from) = self.from else { return Ok(Span::ALL) };
+        if self.order == Order::Ascending {
+            let tip = snapshot.last().unwrap_or_else(|| snapshot.first()).max(live);
+            is_within_reach(from, tip)?;
+        }
         let Some((ledger, event)) = from.next() else { return Ok(empty_above(self.order)) };
         let next = Place { ledger, event };
         if self.order == Order::Descending {
@@ -122,15 +127,19 @@ impl Paging {
             );
             return Err(Problem::new(StatusCode::GONE, "cursor_too_old", detail));
         }
-        let tip = snapshot.last().unwrap_or_else(|| snapshot.first());
-        if from.ledger.0 > tip.0.saturating_add(AHEAD_LEDGERS_MAX) {
-            let detail = format!(
-                "from: {from} is ahead of the newest ledger here, {tip}: it is far behind (/readyz says so), or the cursor is of another network"
-            );
-            return Err(Problem::new(StatusCode::BAD_REQUEST, "cursor_ahead", detail));
-        }
         Ok(Span { first: next, last: Span::ALL.last })
     }
+}
+
+/// Refuses a cursor that is further ahead than a region can be behind.
+fn is_within_reach(from: Cursor, tip: LedgerSequence) -> Result<(), Problem> {
+    if from.ledger.0 <= tip.0.saturating_add(AHEAD_LEDGERS_MAX) {
+        return Ok(());
+    }
+    let detail = format!(
+        "from: {from} is ahead of the newest ledger here, {tip}: it is far behind (/readyz says so), or the cursor is of another network"
+    );
+    Err(Problem::new(StatusCode::BAD_REQUEST, "cursor_ahead", detail))
 }
 
 /// Behind the last number that there is nothing follows; before it is everything.
