@@ -57,7 +57,7 @@ impl Messages {
         Self::new(What::OtherVersions)
     }
 
-    /// M6: bytes of a batch are others, are missing, or are said to be more than there are.
+    /// M6: bytes of a batch are others or are missing, or its rows are not those that are due.
     pub(in crate::run) const fn malformed() -> Self {
         Self::new(What::Malformed)
     }
@@ -73,8 +73,11 @@ impl Messages {
         };
         match heard {
             Ok(all) => {
-                for Asked { sent, answer } in all {
+                for Asked { sent, answer, words } in all {
                     match answer {
+                        Some(refusal) if !refusal.contains(words) => {
+                            self.problems.push(format!("{sent} was refused in other words: {refusal}"));
+                        }
                         Some(refusal) => self.refused.push(format!("{sent}: {refusal}")),
                         None => self.problems.push(format!("{sent} was not refused")),
                     }

@@ -6,6 +6,7 @@ pub(super) mod clock;
 pub(super) mod disk;
 pub(super) mod hostile;
 pub(super) mod limits;
+mod malformed;
 pub(super) mod messages;
 pub(super) mod names;
 pub(super) mod peer;

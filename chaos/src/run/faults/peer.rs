@@ -11,6 +11,7 @@ use orrery_actors::dataset::{DatasetSettings, TableKind};
 use orrery_actors::exchange::{AtTipWire, DatasetWire, Dial, Opening, VERSION, Wanted, channel_over};
 use orrery_actors::ledger::Network;
 use orrery_actors::source::synthetic::NETWORK_PASSPHRASE;
+use orrery_schemas::LedgerSequence;
 use orrery_supervisor::cluster::certificates::{Credentials, Protocol};
 use orrery_supervisor::cluster::transport::{Stream, dial};
 use serde_json::{Value, json};
@@ -18,6 +19,7 @@ use tokio::runtime::Runtime;
 use tonic::Streaming;
 use tonic::transport::Channel;
 
+use super::malformed::{self, Spoiled};
 use crate::Random;
 
 /// Begins the header of every frame.
@@ -40,6 +42,8 @@ const FRAMES_MAX: usize = 8;
 pub(super) struct Asked {
     pub(super) sent: String,
     pub(super) answer: Option<String>,
+    /// Words that the refusal must have.
+    pub(super) words: &'static str,
 }
 
 /// The node that speaks.
@@ -89,20 +93,29 @@ impl Peer {
         Ok(asked)
     }
 
-    /// Sends a batch of events whose bytes are not those of one, again and again.
+    /// Sends a batch of ledgers' rows that is none, again and again, and behind it a batch of events that is noise. Where the
+    /// first one is refused the words are of ledgers; a sound one is taken, and the words are of the events behind it.
     pub(super) fn send_malformed(&mut self, times: usize, random: &mut Random) -> Result<Vec<Asked>, String> {
         let Self { runtime, client } = self;
         runtime.block_on(async {
-            let sound = some_batch(client).await?;
+            let other = some_batch(client).await?;
             let mut asked = Vec::new();
-            for time in 0..times {
+            for turn in 0..times {
                 let (mut exchange, next) = open_sink(client).await?;
-                let (how, header, body) = spoiled(&sound, time, random);
-                let bytes = sound.data_body.len();
+                let spoiled = malformed::in_turn(turn, LedgerSequence(next), &other, random).await?;
+                let Spoiled { how, header, body } = spoiled;
+                let bytes = header.len() + body.len();
                 let events = json!({ "events": { "first": next, "last": next, "bytes": bytes } });
                 exchange.send(&events, header, body).await?;
+                let noise = vec![turn as u8; 64];
+                // The stream may have ended by then.
+                let _ = exchange.send(&json!({ "rows": { "bytes": noise.len() } }), noise, Vec::new()).await;
                 let answer = exchange.refusal().await;
-                asked.push(Asked { sent: format!("a batch whose {how}"), answer });
+                let (sent, words) = match how {
+                    Some(how) => (format!("a batch whose {how}"), "ledgers in a frame: "),
+                    None => ("a sound batch, and noise behind it".to_owned(), "events in a frame: "),
+                };
+                asked.push(Asked { sent, answer, words });
             }
             Ok(asked)
         })
@@ -115,7 +128,7 @@ impl Peer {
             let mut exchange = Exchange::begin(client).await?;
             let frame = FlightData { app_metadata: app_metadata.into(), ..FlightData::default() };
             exchange.sends.send(frame).await.map_err(|_| "the stream has ended".to_owned())?;
-            Ok(Asked { sent, answer: exchange.refusal().await })
+            Ok(Asked { sent, answer: exchange.refusal().await, words: "" })
         })
     }
 }
@@ -185,7 +198,7 @@ async fn some_batch(client: &mut FlightServiceClient<Channel>) -> Result<FlightD
 }
 
 /// A sink of the node that has room for a batch, and the ledger that it waits for.
-async fn open_sink(client: &mut FlightServiceClient<Channel>) -> Result<(Exchange, u64), String> {
+async fn open_sink(client: &mut FlightServiceClient<Channel>) -> Result<(Exchange, u32), String> {
     let mut attempts = WITHIN.as_millis() / AGAIN_AFTER.as_millis();
     loop {
         let mut exchange = Exchange::begin(client).await?;
@@ -193,7 +206,8 @@ async fn open_sink(client: &mut FlightServiceClient<Channel>) -> Result<(Exchang
         match exchange.hear("ready").await {
             Ok((ready, _)) => {
                 exchange.hear("granted").await?;
-                return Ok((exchange, ready["next"].as_u64().unwrap_or_default()));
+                let next = ready["next"].as_u64().and_then(|next| u32::try_from(next).ok());
+                return Ok((exchange, next.ok_or_else(|| format!("a sink waits for no ledger: {ready}"))?));
             }
             // The stage of the stream before may still be about to end.
             Err(error) if attempts == 0 => return Err(error),
@@ -229,35 +243,4 @@ fn sink() -> Wanted {
     let processor_version = DatasetSettings::default().processor_version;
     let dataset = DatasetWire { start_ledger: None, grid: None, processor_version };
     Wanted::Sink { table: TableKind::TokenTransfers.into(), dataset }
-}
-
-/// Header and body of a batch that is none, and what is wrong with it.
-fn spoiled(sound: &FlightData, time: usize, random: &mut Random) -> (&'static str, Vec<u8>, Vec<u8>) {
-    let (mut header, mut body) = (sound.data_header.to_vec(), sound.data_body.to_vec());
-    let how = match time % 6 {
-        // Sound as bytes, and of a schema that is not that of events.
-        0 => "schema is another table's",
-        1 => {
-            header.truncate(random.below(header.len().max(1)));
-            "header is cut short"
-        }
-        2 => {
-            let at = random.below(header.len().max(1));
-            header.iter_mut().skip(at).take(8).for_each(|byte| *byte ^= 0xff);
-            "header has other bytes"
-        }
-        3 => {
-            header = (0..random.below(4096)).map(|_| random.below(256) as u8).collect();
-            "header is noise"
-        }
-        4 => {
-            body.truncate(random.below(body.len().max(1)));
-            "body is cut short"
-        }
-        _ => {
-            header.clear();
-            "header is missing"
-        }
-    };
-    (how, header, body)
 }

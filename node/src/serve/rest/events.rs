@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use orrery_actors::dataset::{DatasetView, Order, Place, ScanRequest, Snapshot};
-use orrery_schemas::{Cursor, EventFilter, TokenTransfer};
+use orrery_schemas::{Cursor, TokenTransfer};
 use serde::Serialize;
 use serde_json::json;
 
