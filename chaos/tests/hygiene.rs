@@ -248,7 +248,7 @@ fn ask_everything(told: &mut Told, address: SocketAddr, token: &str) {
 
 /// What commands print about a node that runs.
 fn ask_commands(told: &mut Told, folder: &Path, address: SocketAddr) {
-    let commands: [&[&str]; 12] = [
+    let commands: [&[&str]; 11] = [
         &["config", "print"],
         &["config", "print", "--output", "json"],
         &["config", "check"],
@@ -258,7 +258,6 @@ fn ask_commands(told: &mut Told, folder: &Path, address: SocketAddr) {
         &["restarts"],
         &["audit"],
         &["logs"],
-        &["nodes"],
         &["quarantine", "list"],
         &["kill", "pipelines/main/fetcher"],
     ];

@@ -174,6 +174,18 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_cursor_is_refused_that_is_further_ahead_than_a_region_can_be_behind() {
+        let check = |from: &str, expect: bool| {
+            let found = is_within_reach(from.parse().unwrap(), LedgerSequence(100));
+            assert_eq!(found.is_ok(), expect, "{from}");
+        };
+        check("0", true);
+        check("1124:7", true);
+        check("1125", false);
+        check("4294967295", false);
+    }
+
+    #[test]
     fn a_cursor_stands_between_two_rows() {
         let check = |ledger, event, before: &str, behind: &str| {
             let place = Place { ledger: LedgerSequence(ledger), event };
