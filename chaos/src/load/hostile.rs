@@ -2,23 +2,20 @@
 //! refused or closed in the way that is written here.
 
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use orrery_supervisor::{Clock, SystemClock};
 use serde::Serialize;
-use socket2::{Domain, Protocol, Socket, Type};
 
+use super::caller::Caller;
 use super::frames::{Decoder, Opcode, masked};
 
-/// How long a server may take to answer: it has others to serve, on a machine that is busy.
-const ANSWERS_WITHIN: Duration = Duration::from_secs(60);
+/// A server may take long to answer: it has others to serve, on a machine that is busy.
+const CALLER: Caller = Caller { network: 200, patience: Duration::from_secs(60) };
 
 /// Connections that begin a request and do not end it.
 const DAWDLERS: usize = 100;
-
-/// Attempts from one address: what a server lets in.
-const PER_ADDRESS: usize = 100;
 
 /// What came of one kind of harm.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -150,41 +147,21 @@ impl AttackReport {
     }
 }
 
-fn connect(target: SocketAddr, number: usize) -> io::Result<TcpStream> {
-    let socket = Socket::new(Domain::for_address(target), Type::STREAM, Some(Protocol::TCP))?;
-    if target.ip().is_loopback() && target.is_ipv4() {
-        let network = number / PER_ADDRESS;
-        let from = Ipv4Addr::new(127, 200, (network / 254 % 254) as u8, 1 + (network % 254) as u8);
-        socket.bind(&SocketAddr::new(IpAddr::V4(from), 0).into())?;
-    }
-    socket.connect_timeout(&target.into(), ANSWERS_WITHIN)?;
-    let stream = TcpStream::from(socket);
-    stream.set_read_timeout(Some(ANSWERS_WITHIN))?;
-    stream.set_write_timeout(Some(ANSWERS_WITHIN))?;
-    Ok(stream)
-}
-
 fn dawdle(target: SocketAddr, index: usize) -> io::Result<TcpStream> {
-    let mut stream = connect(target, index)?;
+    let mut stream = CALLER.connect(target, index)?;
     stream.write_all(b"GET /v1/feed HTTP/1.1\r\nHost: ")?;
     Ok(stream)
 }
 
 /// What came of one attempt: as expected, or what else.
 fn try_once(attack: &Attack, target: SocketAddr, number: usize) -> io::Result<Result<(), String>> {
-    let mut stream = connect(target, number)?;
-    if attack.on_feed {
-        let request = "GET /v1/feed HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-                       Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n";
-        stream.write_all(request.as_bytes())?;
-        let (mut answer, mut byte) = (Vec::new(), [0]);
-        while !answer.ends_with(b"\r\n\r\n") && stream.read(&mut byte)? == 1 {
-            answer.push(byte[0]);
-        }
-        if !answer.starts_with(b"HTTP/1.1 101 ") {
-            return Ok(Err(format!("no handshake: {}", first_line(&answer))));
-        }
-    }
+    let mut stream = match attack.on_feed {
+        true => match CALLER.feed(target, number)? {
+            Ok(stream) => stream,
+            Err(answer) => return Ok(Err(format!("no handshake: {}", first_line(&answer)))),
+        },
+        false => CALLER.connect(target, number)?,
+    };
     // It may be closed on before all is written, and what it then sent be lost.
     let written = stream.write_all(&(attack.bytes)());
     let mut answer = Vec::new();

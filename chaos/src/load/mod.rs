@@ -11,6 +11,7 @@
 //! | missed ledgers | at the end every reader that was not slow has every ledger; each was led the same way (`place`) |
 //! | what others suffer | 99th percentile of a ledger at the same readers in the second half, by that in the first, half of the ledgers |
 
+pub(crate) mod caller;
 mod clients;
 mod files;
 pub(crate) mod frames;

@@ -41,6 +41,9 @@ impl Experiment<'_> {
         if fault.is_down() && fault != Fault::Pause {
             watch.report.only_there_ledgers = self.only_there(victim);
         }
+        if fault.is_of_network() {
+            watch.dropped = self.network.dropped();
+        }
         // Asking took time, that is none of the readers'.
         watch.began = self.now();
         match fault {
@@ -100,6 +103,9 @@ impl Experiment<'_> {
 
     pub(super) fn end_fault(&mut self, watch: &mut Watch) -> Result<(), ExperimentError> {
         let victim = watch.victim;
+        if watch.round.fault.is_of_network() {
+            watch.report.dropped_packets = Some(self.network.dropped().saturating_sub(watch.dropped));
+        }
         match watch.round.fault {
             Fault::Empty if self.settings.copies(victim) => {
                 self.bring_up(victim)?;

@@ -145,7 +145,6 @@ pub fn run(settings: &RegionsSettings, progress: &mut dyn Write) -> Result<Regio
     }
     experiment.end()?;
     let mut report = experiment.report;
-    report.dropped_packets = network.dropped();
     report.conclude();
     Ok(report)
 }

@@ -50,6 +50,8 @@ pub struct RoundReport {
     pub switched_seconds: Option<f64>,
     /// Whether it was paused in the middle of a write, where that can be seen.
     pub was_writing: Option<bool>,
+    /// Packets that were dropped in it, where that is the fault.
+    pub dropped_packets: Option<u64>,
     /// The machine's load average then.
     pub load_average: Option<f64>,
 }
@@ -139,8 +141,6 @@ pub struct RegionsReport {
     pub comparisons: Vec<RegionComparison>,
     /// Events lost or repeated, regions that did not come back, and other things that should not be.
     pub problems: Vec<String>,
-    /// Packets that were dropped on purpose: what shows that regions were cut off.
-    pub dropped_packets: u64,
     #[serde(skip)]
     pub(super) latencies: Vec<f64>,
 }

@@ -42,6 +42,8 @@ pub(super) struct Watch {
     equal: Option<Duration>,
     looked: Duration,
     pub(super) flapping: Option<Flapping>,
+    /// Packets that were dropped before.
+    pub(super) dropped: u64,
     pub(super) report: RoundReport,
 }
 
@@ -104,6 +106,7 @@ impl Experiment<'_> {
             equal,
             looked: began,
             flapping,
+            dropped: 0,
             report,
         }
     }

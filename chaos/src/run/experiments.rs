@@ -176,11 +176,12 @@ fn run_regions(faults: &[regions::Fault], place: Place<'_>) -> Result<Findings, 
     };
     let report = regions::run(&settings, place.progress)?;
     let done = report.rounds.iter().map(|round| {
-        let what = match round.was_writing {
-            Some(true) => ", in the middle of a write",
-            // It is what the fault is about.
-            Some(false) => return None,
-            None => "",
+        // Each of these is what the fault is about.
+        let what = match (round.was_writing, round.dropped_packets) {
+            (Some(false), _) | (_, Some(0)) => return None,
+            (Some(true), _) => ", in the middle of a write".to_owned(),
+            (None, Some(dropped)) => format!(", {dropped} packets were dropped"),
+            (None, None) => String::new(),
         };
         Some(format!(
             "{} of region {} for {:.1} s{what}",
@@ -189,13 +190,7 @@ fn run_regions(faults: &[regions::Fault], place: Place<'_>) -> Result<Findings, 
             round.away_seconds
         ))
     });
-    let mut witness = done.collect::<Option<Vec<_>>>().unwrap_or_default().join(", ");
-    let dropped = report.dropped_packets;
-    match faults.iter().any(|fault| fault.is_of_network()) {
-        true if dropped == 0 => witness.clear(),
-        true => witness.push_str(&format!("; {dropped} packets were dropped")),
-        false => {}
-    }
+    let witness = done.collect::<Option<Vec<_>>>().unwrap_or_default().join("; ");
     let compared = Compared { datasets: report.comparisons.len(), feeds: 2 * regions };
     let differences = report.comparisons.into_iter().flat_map(|region| {
         let name = region.region;

@@ -6,8 +6,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::experiment::ExperimentError;
-use crate::process::Orrery;
-use crate::workload::{FIRST_LEDGER, url};
+use crate::process::{Orrery, Running};
+use crate::workload::{FIRST_LEDGER, succeeded, url};
+
+/// How long it may take to make a certificate.
+const CERTIFIES_WITHIN: Duration = Duration::from_secs(60);
 
 /// Ledgers of a slot: few, so that much is committed in a short time.
 const SLOT_LEDGERS: u32 = 4;
@@ -112,6 +115,30 @@ impl Setup {
     /// Sets a variable of the node's environment.
     pub fn set(&mut self, name: &str, value: impl Into<OsString>) {
         self.environment.push((name.into(), value.into()));
+    }
+
+    /// Makes an authority, and has the node listen for its cluster with a certificate of this name; `others` have one too. The
+    /// address, and the folder with all certificates.
+    ///
+    /// # Errors
+    ///
+    /// The program under test cannot make them.
+    pub fn certify(&mut self, name: &str, others: &[&str]) -> Result<(String, PathBuf), ExperimentError> {
+        let authority = self.folder.join("authority");
+        let folder = authority.display().to_string();
+        let run = |words: &[&str]| {
+            let ended = Running::start(self.orrery.command(words))?.finish(CERTIFIES_WITHIN)?;
+            succeeded("orrery certs", &ended)
+        };
+        run(&["certs", "init", "--dir", &folder, "--cluster", "chaos"])?;
+        for name in [name].iter().chain(others) {
+            run(&["certs", "issue", "--dir", &folder, name])?;
+        }
+        let listen = free_address()?.to_string();
+        let certificates = authority.join(name).into_os_string();
+        self.arguments.extend(["--name".into(), name.into(), "--listen".into(), listen.clone().into()]);
+        self.arguments.extend(["--certificates".into(), certificates]);
+        Ok((listen, authority))
     }
 
     /// URL of the dataset.

@@ -2,25 +2,21 @@
 //! reader beside them must get everything, in time.
 
 use std::io::{self, Read, Write};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
-use socket2::{Domain, Protocol, Socket, Type};
-
 use crate::Random;
 use crate::experiment::ExperimentError;
+use crate::load::caller::Caller;
 use crate::load::frames::masked;
 use crate::load::hostile::{AttackReport, attack};
 use crate::run::fault::Fault;
 use crate::run::setup::Setup;
 use crate::run::world::World;
 
-/// How long an answer may take: the machine is busy.
-const ANSWERS_WITHIN: Duration = Duration::from_secs(30);
-
-/// Readers from one address: fewer than a node lets in.
-const PER_ADDRESS: usize = 100;
+/// An answer may take long: the machine is busy.
+const CALLER: Caller = Caller { network: 201, patience: Duration::from_secs(30) };
 
 /// Readers that never read, and those that come at once.
 const SILENT: usize = 100;
@@ -31,30 +27,7 @@ const TEXT: u8 = 0x81;
 
 /// A connection that has become a feed.
 fn feed(target: SocketAddr, number: usize) -> io::Result<TcpStream> {
-    let mut stream = connect(target, number)?;
-    let request = "GET /v1/feed HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-                   Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n";
-    stream.write_all(request.as_bytes())?;
-    let (mut answer, mut byte) = (Vec::new(), [0]);
-    while !answer.ends_with(b"\r\n\r\n") && stream.read(&mut byte)? == 1 {
-        answer.push(byte[0]);
-    }
-    match answer.starts_with(b"HTTP/1.1 101 ") {
-        true => Ok(stream),
-        false => Err(io::Error::other("no feed")),
-    }
-}
-
-fn connect(target: SocketAddr, number: usize) -> io::Result<TcpStream> {
-    let socket = Socket::new(Domain::for_address(target), Type::STREAM, Some(Protocol::TCP))?;
-    let network = number / PER_ADDRESS;
-    let from = Ipv4Addr::new(127, 201, (network / 254 % 254) as u8, 1 + (network % 254) as u8);
-    socket.bind(&SocketAddr::new(IpAddr::V4(from), 0).into())?;
-    socket.connect_timeout(&target.into(), ANSWERS_WITHIN)?;
-    let stream = TcpStream::from(socket);
-    stream.set_read_timeout(Some(ANSWERS_WITHIN))?;
-    stream.set_write_timeout(Some(ANSWERS_WITHIN))?;
-    Ok(stream)
+    CALLER.feed(target, number)?.map_err(|_| io::Error::other("no feed"))
 }
 
 /// W1 and W2: many readers, which subscribe to all there is and never read, or come and go at once.

@@ -10,7 +10,7 @@ use nix::sys::signal::Signal;
 
 use crate::Random;
 use crate::experiment::ExperimentError;
-use crate::process::{Ended, Running};
+use crate::process::Ended;
 use crate::run::fault::Fault;
 use crate::run::setup::Setup;
 use crate::run::world::World;
@@ -251,20 +251,7 @@ impl Expired {
 
 impl Fault for Expired {
     fn prepare(&mut self, setup: &mut Setup) -> Result<(), ExperimentError> {
-        let authority = setup.folder.join("authority");
-        let name = "node";
-        let folder = authority.display().to_string();
-        for words in [
-            &["certs", "init", "--dir", &folder, "--cluster", "clocks"][..],
-            &["certs", "issue", "--dir", &folder, name],
-        ] {
-            let ended = Running::start(setup.orrery.command(words))?.finish(Duration::from_secs(60))?;
-            crate::workload::succeeded("orrery certs", &ended)?;
-        }
-        let listen = crate::run::setup::free_address()?.to_string();
-        let certificates = authority.join(name).into_os_string();
-        setup.arguments.extend(["--name".into(), name.into(), "--listen".into(), listen.into()]);
-        setup.arguments.extend(["--certificates".into(), certificates]);
+        setup.certify("node", &[])?;
         fake_time(setup, "+0", &mut self.file)
     }
 

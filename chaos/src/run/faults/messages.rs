@@ -10,9 +10,8 @@ use std::time::Duration;
 use super::peer::{Asked, Peer};
 use crate::Random;
 use crate::experiment::ExperimentError;
-use crate::process::Running;
 use crate::run::fault::Fault;
-use crate::run::setup::{Setup, free_address};
+use crate::run::setup::Setup;
 use crate::run::world::World;
 
 /// Names of the node and of the one that sends.
@@ -90,21 +89,8 @@ impl Messages {
 
 impl Fault for Messages {
     fn prepare(&mut self, setup: &mut Setup) -> Result<(), ExperimentError> {
-        let authority = setup.folder.join("authority");
-        let folder = authority.display().to_string();
-        for words in [
-            &["certs", "init", "--dir", &folder, "--cluster", "messages"][..],
-            &["certs", "issue", "--dir", &folder, NODE],
-            &["certs", "issue", "--dir", &folder, SENDER],
-        ] {
-            let ended = Running::start(setup.orrery.command(words))?.finish(Duration::from_secs(60))?;
-            crate::workload::succeeded("orrery certs", &ended)?;
-        }
-        self.listen = free_address()?.to_string();
-        self.certificates = authority.join(SENDER);
-        let certificates = authority.join(NODE).into_os_string();
-        setup.arguments.extend(["--name".into(), NODE.into(), "--listen".into(), self.listen.clone().into()]);
-        setup.arguments.extend(["--certificates".into(), certificates]);
+        let (listen, authority) = setup.certify(NODE, &[SENDER])?;
+        (self.listen, self.certificates) = (listen, authority.join(SENDER));
         setup.witness_within = Duration::from_secs(90);
         Ok(())
     }
