@@ -146,6 +146,8 @@ pub(crate) struct PipelineConfig {
     pub(crate) proof: String,
     /// MiB of objects fetched ahead.
     pub(crate) prefetch_mib: usize,
+    /// Seconds after which a stage that does not get on is begun anew; 0 for never.
+    pub(crate) hangs_after_seconds: u64,
 }
 
 /// Other nodes that share the work.
@@ -282,6 +284,7 @@ impl Default for PipelineConfig {
             mode: "auto".to_owned(),
             proof: "hashes".to_owned(),
             prefetch_mib: 64,
+            hangs_after_seconds: 180,
         }
     }
 }

@@ -148,6 +148,7 @@ impl Node {
             at_tip: if let Goal::Range(at_tip) = goal { at_tip } else { AtTip::Wait },
             patience: settings.patience,
             refetch_after: REFETCH_AFTER,
+            hangs_after: settings.hangs_after,
             limits,
             state: Some(state.clone()),
             feed: settings.http.map(|_| readiness.feed.clone()),

@@ -50,6 +50,8 @@ pub(crate) struct Settings {
     pub(crate) mode: Mode,
     pub(crate) proof: Proof,
     pub(crate) prefetch_bytes: usize,
+    /// `None` lets a stage hang.
+    pub(crate) hangs_after: Option<Duration>,
     /// `None` works alone.
     pub(crate) cluster: Option<ClusterSettings>,
     /// `None` without other regions.
@@ -103,7 +105,6 @@ impl Settings {
             let fix = format!("give {PREFETCH_MIB_MIN} to {PREFETCH_MIB_MAX}; the largest ledger must fit");
             return Err(wrong("pipeline.prefetch_mib", &found, &fix));
         }
-        let patience = Some(source.patience_seconds).filter(|&seconds| seconds > 0).map(Duration::from_secs);
         Ok(Self {
             // In a cluster the certificate says who it is.
             name: cluster.as_ref().map_or(node.name.as_str(), |cluster| cluster.name().as_str()).to_owned(),
@@ -127,7 +128,7 @@ impl Settings {
             network,
             from: optional("source.from", &source.from)?,
             to: optional("source.to", &source.to)?,
-            patience,
+            patience: seconds(source.patience_seconds),
             dataset: parse("dataset.url", dataset_url)?,
             grid: grid(&dataset.grid)?,
             slots_per_checkpoint: dataset.slots_per_checkpoint.max(1),
@@ -136,6 +137,7 @@ impl Settings {
             mode: mode(&pipeline.mode)?,
             proof: proof(&pipeline.proof)?,
             prefetch_bytes: pipeline.prefetch_mib << 20,
+            hangs_after: seconds(pipeline.hangs_after_seconds),
             cluster,
             region,
         })
@@ -197,6 +199,11 @@ fn tls(http: &HttpConfig) -> Result<Option<TlsFiles>, Failure> {
         (false, true) => Err(wrong("http.tls_key", "", "name the certificate's key")),
         (true, false) => Err(wrong("http.tls_certificate", "", "name the key's certificate")),
     }
+}
+
+/// 0 is none.
+fn seconds(seconds: u64) -> Option<Duration> {
+    Some(seconds).filter(|&seconds| seconds > 0).map(Duration::from_secs)
 }
 
 pub(crate) fn wrong(key: &str, value: &str, fix: &str) -> Failure {

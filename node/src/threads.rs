@@ -30,7 +30,10 @@ impl Threads {
     /// The system has no threads left.
     pub(crate) fn new(settings: &Settings) -> Result<Self, Failure> {
         let blocking = settings.blocking_threads.map_or(BLOCKING_THREADS_MAX, |count| count.get() as usize);
-        let working = builder("orrery-work", blocking).on_thread_start(give_way).build().map_err(failed)?;
+        // One that hangs on one thread is begun anew by a supervisor on another.
+        let threads = std::thread::available_parallelism().map_or(2, |count| count.get().max(2));
+        let mut working = builder("orrery-work", blocking);
+        let working = working.worker_threads(threads).on_thread_start(give_way).build().map_err(failed)?;
         Ok(Self { answering: builder("orrery", blocking).build().map_err(failed)?, working })
     }
 

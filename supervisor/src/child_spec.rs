@@ -219,8 +219,8 @@ impl ChildSpec {
     }
 
     /// Kill and restart it when it has messages and made no progress for this long: a handler that hangs is invisible
-    /// otherwise. Must be longer than the slowest message takes, or the handler tells its progress to
-    /// [`Probe::progressed`](crate::Probe::progressed). Noticed up to a quarter later.
+    /// otherwise. Must be longer than the slowest message takes, or what handles it tells that it gets on, by
+    /// [`progressed`](crate::progressed). Noticed up to a quarter later.
     #[must_use]
     pub const fn stall_after(mut self, limit: Duration) -> Self {
         self.rules.stall_after = Some(limit);

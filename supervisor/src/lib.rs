@@ -47,7 +47,7 @@ pub use clock::{Clock, ManualClock, MonotonicTime, SystemClock};
 pub use exit::{ErrorClass, ExitError, ExitReason, StartError};
 pub use handle::SupervisorHandle;
 pub use metric::{Metric, MetricKind, Shown};
-pub use probe::{Handle, Probe};
+pub use probe::{Handle, Probe, progressed};
 pub use random::SeededRandom;
 pub use report::{Observer, Outcome, RestartReport};
 pub use restart_intensity::{RestartIntensity, RestartIntensityError, RestartVerdict, RestartWindow};

@@ -13,6 +13,18 @@ use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, Message, MessagingE
 
 use crate::exit::ExitError;
 
+tokio::task_local! {
+    /// Of the actor whose message is in work here.
+    static AT_WORK: Arc<Probe>;
+}
+
+/// Tells that the message in work here gets on: what takes long, as waiting for a store that is away, is told by this from an
+/// actor that hangs. Wherever no message is in work it does nothing.
+pub fn progressed() {
+    // No actor, and nobody who watches it.
+    let _ = AT_WORK.try_with(|probe| probe.progressed());
+}
+
 /// Counters of one life of an actor. Senders and the actor write; its supervisor reads.
 #[derive(Debug, Default)]
 pub struct Probe {
@@ -34,6 +46,12 @@ impl Probe {
     /// Tells that a long handler gets on: a watchdog sees no stall. Handling a message tells it by itself.
     pub fn progressed(&self) {
         self.progress.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts a message that is sure to come, past the handle: from a thread that works for the actor. If it hangs, the actor
+    /// does not get on with a message that waits.
+    pub fn expects(&self) {
+        self.sent.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Messages that wait, the one in work included.
@@ -162,7 +180,8 @@ impl<A: Actor> Actor for Probed<A> {
         state: &mut A::State,
     ) -> Result<(), ActorProcessingErr> {
         self.probe.taken();
-        let result = typed(self.actor.handle(myself, message, state).await);
+        let handled = self.actor.handle(myself, message, state);
+        let result = typed(AT_WORK.scope(self.probe.clone(), handled).await);
         self.probe.handled();
         result
     }
@@ -174,7 +193,8 @@ impl<A: Actor> Actor for Probed<A> {
         state: &mut A::State,
     ) -> Result<(), ActorProcessingErr> {
         self.probe.taken();
-        let result = typed(self.actor.handle_serialized(myself, message, state).await);
+        let handled = self.actor.handle_serialized(myself, message, state);
+        let result = typed(AT_WORK.scope(self.probe.clone(), handled).await);
         self.probe.handled();
         result
     }

@@ -125,6 +125,9 @@ pub struct SupervisedPipeline {
     pub patience: Option<Duration>,
     /// Before a ledger that was refused is fetched again; doubles with every refusal.
     pub refetch_after: Duration,
+    /// How long a stage may work on a message, or a thread for it, without getting on: it hangs then, and all stages begin anew.
+    /// Waiting for a store or a source is getting on. `None` lets it.
+    pub hangs_after: Option<Duration>,
     /// Bounds.
     pub limits: PipelineLimits,
     /// What the node keeps, if it keeps anything.
@@ -190,7 +193,7 @@ impl SupervisedPipeline {
         }
         let processor = pipeline.clone();
         let child = ChildSpec::worker("processor", move |context| processor.processor(context));
-        spec = spec.child(tuned(child, STOPS_WITHIN, backoff));
+        spec = spec.child(pipeline.watched(tuned(child, STOPS_WITHIN, backoff)));
         Ok(spec.child(match &pipeline.places.fetcher {
             Place::Here => pipeline.fetcher_child(backoff),
             Place::Node(node) => {
@@ -206,7 +209,7 @@ impl SupervisedPipeline {
     pub(super) fn fetcher_child(self: &Arc<Self>, backoff: Backoff) -> ChildSpec {
         let pipeline = self.clone();
         let child = ChildSpec::worker("fetcher", move |context| pipeline.fetcher(backoff, context));
-        tuned(child, STOPS_WITHIN, backoff)
+        self.watched(tuned(child, STOPS_WITHIN, backoff))
     }
 
     /// The sink of a table.
@@ -222,7 +225,15 @@ impl SupervisedPipeline {
             pipeline.refuse_if_parked()?;
             pipeline.sink(kind, backoff, context, on_durable.clone())
         });
-        tuned(child, SINK_STOPS_WITHIN, backoff)
+        self.watched(tuned(child, SINK_STOPS_WITHIN, backoff))
+    }
+
+    /// A stage that works here: one that hangs is found out. Those of other nodes are watched there.
+    fn watched(&self, child: ChildSpec) -> ChildSpec {
+        match self.hangs_after {
+            Some(limit) => child.stall_after(limit),
+            None => child,
+        }
     }
 
     fn sink(

@@ -198,6 +198,7 @@ impl ProcessorState {
     /// On a thread of the runtime's pool for blocking work, which is the core's `workers` at most.
     fn start_work(&self, run: u64, ticket: u64, batch: LedgerBatch, myself: ActorRef<ProcessorMessage>) {
         let work = self.settings.work.clone();
+        self.settings.probe.expects();
         tokio::task::spawn_blocking(move || {
             let worked = catch_unwind(AssertUnwindSafe(|| batch.trace.in_scope(|| work(&batch))));
             let worked = Box::new(worked.unwrap_or_else(|panic| panicked(&batch, panic.as_ref())));

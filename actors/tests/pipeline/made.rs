@@ -217,6 +217,7 @@ pub(crate) fn pipeline(
         from: None,
         at_tip: AtTip::Fail,
         refetch_after: Duration::from_millis(1),
+        hangs_after: None,
         patience: None,
         limits: PipelineLimits::for_workers(2.try_into().unwrap()),
         state: None,

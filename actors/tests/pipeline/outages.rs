@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use orrery_actors::metrics::Outages;
-use orrery_supervisor::{ErrorClass, ExitReason};
+use orrery_supervisor::{Clock, ErrorClass, ExitReason, MonotonicTime, SystemClock};
 
 use crate::made::{Fault, LAST, Source, check_rows, check_rows_so_far, pipeline, start};
 use crate::objects::{Fate, Objects};
@@ -84,12 +84,51 @@ async fn patience_with_a_store_has_an_end() {
     check_rows_so_far(&objects, 15).await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_that_never_answers_once_is_asked_again_by_a_pipeline_that_begins_anew() {
+    let hangs = AtomicBool::new(true);
+    let objects = Objects::new(move |is_put, path| {
+        match is_put && path.ends_with("4.json") && hangs.swap(false, Ordering::Relaxed) {
+            true => Fate::Waits,
+            false => Fate::Done,
+        }
+    });
+    let mut pipeline = pipeline("main", &[Source::sound(4)], &objects, 4, 50);
+    pipeline.hangs_after = Some(Duration::from_secs(1));
+    let running = start(vec![pipeline]).await;
+    running.end_normally().await;
+    let restarts = running.restarts();
+    assert!(matches!(&restarts[..], [one] if one.contains("node/main/sink/")), "{restarts:?}");
+    assert!(restarts[0].contains("stalled: no progress"), "{restarts:?}");
+    check_rows(&objects, 50).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_waits_for_a_store_that_is_away_does_not_hang() {
+    let (limit, clock) = (Duration::from_secs(3), SystemClock::new());
+    let elapsed = move || clock.now().since(MonotonicTime::ORIGIN);
+    // Pauses between attempts double: the last one is shorter than the limit, and all together are longer.
+    let objects = Objects::new(move |is_put, path| {
+        match is_put && path.ends_with("4.json") && elapsed() < limit.mul_f64(1.3) {
+            true => Fate::Fails,
+            false => Fate::Done,
+        }
+    });
+    let mut pipeline = pipeline("main", &[Source::sound(4)], &objects, 4, 50);
+    pipeline.hangs_after = Some(limit);
+    let running = start(vec![pipeline]).await;
+    running.end_normally().await;
+    assert!(elapsed() > limit);
+    assert_eq!(running.restarts(), Vec::<String>::new());
+    check_rows(&objects, 50).await;
+}
+
 /// A second passes whenever somebody looks.
 #[derive(Default)]
 struct Fast(orrery_supervisor::ManualClock);
 
-impl orrery_supervisor::Clock for Fast {
-    fn now(&self) -> orrery_supervisor::MonotonicTime {
+impl Clock for Fast {
+    fn now(&self) -> MonotonicTime {
         self.0.advance(Duration::from_secs(1));
         self.0.now()
     }

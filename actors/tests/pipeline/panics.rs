@@ -1,7 +1,8 @@
-//! Work that panics: the ledger is poison, the pipeline is told by its supervisor, the process lives on.
+//! Work that panics: the ledger is poison, the pipeline is told by its supervisor, the process lives on. Work that hangs: the
+//! pipeline begins anew.
 
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
 use futures::FutureExt;
@@ -25,6 +26,9 @@ use orrery_supervisor::{
 use crate::made::{FIRST, Source, start_specs};
 
 const TO: u32 = 20;
+
+/// What a supervisor takes for a hang.
+const HANGS_AFTER: Duration = Duration::from_secs(2);
 
 /// Remembers what it was given.
 struct Memory(Arc<Mutex<Vec<u32>>>);
@@ -87,10 +91,12 @@ fn work(batch: &LedgerBatch) -> Worked<EventBatch> {
 
 type Poison = Arc<Mutex<Vec<(u32, u32, String)>>>;
 
-/// A pipeline whose work on ledger 9 panics `panics` times.
-fn spec(panics: u32, taken: Arc<Mutex<Vec<u32>>>, poison: Poison) -> SupervisorSpec {
+/// What goes wrong in the work on ledger 9.
+type Bug = Arc<dyn Fn() + Send + Sync>;
+
+/// A pipeline with a bug.
+fn spec(bug: Bug, taken: Arc<Mutex<Vec<u32>>>, poison: Poison) -> SupervisorSpec {
     let intensity = RestartIntensity::new(3, Duration::from_secs(60)).unwrap();
-    let left = Arc::new(AtomicU32::new(panics));
     let metrics = Arc::new(PipelineMetrics::new("panics"));
     let counts = metrics.clone();
     let sink = ChildSpec::worker("sink", move |_| {
@@ -98,17 +104,12 @@ fn spec(panics: u32, taken: Arc<Mutex<Vec<u32>>>, poison: Poison) -> SupervisorS
         Ok((Sink, SinkActorSettings { output, credits: 2, on_checkpoint: Arc::new(|_| ()) }))
     });
     let processor = ChildSpec::worker("processor", move |context| {
-        let (left, poison) = (left.clone(), poison.clone());
+        let (bug, poison) = (bug.clone(), poison.clone());
         let settings = ProcessorSettings {
             limits: ProcessorLimits { workers: 2, source_credits: 4 },
             work: Arc::new(move |batch| {
-                let is_due = batch.chunk.range.start().0 == 9;
-                if is_due
-                    && left
-                        .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1))
-                        .is_ok()
-                {
-                    panic!("a bug in the work on it");
+                if batch.chunk.range.start().0 == 9 {
+                    bug();
                 }
                 work(batch)
             }),
@@ -147,13 +148,18 @@ fn spec(panics: u32, taken: Arc<Mutex<Vec<u32>>>, poison: Poison) -> SupervisorS
     });
     [sink, processor, fetcher].into_iter().fold(
         SupervisorSpec::new("panics", Strategy::OneForAll, intensity).end_when(EndWhen::AllEnded),
-        |spec, child| spec.child(child.restart(Restart::Transient)),
+        |spec, child| spec.child(child.restart(Restart::Transient).stall_after(HANGS_AFTER)),
     )
 }
 
 async fn run(panics: u32) -> (ExitReason, Vec<u32>, Vec<(u32, u32, String)>) {
     let (taken, poison) = (Arc::default(), Poison::default());
-    let running = start_specs(vec![spec(panics, Arc::clone(&taken), poison.clone())]).await;
+    let left = AtomicU32::new(panics);
+    let bug = Arc::new(move || {
+        let is_due = left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
+        assert!(is_due.is_err(), "a bug in the work on it");
+    });
+    let running = start_specs(vec![spec(bug, Arc::clone(&taken), poison.clone())]).await;
     let reason = running.end().await;
     assert_eq!(running.restarts(), Vec::<String>::new());
     let taken = taken.lock().unwrap().clone();
@@ -176,4 +182,24 @@ async fn work_that_panics_twice_is_done_the_third_time() {
     let (reason, taken, poison) = run(2).await;
     assert_eq!((reason, poison), (ExitReason::Normal, Vec::new()));
     assert_eq!(taken, (FIRST..=TO).collect::<Vec<_>>());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn work_that_hangs_for_ever_is_begun_anew_on_another_thread() {
+    let (never, waits) = mpsc::sync_channel::<()>(1);
+    let waits = Mutex::new(Some(waits));
+    // The first to come takes the channel, and waits until the test is over.
+    let bug = Arc::new(move || {
+        let taken = waits.lock().unwrap().take();
+        let _ = taken.map(|waits| waits.recv());
+    });
+    let taken = Arc::default();
+    let running = start_specs(vec![spec(bug, Arc::clone(&taken), Poison::default())]).await;
+    running.end_normally().await;
+    let restarts = running.restarts();
+    assert!(matches!(&restarts[..], [one] if one.contains("panics/processor: stalled")), "{restarts:?}");
+    // The output keeps nothing over a restart: it was given all from the beginning.
+    let begun_anew = [(FIRST..9).collect::<Vec<_>>(), (FIRST..=TO).collect()].concat();
+    assert_eq!(*taken.lock().unwrap(), begun_anew);
+    drop(never);
 }

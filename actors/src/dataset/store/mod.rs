@@ -17,6 +17,7 @@ use bytes::Bytes;
 use object_store::ObjectStore;
 use object_store::memory::InMemory;
 use orrery_schemas::Hash32;
+use orrery_supervisor::progressed;
 
 use super::DatasetError;
 use super::error::StoreError;
@@ -165,6 +166,7 @@ impl Store {
             Backend::Local(folder) => folder.create(full, bytes).await,
             Backend::Objects(objects) => objects.create(&full, bytes).await,
         };
+        progressed();
         match &put {
             Ok(Put::Unknown) => metrics::failed("create"),
             Ok(Put::Created | Put::Exists) => {}

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use orrery_supervisor::{Backoff, BackoffError, SeededRandom};
+use orrery_supervisor::{Backoff, BackoffError, SeededRandom, progressed};
 
 use super::Failure;
 use crate::dataset::error::StoreError;
@@ -30,6 +30,8 @@ impl Attempts<'_> {
     /// What an attempt gave; `None`, after a pause, if there should be another one.
     pub(super) async fn outcome<T>(&mut self, attempt: Result<T, Failure>) -> Result<Option<T>, StoreError> {
         self.made += 1;
+        // An answer, or none in time: whoever waits for the store does not hang.
+        progressed();
         metrics::requested(self.action);
         let reason = match attempt {
             Ok(value) => return Ok(Some(value)),

@@ -105,7 +105,7 @@ pub(super) const FAULTS: [Entry; 12] = [
     },
     Entry {
         id: "P12",
-        sentence: "An actor hangs",
+        sentence: "An actor hangs for ever",
         invariants: &["I13"],
         needs: &[Need::Preload],
         ways: &[Way::World(|| Box::new(Hangs::default()))],
